@@ -1,0 +1,101 @@
+// Mapping: one transport connection that carries the Carriers of one association, whatever the
+// protocol. Sans-I/O: datagrams and the time go in, datagrams, events and a deadline come out; it
+// knows no socket and no clock, and holds no pointer upwards.
+//
+// The contract, tested for every mapping by the same list (tests/contract):
+//   * handle_input, handle_timeout and the commands only change state; what they cause is seen by
+//     poll_event and poll_transmit. No command fails late: what cannot be done any more is ignored,
+//     and an event says why.
+//   * A Carrier that we open begins with an Open from the supply; the peer's begin with
+//     event::Opened. A command for a Carrier that the mapping does not know does nothing.
+//   * Bytes handed over in a Piece are held by the mapping (by count) until the transport has
+//     acknowledged them or the Carrier is gone.
+//   * Time never goes back between two calls.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "mappings/values.hpp"
+#include "mappings/wire/datagrams.hpp"
+
+namespace post {
+
+// The outbox as a mapping sees it while it fills packets: it pulls the next thing when there is
+// room, so that what is urgent is decided at the last moment. Handed to poll_transmit, never kept.
+class Supply {
+public:
+    virtual ~Supply() = default;
+    // The most urgent thing that nothing blocks, or nullptr. It counts as begun: the mapping will
+    // write it all, in this order within the Carrier. Valid until the next call of next().
+    virtual Outgoing* next() = 0;
+    // The next `pieces` pieces of this Carrier, in the order in which they were pulled, are in
+    // packets to their last byte.
+    virtual void packed(CarrierId carrier, std::uint64_t pieces) = 0;
+    // The Carrier can take no more now (its flow control window is used up, or no stream may be
+    // opened): offer nothing of it until event::Unblocked. What was pulled is kept.
+    virtual void blocked(CarrierId carrier) = 0;
+};
+
+// How far a mapping may go; every number can be set by the application.
+struct Limits {
+    std::uint64_t carrier_window = 32 * 1024;      // receive window of a fresh Carrier, bytes
+    std::uint64_t budget = 64 * 1024 * 1024;       // received and untaken bytes, all Carriers
+    std::uint64_t carriers = 100;                  // Carriers the peer may open at once, at first
+    std::uint64_t most_carriers = 65536;           // and at most, as it uses them
+    std::uint64_t largest_message = 16 * 1024 * 1024;
+    Duration handshake_timeout = std::chrono::seconds(10);
+    Duration idle_timeout = std::chrono::seconds(30);
+};
+
+class Mapping {
+public:
+    virtual ~Mapping() = default;
+
+    // Commands.
+
+    // Our direction is given up at once: what is not acknowledged is dropped.
+    virtual void reset(CarrierId carrier, Error reason) = 0;
+    // We want nothing more of what the peer sends on this Carrier.
+    virtual void stop(CarrierId carrier, Error reason) = 0;
+    // The peer may send `bytes` more content on this Carrier. A mapping adds what its own framing
+    // needs by itself.
+    virtual void extend_window(CarrierId carrier, std::uint64_t bytes) = 0;
+    // The peer may send `bytes` more content on all Carriers together.
+    virtual void extend_budget(std::uint64_t bytes) = 0;
+    // Ends the connection: poll_transmit writes one last flight, no event follows but Lost.
+    virtual void close(Error reason) = 0;
+
+    // Input. All datagrams of a run belong to this connection.
+
+    virtual void handle_input(Instant now, const Datagrams& datagrams) = 0;
+    virtual void handle_timeout(Instant now) = 0;
+    // The network reports trouble on the way to `remote` (ICMP; the code is an errno). It can end
+    // an attempt; an established connection takes it as a hint.
+    virtual void handle_trouble(Instant now, const Address& remote, std::error_code code) = 0;
+
+    // Output.
+
+    // Fills `space` with a run of datagrams; empty when there is nothing to send or nothing may be
+    // sent now. Call until it is empty. `space` should hold largest_run bytes.
+    virtual Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) = 0;
+    // Moves all events out, in order, to the end of `events`.
+    virtual void poll_events(std::vector<Event>& events) = 0;
+    // When handle_timeout wants to be called; `never` when it does not.
+    virtual Instant deadline() const = 0;
+
+    // Views.
+
+    // How many bytes of content this Carrier could send now, as far as the peer's windows go.
+    virtual std::uint64_t send_window(CarrierId carrier) const = 0;
+    virtual Path path() const = 0;
+    // True when nothing is left to be sent again: all that was packed is acknowledged.
+    virtual bool quiet() const = 0;
+    // True after the last flight of close() was written, or the connection was lost: the mapping
+    // may be destroyed.
+    virtual bool over() const = 0;
+};
+
+}  // namespace post

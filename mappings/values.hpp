@@ -1,0 +1,175 @@
+// The values that cross between an association and a mapping. Never framed bytes: the association
+// knows ids, chunk sizes and assembly; mappings/framing knows how they look on the wire
+// (FORMAT.md), and a mapping brings the two together.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <post/bytes.hpp>
+#include <post/error.hpp>
+#include <post/ids.hpp>
+#include <post/path.hpp>
+#include <post/time.hpp>
+
+namespace post {
+
+enum class Role : std::uint8_t { client, server };
+
+// What a Carrier is for. one_way: a Source at the opener, a Sink at the other end.
+enum class CarrierKind : std::uint8_t { messages = 0, stream = 1, one_way = 2 };
+
+// A niceness class as it is on the wire: 0 to 63.
+using NicenessClass = Strong<struct NicenessClassTag, std::uint8_t>;
+inline constexpr std::uint8_t niceness_classes = 64;
+inline NicenessClass class_of(Niceness niceness) {
+    return NicenessClass{static_cast<std::uint8_t>(niceness.value() < 63 ? niceness.value() : 63)};
+}
+
+// What a message's sender says of it to the receiving library, beside its bytes.
+struct Marks {
+    bool ordered = true;
+    bool reliable = true;
+    bool idempotent = false;
+    bool final = false;  // the last message of its direction
+    bool ask = false;    // the sender's outbox is empty: answer with DELIVERED this turn
+    bool operator==(const Marks&) const = default;
+};
+
+// A part of a message: bytes [offset, offset + bytes.size()) of `total`. A message travels as one
+// piece or as several; those of one message come in order, those of different messages interleave.
+struct Piece {
+    CarrierId carrier;
+    NicenessClass niceness;
+    Sequence sequence;
+    std::uint64_t offset = 0;
+    std::uint64_t total = 0;
+    Bytes bytes;
+    Marks marks;
+    bool first() const { return offset == 0; }
+    bool last() const { return offset + bytes.size() == total; }
+};
+
+// The Carrier's first word (FORMAT.md, OPEN). A Carrier forked from nobody has no parent.
+struct Open {
+    CarrierId carrier;
+    std::optional<CarrierId> parent;
+    CarrierKind kind = CarrierKind::messages;
+};
+
+// Our direction ends here, in good order.
+struct Finish {
+    CarrierId carrier;
+};
+
+// Sequence numbers [first, first + count) of a class will never be sent.
+struct Skip {
+    CarrierId carrier;
+    NicenessClass niceness;
+    Sequence first;
+    std::uint64_t count = 1;
+};
+
+// The rest of a begun message will never be sent.
+struct Abandon {
+    CarrierId carrier;
+    NicenessClass niceness;
+    Sequence sequence;
+};
+
+// The first word of each side on the association's stream.
+struct Settings {
+    std::array<std::uint8_t, 16> association{};  // random; the client's counts
+    std::optional<std::uint64_t> race;           // none: this transient is the only leaf
+    std::uint64_t largest_message = 0;           // bytes; longer ones are refused at their header
+    std::uint64_t carriers = 0;                  // how many Carriers the peer may have open at most
+    std::uint64_t features = 0;                  // bits of FORMAT.md; unknown ones are ignored
+};
+
+// A fork was not taken.
+struct Refuse {
+    CarrierId carrier;
+    Errc reason = Errc::carrier_refused;
+};
+
+// What the peer's library holds whole (FORMAT.md, DELIVERED): every sequence number below
+// `watermark`, and those in `ranges` [first, first + count); of the message `partial` the first
+// `progress` bytes.
+struct Delivered {
+    struct Range {
+        Sequence first;
+        std::uint64_t count = 0;
+    };
+    CarrierId carrier;
+    NicenessClass niceness;
+    Sequence watermark;
+    std::vector<Range> ranges;  // at most 32
+    std::optional<Sequence> partial;
+    std::uint64_t progress = 0;
+};
+
+// What an association hands down to be written, in the order of sending.
+using Outgoing = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered>;
+
+// What a mapping hands up. The order is the order in which things happened.
+namespace event {
+
+// The handshake is complete and the peer is who it must be. Always the first event but Lost.
+struct Established {
+    std::string alpn;
+    bool post = false;    // the peer speaks Post frames; else the ALPN's own framing, no marks
+    Bytes peer_identity;  // the peer's own certificate, DER; empty where it showed none
+};
+// The peer opened a Carrier.
+struct Opened {
+    Open open;
+};
+// Bytes of a message. Of one message in order and without gaps; the first says `total`. With raw
+// framing every piece is a whole message: what came in one go.
+struct Arrived {
+    Piece piece;
+};
+// The peer ended its direction in good order: every message that it sent has arrived whole.
+struct Finished {
+    CarrierId carrier;
+};
+// The peer gave up its direction (RESET_STREAM); unfinished messages will not be finished.
+struct Reset {
+    CarrierId carrier;
+    Error error;
+};
+// The peer does not want what we send on this Carrier (STOP_SENDING).
+struct Stopped {
+    CarrierId carrier;
+    Error error;
+};
+// Plain peers only: the transport acknowledged the next `pieces` pieces of this Carrier.
+struct Acked {
+    CarrierId carrier;
+    std::uint64_t pieces = 0;
+};
+// What was reported as blocked can go on; no carrier: all that waited for a stream.
+struct Unblocked {
+    std::optional<CarrierId> carrier;
+};
+// Both directions of the Carrier are over and the mapping has forgotten it.
+struct Ended {
+    CarrierId carrier;
+};
+// The transport is gone. Always the last event.
+struct Lost {
+    Error error;
+};
+
+}  // namespace event
+
+using Event =
+    std::variant<event::Arrived, event::Established, event::Opened, event::Finished, event::Reset,
+                 event::Stopped, event::Acked, event::Unblocked, event::Ended, event::Lost, Skip,
+                 Abandon, Settings, Refuse, Delivered>;
+
+}  // namespace post
