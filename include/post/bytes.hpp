@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -71,7 +72,12 @@ public:
     friend bool operator==(const Bytes& a, const Bytes& b) {
         return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
     }
-    friend bool operator==(const Bytes& a, std::string_view b) { return a.view() == b; }
+    // With a literal or a string: a template, because they would convert to Bytes just as well.
+    template <class Text>
+        requires(std::is_convertible_v<const Text&, std::string_view>)
+    friend bool operator==(const Bytes& a, const Text& b) {
+        return a.view() == std::string_view(b);
+    }
 
     static constexpr std::size_t small = 256;
 
@@ -96,6 +102,11 @@ public:
     }
     // Grows over bytes that directly follow in the same memory; the caller knows they are written.
     void extend(std::size_t more) { size_ += more; }
+    // Shrinks from the front, by at most size(); the memory stays held.
+    void remove_prefix(std::size_t less) {
+        data_ += less;
+        size_ -= less;
+    }
 
 private:
     static Bytes copy(const void* data, std::size_t size);

@@ -92,7 +92,8 @@ struct Error {
     friend bool operator==(const Error& error, Errc errc) {
         return error.code == make_error_code(errc);
     }
-    // One line: "handshake with [::1]:4433: certificate made out to another name (tls alert 42)".
+    // One line: "handshake with [::1]:4433: certificate not valid at this time; renew it, or check
+    // the clock (tls alert 45: certificate expired)".
     std::string message() const;
 };
 

@@ -1,0 +1,168 @@
+// Carrier: what messages are sent and received on (paper II.A, draft 2.1). Every Carrier is one
+// stream of the Association that all Carriers to the same Remote share; fork() opens the next.
+//
+// A Carrier is a handle: it moves and does not copy. It belongs to the variable or the coroutine
+// that holds it, and dropping it drains and closes; a Carrier with a ready() callback belongs to
+// the callback and lives until that returns false or the peer ends. A handle may outlive its
+// Context: every call then answers context_closed.
+//
+// One thread: the one that turns the Context. No callback is ever called from inside the call that
+// caused it, so each of them may call anything and destroy anything.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <post/association.hpp>
+#include <post/message.hpp>
+#include <post/operation.hpp>
+
+namespace post {
+
+namespace core {
+struct CarrierKey {
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;  // 0: no Carrier
+};
+class Carriers;
+}  // namespace core
+
+class Carrier;
+
+// The answer of send(): known at once while there is room in the send budget, and else when there
+// is. id() is the message's id as soon as it was accepted.
+class Sending : public Operation<MessageId> {
+public:
+    using Operation<MessageId>::Operation;
+    Sending(Operation<MessageId>&& operation) : Operation<MessageId>(std::move(operation)) {}
+};
+
+class Carrier {
+public:
+    using OnMessage = Function<bool(Carrier&, InMessage)>;
+    using OnCarrier = Function<bool(Carrier)>;
+    using OnClosed = Function<void(const Error&)>;
+
+    struct ForkOptions {
+        Priority priority = 0;  // strict: a Carrier waits for those with a smaller number
+        bool announce = false;  // true: the peer hears of it now, and not with the first message
+        bool one_way = false;   // a Source here and a Sink there
+    };
+
+    Carrier() = default;  // no Carrier
+    Carrier(Carrier&& other) noexcept;
+    Carrier& operator=(Carrier&& other) noexcept;
+    ~Carrier();
+
+    explicit operator bool() const { return key_.generation != 0; }
+
+    // Sending.
+
+    // Sends a message. The first one activates the Carrier; until that is done messages wait. While
+    // there is room in the send budget (Bounds::send_budget bytes that are not yet in a packet) the
+    // answer is there at once; else the operation keeps the message until there is room: awaiting
+    // it is backpressure, and dropping it then ends the message as failed(would_block). The fates
+    // come to `on_fate` if there is one, else to the Carrier's on_fate.
+    Sending send(Content content, SendOptions options = {}, OnFate on_fate = {});
+    Sending send(OutMessage message, OnFate on_fate = {}) {
+        return send(std::move(message.content), message.options, std::move(on_fate));
+    }
+    // True while a send would be accepted at once (level-triggered).
+    bool writable() const;
+    // The fates of all messages whose send named no callback of its own.
+    void on_fate(OnFate on_fate);
+    // Our direction ends behind what was sent; receiving goes on.
+    void finish();
+
+    // Receiving.
+
+    // Messages are given to `on_message` until it returns false or the Carrier ends, in order
+    // within each niceness class. The Carrier's life goes over to the callback. What nobody takes
+    // is held back at the peer: not calling ready or receive is backpressure.
+    void ready(OnMessage on_message);
+    // The next message. carrier_closed when the peer finished in good order, else what happened.
+    Operation<InMessage> receive();
+
+    // Forks (draft 2.1).
+
+    // A further Carrier to the same peer: the next stream of the same Association. It goes to the
+    // accept of the peer's end of this Carrier, else to the Listener that this one came from. A
+    // fork that nobody takes ends with carrier_refused.
+    Carrier fork(ForkOptions options);
+    Carrier fork() { return fork(ForkOptions{}); }
+    // Takes the Carriers that the peer forks from this one, until `on_carrier` returns false.
+    void accept(OnCarrier on_carrier);
+    Operation<Carrier> accept();
+
+    // Life.
+
+    // Makes it active without sending anything: the answer comes when the handshake is done.
+    Operation<void> activate();
+    bool is_active() const;
+    // Ends it in good order: finish(), and what still arrives is discarded. What was sent is
+    // delivered first, for at most Bounds::linger.
+    void close();
+    // Ends both directions at once; the peer gets the code.
+    void abort(AbortCode code = AbortCode{0});
+    // Called once when the Carrier is over, with what ended it: carrier_closed in good order.
+    void on_closed(OnClosed on_closed);
+
+    // Views.
+
+    CarrierId id() const;
+    Association association() const;
+    std::vector<Transient> transients() const;
+    bool can_send() const;     // false at a Sink
+    bool can_receive() const;  // false at a Source
+
+private:
+    friend class core::Carriers;
+    Carrier(core::AnchorRef anchor, core::CarrierKey key, bool borrowed);
+    void drop();
+
+    core::AnchorRef anchor_;
+    core::CarrierKey key_;
+    bool borrowed_ = false;  // the library lends it for one callback: dropping it closes nothing
+};
+
+// A Carrier that only sends (draft 2.1.2).
+class Source {
+public:
+    Source() = default;
+    explicit Source(Carrier carrier) : carrier_(std::move(carrier)) {}
+    Sending send(Content content, SendOptions options = {}, OnFate on_fate = {}) {
+        return carrier_.send(std::move(content), options, std::move(on_fate));
+    }
+    bool writable() const { return carrier_.writable(); }
+    void on_fate(OnFate on_fate) { carrier_.on_fate(std::move(on_fate)); }
+    void finish() { carrier_.finish(); }
+    void close() { carrier_.close(); }
+    void abort(AbortCode code = AbortCode{0}) { carrier_.abort(code); }
+    Operation<void> activate() { return carrier_.activate(); }
+    bool is_active() const { return carrier_.is_active(); }
+    void on_closed(Carrier::OnClosed on_closed) { carrier_.on_closed(std::move(on_closed)); }
+    CarrierId id() const { return carrier_.id(); }
+    Association association() const { return carrier_.association(); }
+
+private:
+    Carrier carrier_;
+};
+
+// A Carrier that only receives (draft 2.1.3): what accept() gives for a Source of the peer's.
+class Sink {
+public:
+    Sink() = default;
+    explicit Sink(Carrier carrier) : carrier_(std::move(carrier)) {}
+    void ready(Carrier::OnMessage on_message) { carrier_.ready(std::move(on_message)); }
+    Operation<InMessage> receive() { return carrier_.receive(); }
+    void close() { carrier_.close(); }
+    void on_closed(Carrier::OnClosed on_closed) { carrier_.on_closed(std::move(on_closed)); }
+    CarrierId id() const { return carrier_.id(); }
+    Association association() const { return carrier_.association(); }
+
+private:
+    Carrier carrier_;
+};
+
+}  // namespace post

@@ -1,0 +1,107 @@
+// Context: the library's whole state, and what drives it. One thread owns a Context and everything
+// that hangs on it; only stop() and submit() may be called from other threads and, stop() alone,
+// from signal handlers. Several Contexts in one process share nothing.
+//
+// It is driven by run(), or by anybody's loop: wait until fd() is readable or deadline() has come,
+// then call turn().
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <post/carrier.hpp>
+#include <post/listener.hpp>
+#include <post/local.hpp>
+#include <post/policy.hpp>
+#include <post/remote.hpp>
+
+namespace post {
+
+class Io;
+
+struct ContextOptions {
+    // Received and untaken bytes of all Associations together.
+    std::uint64_t receive_budget = 256 * 1024 * 1024;
+    // Name servers as "address" or "address:port"; empty: those of the system.
+    std::vector<std::string> name_servers{};
+    Duration name_timeout = std::chrono::seconds(5);
+    // False masks what the system has, for tests: segmentation offload on sending and receiving,
+    // and congestion marks.
+    bool gso = true;
+    bool gro = true;
+    bool ecn = true;
+    // Another world to live in, such as a simulated network; none: the real one.
+    std::shared_ptr<Io> io{};
+};
+
+// How a Carrier is initiated.
+struct InitiateOptions {
+    Policy policy{};
+    // Whom to believe. The default is the system's authorities, and the name is always checked.
+    Trust trust{};
+    Local local{};
+    // The application's own protocol, when the peer does not speak Post: its bytes go out as they
+    // are, and what arrives is one message each time (raw framing). Empty: Post.
+    std::string alpn{};
+    Bounds bounds{};
+    Priority priority = 0;
+    bool one_way = false;  // a Source
+};
+
+struct ListenOptions {
+    Policy policy{};
+    // Accepted beside Post: the applications' own protocols, with raw framing.
+    std::vector<std::string> alpn{};
+    enum class ClientCertificate : std::uint8_t { none, optional, required };
+    ClientCertificate client_certificate = ClientCertificate::none;
+    Trust client_trust{};
+    Bounds bounds{};
+};
+
+class Context {
+public:
+    explicit Context(ContextOptions options = {});  // throws Failure when the system gives no socket
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+    // Gives every message its fate, sends one last flight of closes without waiting, and drops all
+    // callbacks. From inside a callback it takes effect when the turn is over.
+    ~Context();
+
+    // A Carrier to `remote` (draft, Initiate). Does not block and sends nothing: the first send or
+    // activate connects. Carriers to the same Remote from the same Local share the Association.
+    // Throws Failure for what is wrong with the options.
+    Carrier initiate(Remote remote, InitiateOptions options = {});
+    Source initiate_source(Remote remote, InitiateOptions options = {});
+    // Takes peers on `local` (draft, Listen). Throws Failure: no identity, the port is taken.
+    Listener listen(Local local, ListenOptions options = {});
+    Result<Listener> try_listen(Local local, ListenOptions options = {});
+
+    // Turns until nothing is unacknowledged, registered or awaited, or stop() was called.
+    void run();
+    void stop() noexcept;
+    // Calls `work` from a turn of this Context; from any thread.
+    void submit(Function<void()> work);
+
+    // One turn without sleeping; true when there is something left to do at once.
+    bool turn();
+    // Readable when a turn has something to do; stays valid as long as the Context.
+    int fd() const;
+    // When the next turn is due at the latest; `never` when only input can cause one.
+    Instant deadline() const;
+    // The time as the Context sees it; only differences mean anything.
+    Instant now() const;
+    // deadline() from now on in whole milliseconds, rounded up, as poll(2) takes it; -1: never.
+    int timeout() const;
+
+    // Waits until everything that was sent has its fate, for at most `linger`, and closes all.
+    // True when nothing was cut short.
+    bool shutdown(Duration linger);
+    // Called with errors that nobody took, instead of the line on stderr.
+    void on_unhandled(Function<void(const Error&)> on_unhandled);
+
+private:
+    core::AnchorRef anchor_;
+};
+
+}  // namespace post

@@ -1,0 +1,123 @@
+// Messages: what is sent and received, and what becomes of it (paper II.B, draft 2.2, RFC 9622, 9).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <post/bytes.hpp>
+#include <post/error.hpp>
+#include <post/function.hpp>
+#include <post/ids.hpp>
+#include <post/time.hpp>
+
+namespace post {
+
+// The bytes of a message at the call of send: views are copied by the call and need not live
+// longer; what is moved in is held, uncopied when it is 2 KiB or more, until the message is settled.
+class Content {
+public:
+    Content(const char* text) : view_(text) {}
+    Content(std::string_view text) : view_(text) {}
+    Content(const std::string& text) : view_(text) {}
+    Content(std::span<const std::byte> bytes)
+        : view_(reinterpret_cast<const char*>(bytes.data()), bytes.size()) {}
+    Content(std::string&& text) : Content(Bytes(std::move(text))) {}
+    Content(std::vector<std::byte>&& bytes) : Content(Bytes(std::move(bytes))) {}
+    Content(Bytes bytes) : owned_(std::move(bytes)), view_(owned_.view()) {}
+
+    std::size_t size() const { return view_.size(); }
+    std::string_view view() const { return view_; }
+    // The content as Bytes: what was moved in itself, or a copy of what was viewed.
+    Bytes take() && { return owned_.empty() ? Bytes(view_) : std::move(owned_); }
+
+private:
+    Bytes owned_;
+    std::string_view view_;
+};
+
+// What the application says of one message.
+struct SendOptions {
+    // Yields to messages of the same Carrier with a smaller niceness (draft 2.2.2), also while it
+    // is on its way in chunks. Across classes there is no order. Default 0: the most urgent.
+    Niceness niceness = 0;
+    // How long it is worth sending (draft 2.2.1, RFC 9622, 9.1.3.1), counted from send() until its
+    // last byte is in a packet; zero: for ever. When it ends first the fate is expired, and the
+    // receiver never shows a part.
+    Duration lifetime{};
+    // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark.
+    bool idempotent = false;
+    // The last message of our direction: like finish() behind it (RFC 9622, 9.1.3.5).
+    bool final = false;
+};
+
+// A message as one value: content and what is said of it (draft, Appendix A).
+struct OutMessage {
+    Content content;
+    SendOptions options;
+};
+
+// What became of a message. `sent` comes at most once and before the others; of acked, expired and
+// failed every message gets exactly one, also when its Carrier, Association or Context is closed.
+struct Fate {
+    enum class Kind : std::uint8_t {
+        sent,     // its last byte is in a packet
+        acked,    // the peer's library holds it whole, ready for its receiver (Association::explain
+                  // says what it means with a plain peer)
+        expired,  // its lifetime ended first; nothing of it is shown to the receiver
+        failed,   // see error; maybe_delivered when the peer could have got it all the same
+    };
+    Kind kind = Kind::failed;
+    MessageId message;
+    Error error;
+    bool maybe_delivered = false;
+};
+using OnFate = Function<void(const Fate&)>;
+
+// A received message. Bytes of small messages lie in blocks shared with their neighbours; those of
+// large ones are the receive buffers themselves, in segments.
+class InMessage {
+public:
+    InMessage() = default;
+    InMessage(Bytes content, Niceness niceness, Sequence sequence)
+        : content_(std::move(content)), niceness_(niceness), sequence_(sequence) {}
+
+    std::size_t size() const { return size_ + content_.size(); }
+    // All bytes in one piece. A message of several segments is copied together by the first call.
+    const Bytes& content() &;
+    Bytes content() &&;
+    std::string_view view() { return content().view(); }
+    // Calls visit(const Bytes&) for each segment in order, without copying any.
+    template <class Visit>
+    void segments(Visit&& visit) const {
+        if (!content_.empty()) visit(content_);
+        for (const Bytes& segment : rest_) visit(segment);
+    }
+
+    Niceness niceness() const { return niceness_; }
+    Sequence sequence() const { return sequence_; }
+    bool idempotent() const { return idempotent_; }
+    // The sender said that nothing follows.
+    bool final() const { return final_; }
+
+    // For the library: adds the next bytes of a message that comes in parts.
+    void append(Bytes segment);
+    void mark(bool idempotent, bool final) {
+        idempotent_ = idempotent;
+        final_ = final;
+    }
+
+private:
+    Bytes content_;
+    std::vector<Bytes> rest_;
+    std::size_t size_ = 0;  // of rest_
+    Niceness niceness_;
+    Sequence sequence_;
+    bool idempotent_ = false;
+    bool final_ = false;
+};
+
+}  // namespace post

@@ -1,0 +1,159 @@
+// Operation<T>: the answer of a call that may have to wait. It starts when it is called, whether or
+// not anybody waits; dropping it forgets the answer and not the work. There is no coroutine in it:
+// post/coro.hpp gives it co_await, then() a callback, and ready() with get() a poll.
+//
+// The answer comes from a turn of the Context, never from inside the call that asked. When the
+// Context goes first, the answer is Errc::context_closed. One thread: the Context's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <post/function.hpp>
+#include <post/result.hpp>
+
+namespace post {
+
+class Context;
+
+namespace core {
+
+class Anchor;
+
+// What an operation that waits shares with the library: one answer, one listener, two holders.
+struct WaitingBase {
+    virtual ~WaitingBase() = default;
+    virtual void fail(Error error) = 0;
+    virtual bool answered() const = 0;
+    virtual void dropped(Anchor&) {}  // the application let go before there was an answer
+    Function<void()> notify;   // queued when the answer is there
+    std::uint32_t count = 1;   // holders
+    bool wanted = true;        // the application still holds its end
+};
+
+template <class T>
+struct Waiting : WaitingBase {
+    std::optional<Result<T>> answer;
+    bool answered() const override { return answer.has_value(); }
+    void fail(Error error) override {
+        if (!answer) answer.emplace(std::move(error));
+    }
+};
+
+// A counted pointer to one; not thread-safe, as nothing of a Context is.
+template <class W>
+class WaitingRef {
+public:
+    WaitingRef() = default;
+    explicit WaitingRef(W* waiting) : waiting_(waiting) {}
+    WaitingRef(const WaitingRef& other) : waiting_(other.waiting_) {
+        if (waiting_) ++waiting_->count;
+    }
+    WaitingRef(WaitingRef&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {}
+    template <class Other>
+    WaitingRef(const WaitingRef<Other>& other) : waiting_(other.get()) {
+        if (waiting_) ++waiting_->count;
+    }
+    WaitingRef& operator=(WaitingRef other) noexcept {
+        std::swap(waiting_, other.waiting_);
+        return *this;
+    }
+    ~WaitingRef() {
+        if (waiting_ && --waiting_->count == 0) delete waiting_;
+    }
+    W* get() const { return waiting_; }
+    W* operator->() const { return waiting_; }
+    explicit operator bool() const { return waiting_ != nullptr; }
+
+private:
+    W* waiting_ = nullptr;
+};
+
+// A counted reference to a Context's core that may outlive it.
+class AnchorRef {
+public:
+    AnchorRef() = default;
+    explicit AnchorRef(Anchor* anchor);
+    AnchorRef(const AnchorRef& other);
+    AnchorRef(AnchorRef&& other) noexcept : anchor_(std::exchange(other.anchor_, nullptr)) {}
+    AnchorRef& operator=(AnchorRef other) noexcept {
+        std::swap(anchor_, other.anchor_);
+        return *this;
+    }
+    ~AnchorRef();
+    Anchor* get() const { return anchor_; }
+    Anchor* operator->() const { return anchor_; }
+    explicit operator bool() const { return anchor_ != nullptr; }
+
+private:
+    Anchor* anchor_ = nullptr;
+};
+
+// The application's end of a waiting operation was dropped, or got a listener.
+void abandoned(const AnchorRef& anchor, WaitingBase& waiting);
+void listened(const AnchorRef& anchor, WaitingRef<WaitingBase> waiting);
+void unhandled(const AnchorRef& anchor, Error error);
+
+}  // namespace core
+
+template <class T>
+class Operation {
+public:
+    // An operation whose answer is known at once.
+    Operation(Result<T> answer, core::AnchorRef anchor = {})
+        : answer_(std::move(answer)), anchor_(std::move(anchor)) {}
+    Operation(core::WaitingRef<core::Waiting<T>> waiting, core::AnchorRef anchor)
+        : waiting_(std::move(waiting)), anchor_(std::move(anchor)) {}
+    Operation(Operation&&) noexcept = default;
+    Operation& operator=(Operation&& other) noexcept {
+        drop();
+        answer_ = std::move(other.answer_);
+        waiting_ = std::move(other.waiting_);
+        anchor_ = std::move(other.anchor_);
+        return *this;
+    }
+    ~Operation() { drop(); }
+
+    // True when get() has the answer.
+    bool ready() const { return answer_ || (waiting_ && waiting_->answer); }
+    // The answer, once; only when ready().
+    Result<T> get() {
+        return answer_ ? std::move(*answer_) : std::move(*waiting_->answer);
+    }
+    // Calls `callback` with the answer from a turn of the Context; the operation is used up.
+    void then(Function<void(Result<T>)> callback) && {
+        auto waiting = std::move(waiting_);
+        if (!waiting) {
+            waiting = core::WaitingRef<core::Waiting<T>>(new core::Waiting<T>);
+            waiting->answer = std::move(answer_);
+        }
+        auto* state = waiting.get();  // lives while its notify does: the core holds both
+        waiting->notify = [state, callback = std::move(callback)]() mutable {
+            callback(std::move(*state->answer));
+        };
+        core::listened(anchor_, waiting);
+    }
+
+    // For adapters (post/coro.hpp): calls `resume` from a turn once the answer is there; the
+    // operation must stay alive until then.
+    void notify(Function<void()> resume) {
+        waiting_->notify = std::move(resume);
+        core::listened(anchor_, waiting_);
+    }
+    const core::AnchorRef& anchor() const { return anchor_; }
+
+private:
+    void drop() {
+        if (waiting_ && !waiting_->notify) {
+            waiting_->wanted = false;
+            core::abandoned(anchor_, *waiting_.get());
+        }
+    }
+
+    std::optional<Result<T>> answer_;
+    core::WaitingRef<core::Waiting<T>> waiting_;
+    core::AnchorRef anchor_;
+};
+
+}  // namespace post

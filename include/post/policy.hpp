@@ -1,0 +1,41 @@
+// Policy: what the application demands of the way its messages take (draft 2.8, RFC 9622, 6).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <post/time.hpp>
+
+namespace post {
+
+// A protocol stack instance. The README's table says what each is made of.
+enum class Stack : std::uint8_t { quic };
+const char* to_string(Stack stack) noexcept;
+
+enum class Security : std::uint8_t {
+    required,  // encrypted, and the peer is who it says; the default, and never traded for speed
+};
+
+struct Policy {
+    Security security = Security::required;
+    // In the order of preference; the first one named is used.
+    std::vector<Stack> stacks = {Stack::quic};
+    bool operator==(const Policy&) const = default;
+};
+
+// How far the peer may go before the library says no. Every bound can be set; zero is refused.
+struct Bounds {
+    std::uint64_t largest_message = 16 * 1024 * 1024;      // received, bytes
+    std::uint64_t receive_budget = 64 * 1024 * 1024;       // received and untaken, an Association
+    std::uint64_t send_budget = 1024 * 1024;               // not yet in a packet, a Carrier, bytes
+    std::uint64_t association_send_budget = 64 * 1024 * 1024;
+    std::uint64_t unsettled = 32 * 1024 * 1024;            // packed and not yet acked, bytes
+    std::uint64_t carriers = 65536;                        // that the peer may have open
+    Duration handshake_timeout = std::chrono::seconds(10);
+    Duration idle_timeout = std::chrono::seconds(30);
+    Duration stalled_after = std::chrono::seconds(60);     // an unfinished message; zero: never
+    Duration linger = std::chrono::seconds(10);            // what close() waits for at most
+    bool operator==(const Bounds&) const = default;
+};
+
+}  // namespace post

@@ -1,0 +1,278 @@
+// The association's commands and views.
+#include "lib/association/association.hpp"
+
+#include <cassert>
+
+#include "lib/association/lane.hpp"
+
+namespace post::core {
+
+namespace {
+
+Outbox::Limits outbox_limits(const Bounds& bounds) {
+    return {bounds.send_budget, bounds.association_send_budget, bounds.unsettled};
+}
+
+Inbox::Limits inbox_limits(const Bounds& bounds) {
+    return {post::Limits{}.carrier_window, bounds.receive_budget, bounds.largest_message,
+            bounds.stalled_after};
+}
+
+}  // namespace
+
+void Association::LaneDelete::operator()(Lane* lane) const { delete lane; }
+
+Association::Association(const Options& options, Shared& shared)
+    : options_(options),
+      shared_(shared),
+      outbox_(outbox_limits(options.bounds), shared.outstanding),
+      inbox_(inbox_limits(options.bounds), shared.charge),
+      next_carrier_(options.role == Role::client ? 0 : 1) {}
+
+Association::~Association() {
+    for (auto& [id, lane] : lanes_)
+        if (lane->draining) --shared_.draining;
+}
+
+Association::Lane* Association::find(CarrierId carrier) const {
+    if (last_ && last_->id() == carrier) return last_;
+    const auto at = lanes_.find(carrier);
+    return at == lanes_.end() ? nullptr : at->second.get();
+}
+
+Association::Lane& Association::make(CarrierId carrier) {
+    auto& lane = lanes_[carrier];
+    lane = std::unique_ptr<Lane, LaneDelete>(new Lane);
+    lane->out.carrier = lane->in.carrier = carrier;
+    inbox_.begin(lane->in);
+    idle_since_ = never;
+    return *lane;
+}
+
+CarrierId Association::open(const NewCarrier& carrier) {
+    Lane& lane = make(CarrierId{next_carrier_});
+    next_carrier_ += 2;
+    lane.ours = true;
+    lane.parent = carrier.parent;
+    lane.kind = carrier.kind;
+    lane.out.tag = lane.in.tag = carrier.tag;
+    lane.out.priority = carrier.priority;
+    lane.out.announce = carrier.announce;
+    if (!lane.receives()) inbox_.end(lane.in, Error(Errc::no_return_path));
+    if (carrier.announce) {
+        outbox_.schedule(lane.out);
+        activate();
+    }
+    return lane.id();
+}
+
+void Association::adopt(CarrierId carrier, Tag tag) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    lane->out.tag = lane->in.tag = tag;
+    if (!lane->in.whole.empty() || lane->in.over) {
+        lane->in.told = true;
+        events_.push_back(happened::Readable{tag});
+    }
+}
+
+void Association::refuse(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    if (!plain_) control_.push_back(Refuse{carrier, Errc::carrier_refused});
+    cut(*lane, Error(Errc::carrier_refused));
+}
+
+void Association::activate() {
+    if (state_ != State::fresh) return;
+    state_ = State::connecting;
+    if (options_.remote) attempts_.begin(*options_.remote);
+}
+
+bool Association::writable(CarrierId carrier) const {
+    const Lane* lane = find(carrier);
+    return lane && !lane->closing && lane->sends() && outbox_.writable(lane->out);
+}
+
+Error Association::send_error(CarrierId carrier) const {
+    const Lane* lane = find(carrier);
+    if (!lane) return Error(Errc::carrier_closed);
+    if (!lane->sends()) return Error(Errc::no_return_path);
+    if (lane->error) return *lane->error;
+    if (lane->closing || lane->out.finish_wanted) return Error(Errc::carrier_closed);
+    return {};
+}
+
+Result<MessageId> Association::send(Instant now, CarrierId carrier, Content content,
+                                    const SendOptions& options, FateToken on_fate) {
+    if (Error error = send_error(carrier)) return error;
+    if (options.lifetime < Duration::zero()) return Error(Errc::invalid_argument);
+    Lane& lane = *find(carrier);
+    const bool lives = options.lifetime > Duration::zero();
+    const Instant deadline = lives ? now + options.lifetime : never;
+    const MessageId id =
+        outbox_.push(lane.out, std::move(content).take(), options, deadline, on_fate);
+    activate();
+    return id;
+}
+
+void Association::starve(CarrierId carrier) {
+    if (Lane* lane = find(carrier)) outbox_.starve(lane->out);
+}
+
+void Association::want_fates(CarrierId carrier, bool wanted) {
+    if (Lane* lane = find(carrier)) lane->out.fates = wanted;
+}
+
+void Association::finish(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane || !lane->sends() || lane->out.finish_wanted) return;
+    outbox_.finish(lane->out);
+    activate();
+}
+
+std::optional<InMessage> Association::take(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane) return std::nullopt;
+    auto message = inbox_.take(lane->in);
+    if (lane->in.over && lane->in.whole.empty()) forget_if_over(*lane);
+    return message;
+}
+
+std::optional<Error> Association::received_all(CarrierId carrier) const {
+    const Lane* lane = find(carrier);
+    if (!lane) return Error(Errc::carrier_closed);
+    if (!lane->in.over || !lane->in.whole.empty()) return std::nullopt;
+    return lane->in.end;
+}
+
+void Association::close(Instant now, CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane || lane->closing) return;
+    lane->closing = true;
+    if (!lane->opened && lane->ours && lane->out.unsettled == 0 && !lane->out.announce) {
+        cut(*lane, Error(Errc::carrier_closed));  // the peer never heard of it
+        return;
+    }
+    if (!lane->in.over) {
+        inbox_.end(lane->in, Error(Errc::carrier_closed));
+        if (lane->opened && mapping_) mapping_->stop(carrier, Error(Errc::carrier_closed));
+    }
+    inbox_.discard(lane->in);
+    if (lane->sends()) outbox_.finish(lane->out);
+    activate();
+    lane->draining = true;
+    ++shared_.draining;
+    lingering_.emplace_back(now + options_.bounds.linger, carrier);
+    forget_if_over(*lane);
+}
+
+void Association::abort(CarrierId carrier, const Error& error) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    lane->closing = true;
+    cut(*lane, error);
+}
+
+// Both directions end now; what has no fate fails with `error`.
+void Association::cut(Lane& lane, const Error& error) {
+    lane.fail(error);
+    if (mapping_ && lane.opened && !lane.ended) {
+        if (lane.sends()) mapping_->reset(lane.id(), error);
+        if (lane.receives()) mapping_->stop(lane.id(), error);
+    }
+    outbox_.fail(lane.out, error);
+    inbox_.end(lane.in, error);
+    inbox_.discard(lane.in);
+    if (!lane.opened || !mapping_) lane.ended = true;
+    relieve();
+    forget_if_over(lane);
+}
+
+void Association::release(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    lane->out.tag = lane->in.tag = no_tag;
+    lane->out.fates = false;
+    inbox_.discard(lane->in);
+    forget_if_over(*lane);
+}
+
+bool Association::forget_if_over(Lane& lane) {
+    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.whole.empty() || !lane.in.over)
+        return false;
+    if (lane.out.tag != no_tag) {
+        Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
+        events_.push_back(happened::Over{lane.out.tag, std::move(error)});
+    }
+    relieve();
+    inbox_.remove(lane.in);
+    outbox_.remove(lane.out);
+    if (lane.draining) --shared_.draining;
+    if (last_ == &lane) last_ = nullptr;
+    lanes_.erase(lane.id());
+    return true;
+}
+
+// Moves what the outbox and the inbox have to say behind what was said before.
+void Association::relieve() {
+    for (auto* from : {&outbox_.events(), &inbox_.events()}) {
+        for (Happened& event : *from) events_.push_back(std::move(event));
+        from->clear();
+    }
+}
+
+void Association::shut(const Error& error) {
+    if (state_ == State::gone || state_ == State::closing) return;
+    if (mapping_ && !mapping_->over()) {
+        mapping_->close(error);
+        state_ = State::closing;
+        fail_all(error);
+    } else {
+        end_ = error;
+        after_failure();
+    }
+}
+
+void Association::shut_if_idle() {
+    if (!lanes_.empty()) return;
+    if (state_ == State::established) shut(Error(Errc::carrier_closed));
+    if (state_ == State::fresh || state_ == State::connecting) shut(Error(Errc::carrier_closed));
+}
+
+std::optional<Path> Association::path() const {
+    if (!mapping_) return std::nullopt;
+    return mapping_->path();
+}
+
+Support Association::explain(Feature feature) const {
+    using Level = Support::Level;
+    switch (feature) {
+        case Feature::fork:
+            return {Level::native, "a fork is the next stream of the connection"};
+        case Feature::one_way:
+            return {Level::native, "a unidirectional stream"};
+        case Feature::backpressure:
+            return {Level::native, "each stream has a flow control window of its own"};
+        case Feature::niceness:
+            if (plain_) return {Level::emulated, "orders what is sent; the receiver sees no class"};
+            return {Level::emulated, "our scheduler decides what goes into the next packet"};
+        case Feature::lifetime:
+            if (plain_)
+                return {Level::emulated, "until the first byte is sent; what has begun is finished"};
+            return {Level::emulated, "unsent bytes are dropped and announced as such"};
+        case Feature::idempotent:
+            if (plain_) return {Level::unsupported, "a plain peer has no place for the mark"};
+            return {Level::emulated, "a mark in the Post frame"};
+        case Feature::message_boundaries:
+            if (plain_)
+                return {Level::unsupported, "raw framing: what arrives in one go is one message"};
+            return {Level::emulated, "Post frames"};
+        case Feature::acked:
+            if (plain_) return {Level::native, "the peer's transport acknowledged every byte"};
+            return {Level::emulated, "the peer's library holds the whole message (DELIVERED)"};
+    }
+    return {};
+}
+
+}  // namespace post::core

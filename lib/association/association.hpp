@@ -1,0 +1,186 @@
+// Association: the relation between two endpoints that all Carriers between them share (draft 2.3).
+// It connects on the first use, hands the mapping what its outbox holds, keeps what arrives in its
+// inbox, and tells the layer above by values. It knows Carriers by id and mappings by contract; no
+// protocol, no socket, no clock.
+//
+//   fresh -> connecting -> established -> closing -> gone
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include <post/association.hpp>
+#include <post/message.hpp>
+#include <post/policy.hpp>
+
+#include "lib/association/attempts.hpp"
+#include "lib/association/events.hpp"
+#include "lib/association/inbox.hpp"
+#include "lib/association/outbox.hpp"
+#include "mappings/mapping.hpp"
+
+namespace post::core {
+
+// What all associations of a Context share.
+struct Shared {
+    Charge charge;
+    std::uint64_t outstanding = 0;  // messages without a fate
+    std::uint64_t draining = 0;     // Carriers that were closed and are not over
+};
+
+class Association final : private Supply {
+public:
+    struct Options {
+        AssociationId id;
+        Role role = Role::client;
+        std::optional<Remote> remote{};
+        Bounds bounds{};
+        std::array<std::uint8_t, 16> name{};  // random; goes into SETTINGS
+    };
+    struct NewCarrier {
+        Tag tag = no_tag;
+        std::optional<CarrierId> parent{};
+        CarrierKind kind = CarrierKind::messages;
+        Priority priority{};
+        bool announce = false;
+    };
+    enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
+
+    Association(const Options& options, Shared& shared);
+    ~Association() override;
+
+    // Commands, by Carriers that the layer above opened or adopted.
+
+    CarrierId open(const NewCarrier& carrier);
+    // The layer above takes a Carrier of the peer's, or does not.
+    void adopt(CarrierId carrier, Tag tag);
+    void refuse(CarrierId carrier);
+    // Starts connecting; send and announced forks do so by themselves.
+    void activate();
+    bool writable(CarrierId carrier) const;
+    // Takes the message, whatever the budget: the caller asked writable. An id, or why not.
+    Result<MessageId> send(Instant now, CarrierId carrier, Content content,
+                           const SendOptions& options, FateToken on_fate);
+    // Why a send would fail, apart from the budget.
+    Error send_error(CarrierId carrier) const;
+    void starve(CarrierId carrier);
+    void want_fates(CarrierId carrier, bool wanted);
+    void finish(CarrierId carrier);
+    std::optional<InMessage> take(CarrierId carrier);
+    // Nothing will come any more; with the reason.
+    std::optional<Error> received_all(CarrierId carrier) const;
+    // In good order: our direction is drained until `linger` has passed, the other is discarded.
+    void close(Instant now, CarrierId carrier);
+    void abort(CarrierId carrier, const Error& error);
+    // The layer above forgets the tag: no event names it any more.
+    void release(CarrierId carrier);
+    // Closes the transient; all that is open ends with `error`.
+    void shut(const Error& error);
+    // Closes the transient when no Carrier is left, without waiting for the idle time.
+    void shut_if_idle();
+
+    // Input, from the root.
+
+    void attach(std::unique_ptr<Mapping> mapping);
+    void handle_resolved(const std::vector<Address>& addresses, const Error& error, bool complete);
+    // The candidate that was asked for could not even be tried.
+    void handle_failure(const Error& error);
+    void handle_input(Instant now, const Datagrams& datagrams);
+    void handle_timeout(Instant now);
+    void handle_trouble(Instant now, const Address& remote, std::error_code code);
+
+    // Output, to the root.
+
+    std::optional<Want> poll_want();
+    // Once a turn before poll_transmit: what was taken is promised again.
+    void prepare(Instant now);
+    Datagrams poll_transmit(Instant now, std::span<std::byte> space);
+    // Moves out all that happened, in order.
+    void poll_events(std::vector<Happened>& events);
+    Instant deadline() const;
+
+    // Views.
+
+    State state() const { return state_; }
+    AssociationId id() const { return options_.id; }
+    const Options& options() const { return options_; }
+    const std::string& alpn() const { return alpn_; }
+    bool plain() const { return plain_; }
+    const Bytes& peer_identity() const { return peer_identity_; }
+    std::size_t carriers() const { return lanes_.size(); }
+    std::optional<Path> path() const;
+    Support explain(Feature feature) const;
+    bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
+
+private:
+    struct Lane;
+    struct LaneDelete {
+        void operator()(Lane* lane) const;
+    };
+
+    // Supply.
+    Outgoing* next() override;
+    void packed(CarrierId carrier, std::uint64_t pieces) override;
+    void blocked(CarrierId carrier) override;
+
+    Lane* find(CarrierId carrier) const;
+    Lane& make(CarrierId carrier);
+    Outgoing* open_for(Lane& lane);
+    void drain_mapping(Instant now);
+    void handle(Instant now, event::Arrived& event);
+    void handle(Instant now, event::Established& event);
+    void handle(Instant now, event::Opened& event);
+    void handle(Instant now, event::Finished& event);
+    void handle(Instant now, event::Reset& event);
+    void handle(Instant now, event::Stopped& event);
+    void handle(Instant now, event::Acked& event);
+    void handle(Instant now, event::Unblocked& event);
+    void handle(Instant now, event::Ended& event);
+    void handle(Instant now, event::Lost& event);
+    void handle(Instant now, Skip& skip);
+    void handle(Instant now, Abandon& abandon);
+    void handle(Instant now, Settings& settings);
+    void handle(Instant now, Refuse& refuse);
+    void handle(Instant now, Delivered& delivered);
+    void violation(std::string_view what);
+    void cut(Lane& lane, const Error& error);
+    void fail_all(const Error& error);
+    void after_failure();
+    bool forget_if_over(Lane& lane);
+    void offer(Lane& lane);
+    void relieve();
+
+    Options options_;
+    Shared& shared_;
+    State state_ = State::fresh;
+    Attempts attempts_;
+    std::unique_ptr<Mapping> mapping_;
+    std::unordered_map<CarrierId, std::unique_ptr<Lane, LaneDelete>> lanes_;
+    Outbox outbox_;
+    Inbox inbox_;
+    std::uint64_t next_carrier_;
+    std::deque<Outgoing> control_;
+    std::deque<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
+    std::vector<CarrierId> blocked_;                        // for want of a stream
+    std::vector<CarrierId> held_;  // the peer's Carriers, until its SETTINGS are here
+    std::vector<Event> arrived_;
+    std::vector<Happened> events_;
+    Outgoing out_;
+    Lane* last_ = nullptr;  // the lane of the last piece: most are followed by one of the same
+    std::string alpn_;
+    Bytes peer_identity_;
+    Error end_;
+    Instant now_{};
+    Instant idle_since_ = never;
+    Instant heard_{};  // when the peer last said DELIVERED, or had nothing to say
+    Instant stall_check_ = never;
+    std::uint64_t chunk_ = 0;
+    bool plain_ = false;
+    bool chosen_ = false;  // the peer's SETTINGS are here
+    bool traffic_ = false;
+};
+
+}  // namespace post::core

@@ -1,0 +1,246 @@
+// What comes up from the mapping and the resolver, and what it does to the association.
+#include <algorithm>
+#include <string>
+
+#include "lib/association/association.hpp"
+#include "lib/association/lane.hpp"
+
+namespace post::core {
+
+void Association::attach(std::unique_ptr<Mapping> mapping) {
+    mapping_ = std::move(mapping);
+    if (state_ == State::fresh) state_ = State::connecting;
+}
+
+void Association::handle_resolved(const std::vector<Address>& addresses, const Error& error,
+                                  bool complete) {
+    attempts_.handle_resolved(addresses, error, complete);
+    if (state_ == State::connecting && attempts_.exhausted()) {
+        end_ = attempts_.report();
+        after_failure();
+    }
+}
+
+void Association::handle_failure(const Error& error) {
+    attempts_.handle_failure(error);
+    if (attempts_.exhausted()) {
+        end_ = attempts_.report();
+        after_failure();
+    }
+}
+
+void Association::handle_input(Instant now, const Datagrams& datagrams) {
+    if (!mapping_) return;
+    now_ = now;
+    mapping_->handle_input(now, datagrams);
+    drain_mapping(now);
+}
+
+void Association::handle_trouble(Instant now, const Address& remote, std::error_code code) {
+    if (!mapping_) return;
+    now_ = now;
+    mapping_->handle_trouble(now, remote, code);
+    drain_mapping(now);
+}
+
+void Association::drain_mapping(Instant now) {
+    // Lost destroys the mapping, and is the last event.
+    mapping_->poll_events(arrived_);
+    for (Event& event : arrived_)
+        std::visit([&](auto& happened) { handle(now, happened); }, event);
+    arrived_.clear();
+    if (InLane* fullest = state_ == State::established ? inbox_.fullest() : nullptr) {
+        if (Lane* lane = find(fullest->carrier))
+            cut(*lane, Error(Errc::too_slow, {}, Stage::established,
+                             "received messages were left untaken until the receive budget was "
+                             "spent; this Carrier held most of them"));
+    }
+}
+
+void Association::handle(Instant, event::Established& event) {
+    state_ = State::established;
+    alpn_ = std::move(event.alpn);
+    plain_ = !event.post;
+    chosen_ = plain_;
+    peer_identity_ = std::move(event.peer_identity);
+    outbox_.set_plain(plain_);
+    inbox_.set_plain(plain_);
+    if (!plain_) {
+        Settings settings;
+        settings.association = options_.name;
+        settings.largest_message = options_.bounds.largest_message;
+        settings.carriers = options_.bounds.carriers;
+        control_.push_front(settings);
+    }
+    events_.push_back(happened::Active{id()});
+}
+
+void Association::handle(Instant now, event::Opened& event) {
+    const Open& open = event.open;
+    if (lanes_.contains(open.carrier)) return violation("a Carrier is opened twice");
+    if (state_ == State::closing) return;
+    Lane& lane = make(open.carrier);
+    lane.kind = open.kind;
+    lane.parent = open.parent;
+    lane.opened = true;
+    lane.out.opened = true;
+    lane.in.epoch_began = now;
+    if (!lane.sends()) outbox_.fail(lane.out, Error(Errc::no_return_path));
+    if (chosen_)
+        offer(lane);
+    else
+        held_.push_back(lane.id());
+}
+
+void Association::offer(Lane& lane) {
+    const Lane* parent = lane.parent ? find(*lane.parent) : nullptr;
+    events_.push_back(
+        happened::Opened{id(), lane.id(), parent ? parent->out.tag : no_tag, lane.kind});
+}
+
+void Association::handle(Instant, Settings&) {
+    if (chosen_) return violation("SETTINGS came twice");
+    chosen_ = true;
+    for (CarrierId carrier : std::exchange(held_, {}))
+        if (Lane* lane = find(carrier)) offer(*lane);
+}
+
+void Association::handle(Instant now, event::Arrived& event) {
+    Lane* lane = find(event.piece.carrier);
+    if (!lane) return;
+    last_ = lane;
+    const Result<void> taken = inbox_.handle_piece(now, lane->in, std::move(event.piece));
+    if (taken) return;
+    if (taken.error() == Errc::message_too_large) return cut(*lane, taken.error());
+    violation(taken.error().message());
+}
+
+void Association::handle(Instant, event::Finished& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    inbox_.end(lane->in, Error(Errc::carrier_closed));
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant, event::Reset& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    lane->fail(event.error);
+    inbox_.end(lane->in, event.error);
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant, event::Stopped& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    // A peer that closed in good order wants nothing more, which is no fault of the Carrier's.
+    if (event.error != Errc::carrier_closed) lane->fail(event.error);
+    if (!lane->out.finish_pulled || lane->out.unsettled > 0)
+        mapping_->reset(event.carrier, event.error);
+    outbox_.fail(lane->out, event.error);
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant, Refuse& refuse) {
+    Lane* lane = find(refuse.carrier);
+    if (!lane || !lane->ours) return;
+    cut(*lane, Error(Errc::carrier_refused, {}, Stage::established,
+                     "nobody at the peer accepts forks of this Carrier, nor has its Listener an "
+                     "accept()"));
+}
+
+void Association::handle(Instant, event::Acked& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    outbox_.handle_acked(lane->out, event.pieces);
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant now, Delivered& delivered) {
+    heard_ = now;
+    Lane* lane = find(delivered.carrier);
+    if (!lane) return;
+    if (!outbox_.handle_delivered(lane->out, delivered))
+        return violation("DELIVERED speaks of a message that was not sent");
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant, event::Unblocked& event) {
+    if (event.carrier) {
+        if (Lane* lane = find(*event.carrier)) outbox_.unblock(lane->out);
+        return;
+    }
+    for (CarrierId carrier : std::exchange(blocked_, {})) {
+        Lane* lane = find(carrier);
+        if (!lane) continue;
+        lane->listed = false;
+        outbox_.unblock(lane->out);
+    }
+}
+
+void Association::handle(Instant, event::Ended& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    lane->ended = true;
+    if (!lane->in.over) inbox_.end(lane->in, Error(Errc::carrier_closed));
+    if (!lane->out.finish_pulled)
+        outbox_.fail(lane->out, lane->error ? *lane->error : Error(Errc::carrier_closed));
+    relieve();
+    forget_if_over(*lane);
+}
+
+void Association::handle(Instant now, Skip& skip) {
+    if (Lane* lane = find(skip.carrier)) inbox_.handle_skip(now, lane->in, skip);
+}
+
+void Association::handle(Instant now, Abandon& abandon) {
+    if (Lane* lane = find(abandon.carrier)) inbox_.handle_abandon(now, lane->in, abandon);
+}
+
+void Association::handle(Instant, event::Lost& event) {
+    if (state_ == State::connecting && options_.remote) {
+        mapping_.reset();
+        handle_failure(event.error);
+        return;
+    }
+    end_ = state_ == State::closing ? end_ : event.error;
+    after_failure();
+}
+
+// The peer broke a rule of FORMAT.md.
+void Association::violation(std::string_view what) {
+    shut(Error(Errc::protocol_violation, {}, Stage::established, Bytes(what)));
+}
+
+// All that is open ends; the order of the Carriers is that of their ids, so that runs repeat.
+void Association::fail_all(const Error& error) {
+    if (!end_) end_ = error;
+    std::vector<CarrierId> all;
+    for (const auto& [id, lane] : lanes_) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    outbox_.clear_schedule();
+    for (CarrierId carrier : all) {
+        Lane* lane = find(carrier);
+        if (!lane) continue;
+        lane->fail(error);
+        outbox_.fail(lane->out, error);
+        inbox_.end(lane->in, error);
+        lane->ended = true;
+        relieve();
+        forget_if_over(*lane);
+    }
+}
+
+void Association::after_failure() {
+    if (state_ == State::gone) return;
+    state_ = State::gone;
+    fail_all(end_);
+    events_.push_back(happened::Gone{id(), end_});
+}
+
+}  // namespace post::core

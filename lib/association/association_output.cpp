@@ -1,0 +1,166 @@
+// What goes down to the mapping and out to the root: the supply, timers, wants.
+#include <algorithm>
+
+#include "lib/association/association.hpp"
+#include "lib/association/lane.hpp"
+
+namespace post::core {
+
+namespace {
+
+constexpr Duration idle_close = std::chrono::seconds(5);
+constexpr Duration delivered_patience = std::chrono::seconds(30);
+constexpr std::uint64_t largest_chunk = 64 * 1024;
+
+}  // namespace
+
+std::optional<Want> Association::poll_want() {
+    if (state_ != State::connecting || mapping_) return std::nullopt;
+    return attempts_.next();
+}
+
+void Association::prepare(Instant now) {
+    now_ = now;
+    if (!mapping_) return;
+    inbox_.flush(now, *mapping_);
+    outbox_.wake_starved();
+    if (outbox_.unsettled_messages() == 0) heard_ = now;
+    // A server waits for its client: only that knows what it still wants to open.
+    if (!lanes_.empty() || options_.role == Role::server)
+        idle_since_ = never;
+    else if (idle_since_ == never)
+        idle_since_ = now;
+    if (stall_check_ == never && options_.bounds.stalled_after > Duration::zero())
+        stall_check_ = now + options_.bounds.stalled_after / 4;
+}
+
+Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
+    if (!mapping_) return {};
+    now_ = now;
+    traffic_ = false;
+    chunk_ = 0;
+    Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
+    if (mapping_->over() && datagrams.empty()) after_failure();
+    return datagrams;
+}
+
+void Association::poll_events(std::vector<Happened>& events) {
+    if (mapping_ && state_ != State::gone) drain_mapping(now_);
+    relieve();
+    for (Happened& event : events_) events.push_back(std::move(event));
+    events_.clear();
+    if (state_ == State::gone) mapping_.reset();
+}
+
+// Supply.
+
+Outgoing* Association::next() {
+    if (state_ != State::established) return nullptr;
+    if (!control_.empty()) {
+        out_ = std::move(control_.front());
+        control_.pop_front();
+        return &out_;
+    }
+    if (!plain_) {
+        Delivered report;
+        if (inbox_.next_report(now_, traffic_, report)) {
+            out_ = std::move(report);
+            return &out_;
+        }
+    }
+    OutLane* lane = outbox_.turn();
+    if (!lane) return nullptr;
+    traffic_ = true;
+    if (!lane->opened) return open_for(*find(lane->carrier));
+    // At most 2 ms of what the path takes, at least a packet, so that what is urgent waits for no
+    // more than that.
+    if (chunk_ == 0) {
+        const Path path = mapping_->path();
+        const std::uint64_t rate = path.rate / 500;
+        chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
+                                           largest_chunk);
+    }
+    outbox_.next(chunk_, out_);
+    return &out_;
+}
+
+// A fork opens its parent first, so that the peer knows whom to ask.
+Outgoing* Association::open_for(Lane& lane) {
+    Lane* first = &lane;
+    for (;;) {
+        Lane* parent = first->parent ? find(*first->parent) : nullptr;
+        if (!parent || parent->opened || !parent->ours || parent->ended) break;
+        first = parent;
+    }
+    first->opened = first->out.opened = true;
+    first->out.announce = false;
+    out_ = Open{first->id(), first->parent, first->kind};
+    return &out_;
+}
+
+void Association::packed(CarrierId carrier, std::uint64_t pieces) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    last_ = lane;
+    outbox_.packed(lane->out, pieces);
+}
+
+void Association::blocked(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane) return;
+    outbox_.block(lane->out);
+    if (std::exchange(lane->listed, true)) return;
+    blocked_.push_back(carrier);
+}
+
+// Time.
+
+Instant Association::deadline() const {
+    if (state_ == State::gone) return never;
+    Instant first = outbox_.deadline();
+    if (mapping_) {
+        first = std::min({first, mapping_->deadline(), inbox_.deadline()});
+        if (outbox_.unsettled_messages() > 0 && !plain_)
+            first = std::min(first, heard_ + delivered_patience);
+        if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
+        if (inbox_.charged() > 0) first = std::min(first, stall_check_);
+    }
+    if (!lingering_.empty()) first = std::min(first, lingering_.front().first);
+    return first;
+}
+
+void Association::handle_timeout(Instant now) {
+    now_ = now;
+    if (state_ == State::gone) return;
+    outbox_.handle_timeout(now);
+    relieve();
+    while (!lingering_.empty() && lingering_.front().first <= now) {
+        const CarrierId carrier = lingering_.front().second;
+        lingering_.pop_front();
+        if (Lane* lane = find(carrier))
+            cut(*lane, Error(Errc::cancelled, {}, Stage::established,
+                             "closed, and not delivered within Bounds::linger"));
+    }
+    if (!mapping_) return;
+    if (mapping_->deadline() <= now) mapping_->handle_timeout(now);
+    drain_mapping(now);
+    if (state_ != State::established) return;
+    if (stall_check_ <= now) {
+        stall_check_ = now + options_.bounds.stalled_after / 4;
+        for (InLane* late : inbox_.stalled(now))
+            if (Lane* lane = find(late->carrier))
+                cut(*lane, Error(Errc::stalled, {}, Stage::established,
+                                 "a message was begun and made no progress "
+                                 "(Bounds::stalled_after)"));
+    }
+    if (idle_since_ != never && idle_since_ + idle_close <= now)
+        return shut(Error(Errc::carrier_closed));
+    if (!plain_ && outbox_.unsettled_messages() > 0 && heard_ + delivered_patience <= now) {
+        if (mapping_->quiet())
+            shut(Error(Errc::delivered_missing));
+        else
+            heard_ = now;
+    }
+}
+
+}  // namespace post::core

@@ -1,0 +1,71 @@
+// Associations: all associations of one Context. It finds the one that a new Carrier can share,
+// knows which of them have something to do this turn, and when the next of the others wants one; an
+// idle association costs nothing.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+class Associations {
+public:
+    // What Carriers must have in common to share an association. The text holds all of it: remote,
+    // local, policy, trust, identity, ALPN.
+    using Key = std::string;
+    // What the root wants to find again: how to connect, or which listener it came from.
+    using Origin = std::uint64_t;
+
+    Association& create(Association::Options options, const Key& key, Origin origin);
+    // A live association with this key.
+    Association* share(const Key& key);
+    // The association, which then has a place in this turn; nullptr when it is gone.
+    Association* use(AssociationId id);
+    const Association* find(AssociationId id) const;
+    Origin origin(AssociationId id) const;
+    // Those in use this turn; what is put in meanwhile comes next time.
+    std::vector<AssociationId> take_active();
+    bool any_active() const { return !active_.empty(); }
+    // Puts those into use whose deadline has come.
+    void wake(Instant now);
+    // Looks at the association's deadline again, and drops it when it is gone and empty. True when
+    // it was dropped.
+    bool put_back(AssociationId id);
+    Instant deadline() const;
+    // All of them, oldest first.
+    std::vector<AssociationId> all() const;
+    std::size_t size() const { return live_; }
+    Shared& shared() { return shared_; }
+    const Shared& shared() const { return shared_; }
+
+private:
+    struct Slot {
+        std::unique_ptr<Association> association;
+        Key key;
+        Origin origin = 0;
+        Instant deadline = never;
+        std::uint32_t generation = 0;
+        bool active = false;
+    };
+    using Timer = std::pair<Instant, AssociationId>;
+
+    static AssociationId id_of(std::uint32_t slot, std::uint32_t generation) {
+        return AssociationId{std::uint64_t{generation} << 32 | slot};
+    }
+    Slot* slot(AssociationId id);
+    const Slot* slot(AssociationId id) const;
+
+    Shared shared_;
+    std::vector<Slot> slots_;
+    std::vector<std::uint32_t> free_;
+    std::vector<AssociationId> active_;
+    std::set<Timer> timers_;
+    std::unordered_map<Key, AssociationId> by_key_;
+    std::size_t live_ = 0;
+};
+
+}  // namespace post::core

@@ -1,0 +1,64 @@
+// What an association tells the layer above: values, drained after each input. A Tag is the number
+// that the layer above gave a Carrier; the association only hands it back.
+#pragma once
+
+#include <variant>
+
+#include <post/message.hpp>
+
+#include "mappings/values.hpp"
+
+namespace post::core {
+
+using Tag = std::uint64_t;
+inline constexpr Tag no_tag = 0;
+
+// Stands for the callback that a send gave; the layer above keeps the callback itself.
+using FateToken = std::uint64_t;
+inline constexpr FateToken no_fate = 0;
+
+namespace happened {
+
+// The peer opened a Carrier; it waits for adopt or refuse. `parent` is the tag of the Carrier that
+// it was forked from, where that is known.
+struct Opened {
+    AssociationId association;
+    CarrierId carrier;
+    Tag parent = no_tag;
+    CarrierKind kind = CarrierKind::messages;
+};
+// take() has something, or has nothing for good: the Carrier's receiving is over.
+struct Readable {
+    Tag carrier;
+};
+// There is room in the send budget again.
+struct Writable {
+    Tag carrier;
+};
+// A message came further; for the callback of its send where it gave one, else the Carrier's.
+struct Progress {
+    Tag carrier;
+    Fate fate;
+    FateToken on_fate = no_fate;
+};
+// A transient is established: all Carriers of the association are active.
+struct Active {
+    AssociationId association;
+};
+// Both directions are over, every message has its fate; the tag is not used again.
+struct Over {
+    Tag carrier;
+    Error error;  // carrier_closed in good order
+};
+// The association is gone, after Over for each of its Carriers. Its error has the whole report.
+struct Gone {
+    AssociationId association;
+    Error error;
+};
+
+}  // namespace happened
+
+using Happened = std::variant<happened::Opened, happened::Readable, happened::Writable,
+                              happened::Progress, happened::Active, happened::Over, happened::Gone>;
+
+}  // namespace post::core

@@ -1,0 +1,29 @@
+// Lane: one Carrier inside its association, both directions.
+#pragma once
+
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+struct Association::Lane {
+    OutLane out;
+    InLane in;
+    std::optional<CarrierId> parent;
+    CarrierKind kind = CarrierKind::messages;
+    bool ours = false;
+    bool opened = false;     // the mapping knows it
+    bool ended = false;      // the mapping has forgotten it
+    bool closing = false;    // close() or abort() was called
+    bool listed = false;     // in the list of those that wait for a stream
+    bool draining = false;   // counted in Shared::draining
+    std::unique_ptr<Error> error;  // what ended it, where that was not good order
+
+    CarrierId id() const { return out.carrier; }
+    bool sends() const { return ours || kind != CarrierKind::one_way; }
+    bool receives() const { return !ours || kind != CarrierKind::one_way; }
+    void fail(const Error& why) {
+        if (!error) error = std::make_unique<Error>(why);
+    }
+};
+
+}  // namespace post::core

@@ -1,0 +1,38 @@
+// Receipts: which messages of one Carrier and niceness class have arrived whole, and what of that
+// the peer still has to be told (FORMAT.md, DELIVERED). Memory is bounded whatever arrives: what
+// does not fit into 32 ranges is kept back until the watermark reaches it.
+#pragma once
+
+#include <vector>
+
+#include "mappings/values.hpp"
+
+namespace post::core {
+
+class Receipts {
+public:
+    static constexpr std::size_t most_ranges = 32;
+
+    explicit Receipts(NicenessClass niceness) : niceness_(niceness) {}
+
+    NicenessClass niceness() const { return niceness_; }
+    // True when it is known already.
+    bool has(Sequence sequence) const;
+    // `count` messages from `first` on are settled: arrived, or announced as never to come.
+    void add(Sequence first, std::uint64_t count = 1);
+    // Of an unfinished message so much is here.
+    void progress(Sequence sequence, std::uint64_t bytes);
+    bool changed() const { return changed_; }
+    // What to tell the peer now.
+    Delivered take(CarrierId carrier);
+
+private:
+    NicenessClass niceness_;
+    bool changed_ = false;
+    std::uint64_t watermark_ = 0;
+    std::vector<Delivered::Range> ranges_;  // above the watermark, ascending, apart
+    std::optional<Sequence> partial_;
+    std::uint64_t progress_ = 0;
+};
+
+}  // namespace post::core

@@ -1,0 +1,137 @@
+// Receive memory is promised before it is used: windows, grants and the budget.
+#include <algorithm>
+
+#include "lib/association/inbox.hpp"
+
+namespace post::core {
+
+void Inbox::charge(std::uint64_t bytes) {
+    charged_ += bytes;
+    context_.charged += bytes;
+}
+
+// Bytes that the application has taken, or that were thrown away: the peer may send as many again.
+void Inbox::release(InLane& lane, std::uint64_t bytes) {
+    charged_ -= bytes;
+    context_.charged -= bytes;
+    budget_due_ += bytes;
+    lane.taken += bytes;
+    touch(lane);
+    if (lane.untaken + lane.assembling == 0) unhold(lane);
+}
+
+void Inbox::hold(InLane& lane) {
+    if (lane.place != InLane::nowhere) return;
+    lane.place = static_cast<std::uint32_t>(lanes_.size());
+    lanes_.push_back(&lane);
+}
+
+void Inbox::unhold(InLane& lane) {
+    if (lane.place == InLane::nowhere) return;
+    lanes_.back()->place = lane.place;
+    lanes_[lane.place] = lanes_.back();
+    lanes_.pop_back();
+    lane.place = InLane::nowhere;
+}
+
+void Inbox::touch(InLane& lane) {
+    if (lane.touched) return;
+    lane.touched = true;
+    touched_.push_back(&lane);
+}
+
+// What the unfinished messages of the lane need beyond what was promised.
+std::uint64_t Inbox::wanted(const InLane& lane) const {
+    std::uint64_t rest = 0;
+    for (const Assembly& one : lane.unfinished) rest += one.total - one.message.size();
+    const std::uint64_t promised = lane.allowed - lane.received;
+    return rest > promised ? rest - promised : 0;
+}
+
+// A Carrier with a full account gets nothing until its application takes something; when finished
+// messages crowd the budget, only Carriers with an empty account do.
+bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
+    const bool crowded = finished_ > limits_.budget / 2;
+    return lane.untaken < (crowded ? 1 : lane.window) && granted_ + bytes <= limits_.budget / 2 &&
+           context_.charged + bytes <= context_.limit;
+}
+
+void Inbox::grant(InLane& lane, std::uint64_t bytes, Mapping& mapping) {
+    lane.allowed += bytes;
+    lane.granted += bytes;
+    granted_ += bytes;
+    mapping.extend_window(lane.carrier, bytes);
+}
+
+void Inbox::flush(Instant now, Mapping& mapping) {
+    if (budget_due_ > 0) mapping.extend_budget(std::exchange(budget_due_, 0));
+    if (touched_.empty() && waiting_.empty()) return;
+    const Path path = mapping.path();
+    for (InLane* lane : std::exchange(touched_, {})) {
+        lane->touched = false;
+        if (lane->over || lane->discarding) continue;
+        tune(now, *lane, path);
+        // What was granted beyond the window is not promised a second time.
+        const std::uint64_t target = lane->taken + lane->window;
+        const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
+        if (beyond < lane->granted) {
+            granted_ -= lane->granted - beyond;
+            lane->granted = beyond;
+        }
+        if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {
+            mapping.extend_window(lane->carrier, target - lane->allowed);
+            lane->allowed = target;
+        }
+        if (wanted(*lane) > 0 && !lane->waiting) {
+            lane->waiting = true;
+            waiting_.push_back(lane);
+        }
+    }
+    const auto urgency = [](const InLane* lane) {
+        std::uint8_t least = niceness_classes;
+        for (const Assembly& one : lane->unfinished) least = std::min(least, one.niceness.value());
+        return least;
+    };
+    if (waiting_.size() > 1)
+        std::stable_sort(waiting_.begin(), waiting_.end(), [&](const InLane* a, const InLane* b) {
+            return urgency(a) < urgency(b);
+        });
+    std::erase_if(waiting_, [&](InLane* lane) {
+        const std::uint64_t bytes = wanted(*lane);
+        const bool needless = bytes == 0 || lane->over || lane->discarding;
+        if (!needless && !may_grant(*lane, bytes)) return false;
+        if (!needless) grant(*lane, bytes, mapping);
+        lane->waiting = false;
+        return true;
+    });
+}
+
+// A window that was used up within two round trips was too small, as long as memory is free.
+void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
+    if (lane.taken - lane.epoch < lane.window) return;
+    const bool fast = now - lane.epoch_began < 2 * path.smoothed_rtt;
+    const bool free = charged_ < limits_.budget / 2 && context_.charged < context_.limit / 2;
+    if (fast && free) lane.window = std::min(lane.window * 2, largest_window);
+    lane.epoch = lane.taken;
+    lane.epoch_began = now;
+}
+
+InLane* Inbox::fullest() {
+    constexpr std::uint64_t margin = 64 * 1024;
+    const bool spent = charged_ + margin >= limits_.budget || context_.charged >= context_.limit;
+    if (!spent || lanes_.empty()) return nullptr;
+    return *std::max_element(lanes_.begin(), lanes_.end(), [](const InLane* a, const InLane* b) {
+        return a->untaken + a->assembling < b->untaken + b->assembling;
+    });
+}
+
+std::vector<InLane*> Inbox::stalled(Instant now) const {
+    std::vector<InLane*> late;
+    if (limits_.stalled_after <= Duration::zero()) return late;
+    for (InLane* lane : lanes_)
+        if (!lane->unfinished.empty() && now - lane->progressed >= limits_.stalled_after)
+            late.push_back(lane);
+    return late;
+}
+
+}  // namespace post::core

@@ -1,0 +1,41 @@
+// InMessage: segments are kept as they came and put together when somebody wants them in one piece.
+#include <post/message.hpp>
+
+namespace post {
+
+void InMessage::append(Bytes segment) {
+    if (segment.empty()) return;
+    if (rest_.empty() && content_.empty()) {
+        content_ = std::move(segment);
+    } else if (rest_.empty() && content_.continues_in(segment)) {
+        content_.extend(segment.size());
+    } else {
+        size_ += segment.size();
+        if (!rest_.empty() && rest_.back().continues_in(segment))
+            rest_.back().extend(segment.size());
+        else
+            rest_.push_back(std::move(segment));
+    }
+}
+
+const Bytes& InMessage::content() & {
+    if (rest_.empty()) return content_;
+    Block whole(size());
+    segments([&](const Bytes& segment) {
+        std::memcpy(whole.writable(), segment.data(), segment.size());
+        whole.advance(segment.size());
+    });
+    const std::size_t length = whole.used();
+    whole.rewind();
+    content_ = whole.commit(length);
+    rest_.clear();
+    size_ = 0;
+    return content_;
+}
+
+Bytes InMessage::content() && {
+    content();
+    return std::move(content_);
+}
+
+}  // namespace post
