@@ -107,6 +107,7 @@ public:
         : waiting_(std::move(waiting)), anchor_(std::move(anchor)) {}
     Operation(Operation&&) noexcept = default;
     Operation& operator=(Operation&& other) noexcept {
+        if (this == &other) return *this;
         drop();
         answer_ = std::move(other.answer_);
         waiting_ = std::move(other.waiting_);
@@ -145,10 +146,10 @@ public:
 
 private:
     void drop() {
-        if (waiting_ && !waiting_->notify) {
-            waiting_->wanted = false;
-            core::abandoned(anchor_, *waiting_.get());
-        }
+        if (!waiting_) return;
+        waiting_->notify = {};  // whoever listened is gone with us
+        waiting_->wanted = false;
+        if (!waiting_->answer) core::abandoned(anchor_, *waiting_.get());
     }
 
     std::optional<Result<T>> answer_;

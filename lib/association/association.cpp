@@ -189,15 +189,6 @@ void Association::cut(Lane& lane, const Error& error) {
     forget_if_over(lane);
 }
 
-void Association::release(CarrierId carrier) {
-    Lane* lane = find(carrier);
-    if (!lane) return;
-    lane->out.tag = lane->in.tag = no_tag;
-    lane->out.fates = false;
-    inbox_.discard(lane->in);
-    forget_if_over(*lane);
-}
-
 bool Association::forget_if_over(Lane& lane) {
     if (!lane.ended || lane.out.unsettled > 0 || !lane.in.whole.empty() || !lane.in.over)
         return false;

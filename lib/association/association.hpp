@@ -75,8 +75,6 @@ public:
     // In good order: our direction is drained until `linger` has passed, the other is discarded.
     void close(Instant now, CarrierId carrier);
     void abort(CarrierId carrier, const Error& error);
-    // The layer above forgets the tag: no event names it any more.
-    void release(CarrierId carrier);
     // Closes the transient; all that is open ends with `error`.
     void shut(const Error& error);
     // Closes the transient when no Carrier is left, without waiting for the idle time.

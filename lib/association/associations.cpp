@@ -65,11 +65,11 @@ Associations::Origin Associations::origin(AssociationId id) const {
     return found ? found->origin : 0;
 }
 
-std::vector<AssociationId> Associations::take_active() {
-    std::vector<AssociationId> taken = std::exchange(active_, {});
+void Associations::take_active(std::vector<AssociationId>& taken) {
+    taken.clear();
+    taken.swap(active_);
     for (AssociationId id : taken)
         if (Slot* found = slot(id)) found->active = false;
-    return taken;
 }
 
 void Associations::wake(Instant now) {

@@ -28,7 +28,7 @@ public:
     const Association* find(AssociationId id) const;
     Origin origin(AssociationId id) const;
     // Those in use this turn; what is put in meanwhile comes next time.
-    std::vector<AssociationId> take_active();
+    void take_active(std::vector<AssociationId>& taken);
     bool any_active() const { return !active_.empty(); }
     // Puts those into use whose deadline has come.
     void wake(Instant now);

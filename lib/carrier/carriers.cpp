@@ -1,0 +1,339 @@
+// The commands of Carriers and Listeners.
+#include "lib/carrier/carriers.hpp"
+
+#include "lib/carrier/waiting.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+
+namespace post::core {
+
+Carriers::Carriers(Anchor& anchor, Associations& associations)
+    : anchor_(anchor), associations_(associations) {}
+
+Carriers::Callbacks& Carriers::callbacks(Row& row) {
+    if (!row.callbacks) row.callbacks = std::make_unique<Callbacks>();
+    return *row.callbacks;
+}
+
+Carrier Carriers::own(CarrierKey key) {
+    ++rows_.find(key)->handles;
+    return Carrier(anchor(), key, false);
+}
+
+Carrier Carriers::lend(CarrierKey key) { return Carrier(anchor(), key, true); }
+
+Carrier Carriers::open(Association& association, const Association::NewCarrier& carrier,
+                       ListenerKey listener) {
+    const CarrierKey key = rows_.add();
+    Row& row = *rows_.find(key);
+    row.association = association.id();
+    row.listener = listener;
+    row.kind = carrier.kind;
+    row.ours = true;
+    Association::NewCarrier tagged = carrier;
+    tagged.tag = tag_of(key);
+    row.carrier = association.open(tagged);
+    return own(key);
+}
+
+// Sending.
+
+FateToken Carriers::keep(OnFate on_fate) {
+    if (!on_fate) return no_fate;
+    fates_.emplace(next_fate_, std::move(on_fate));
+    return next_fate_++;
+}
+
+Sending Carriers::send(CarrierKey key, Content content, const SendOptions& options,
+                       OnFate on_fate) {
+    Row* row = rows_.find(key);
+    Association* association = row ? this->association(*row) : nullptr;
+    Error error = !association ? Error(Errc::carrier_closed)
+                  : row->end   ? *row->end
+                               : association->send_error(row->carrier);
+    if (!error && options.lifetime < Duration::zero()) error = Error(Errc::invalid_argument);
+    const FateToken token = keep(std::move(on_fate));
+    if (error) {
+        // The message's one fate, as for every other.
+        const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
+        if (token != no_fate || (row && row->callbacks && row->callbacks->on_fate))
+            handle(happened::Progress{row ? tag_of(key) : no_tag,
+                                      Fate{Fate::Kind::failed, id, error, false}, token});
+        return Sending(Result<MessageId>(error), anchor());
+    }
+    const bool queue = row->callbacks && !row->callbacks->sending.empty();
+    if (!queue && association->writable(row->carrier)) {
+        auto id = association->send(now_, row->carrier, std::move(content), options, token);
+        return Sending(std::move(id), anchor());
+    }
+    WaitingRef<WaitingSend> waiting(new WaitingSend);
+    waiting->carrier = key;
+    waiting->content = std::move(content).take();
+    waiting->options = options;
+    waiting->on_fate = token;
+    ++awaited_;
+    callbacks(*row).sending.push_back(waiting);
+    association->starve(row->carrier);
+    return Sending(Operation<MessageId>(WaitingRef<Waiting<MessageId>>(waiting), anchor()));
+}
+
+void WaitingSend::dropped(Anchor& anchor) {
+    if (anchor.carriers) anchor.carriers->give_up(*this);
+}
+
+// The operation was dropped while it held its message: that is the message's end.
+void Carriers::give_up(WaitingSend& waiting) {
+    Row* row = rows_.find(waiting.carrier);
+    if (!row || !row->callbacks) return;
+    auto& queue = row->callbacks->sending;
+    const auto at = std::find_if(queue.begin(), queue.end(),
+                                 [&](const auto& one) { return one.get() == &waiting; });
+    if (at == queue.end()) return;
+    const bool heard = waiting.on_fate != no_fate || row->callbacks->on_fate;
+    Error error(Errc::would_block, {}, Stage::call,
+                "send() found no room in the budget and its operation was dropped; await it, or "
+                "send when writable()");
+    const MessageId id{row->carrier, waiting.options.niceness, {}};
+    if (heard)
+        handle(happened::Progress{tag_of(waiting.carrier),
+                                  Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
+    else
+        unhandled(std::move(error));
+    queue.erase(at);
+}
+
+bool Carriers::writable(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || row->over) return false;
+    const Association* association = associations_.find(row->association);
+    return association && (!row->callbacks || row->callbacks->sending.empty()) &&
+           association->writable(row->carrier);
+}
+
+void Carriers::on_fate(CarrierKey key, OnFate on_fate) {
+    Row* row = rows_.find(key);
+    if (!row) return;
+    if (Association* association = this->association(*row))
+        association->want_fates(row->carrier, static_cast<bool>(on_fate));
+    callbacks(*row).on_fate = std::move(on_fate);
+}
+
+void Carriers::finish(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (Association* association = row ? this->association(*row) : nullptr)
+        association->finish(row->carrier);
+}
+
+// Receiving.
+
+void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message) {
+    Row* row = rows_.find(key);
+    if (!row || row->over) return;
+    Callbacks& own = callbacks(*row);
+    if (!own.ready_owns) ++registered_;
+    own.ready_owns = true;
+    own.ready = std::move(on_message);
+    handle(happened::Readable{tag_of(key)});
+}
+
+template <class T>
+Operation<T> Carriers::wait(std::vector<WaitingRef<Waiting<T>>>& queue) {
+    std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
+    WaitingRef<Waiting<T>> waiting(new Waiting<T>);
+    queue.push_back(waiting);
+    ++awaited_;
+    return Operation<T>(std::move(waiting), anchor());
+}
+
+Operation<InMessage> Carriers::receive(CarrierKey key) {
+    using Answer = Result<InMessage>;
+    Row* row = rows_.find(key);
+    Association* association = row ? this->association(*row) : nullptr;
+    if (!association) {
+        Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
+        return {Answer(std::move(error)), anchor()};
+    }
+    const bool first = !row->callbacks || row->callbacks->receiving.empty();
+    if (first) {
+        if (auto message = association->take(row->carrier))
+            return {Answer(std::move(*message)), anchor()};
+        if (auto error = association->received_all(row->carrier))
+            return {Answer(row->end ? *row->end : *error), anchor()};
+    }
+    return wait(callbacks(*row).receiving);
+}
+
+// Forks.
+
+Carrier Carriers::fork(CarrierKey key, const Carrier::ForkOptions& options) {
+    Row* row = rows_.find(key);
+    Association* association = row && !row->over ? this->association(*row) : nullptr;
+    if (!association || row->kind == CarrierKind::one_way) return {};
+    if (association->state() >= Association::State::closing) return {};
+    Association::NewCarrier fork;
+    fork.parent = row->carrier;
+    fork.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
+    fork.priority = options.priority;
+    fork.announce = options.announce;
+    return open(*association, fork, row->listener);
+}
+
+void Carriers::accept_with(Callbacks& callbacks, Carrier::OnCarrier on_carrier) {
+    end_accept(callbacks);
+    callbacks.accept = std::move(on_carrier);
+    if (callbacks.accept) ++registered_;
+}
+
+void Carriers::end_accept(Callbacks& callbacks) {
+    if (callbacks.accept || callbacks.accept_lent) --registered_;
+    callbacks.accept = {};
+    callbacks.accept_lent = false;
+}
+
+Operation<Carrier> Carriers::accept_later(Callbacks& callbacks) {
+    callbacks.queues = true;
+    if (callbacks.backlog.empty()) return wait(callbacks.accepting);
+    Carrier carrier = std::move(callbacks.backlog.front());
+    callbacks.backlog.erase(callbacks.backlog.begin());
+    return {Result<Carrier>(std::move(carrier)), anchor()};
+}
+
+void Carriers::accept(CarrierKey key, Carrier::OnCarrier on_carrier) {
+    Row* row = rows_.find(key);
+    if (row && !row->over) accept_with(callbacks(*row), std::move(on_carrier));
+}
+
+Operation<Carrier> Carriers::accept(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (row && !row->over) return accept_later(callbacks(*row));
+    return {Result<Carrier>(Errc::carrier_closed), anchor()};
+}
+
+// Life.
+
+Operation<void> Carriers::activate(CarrierKey key) {
+    using Answer = Result<void>;
+    Row* row = rows_.find(key);
+    Association* association = row ? this->association(*row) : nullptr;
+    if (!association || row->over) {
+        Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
+        return {Answer(std::move(error)), anchor()};
+    }
+    if (association->state() == Association::State::established) return {Answer(), anchor()};
+    association->activate();
+    return wait(activating_[row->association]);
+}
+
+bool Carriers::is_active(CarrierKey key) {
+    Row* row = rows_.find(key);
+    const Association* association = row ? associations_.find(row->association) : nullptr;
+    return association && !row->over && association->state() == Association::State::established;
+}
+
+void Carriers::close(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || row->over) return;
+    if (row->callbacks) {
+        for (auto& waiting : std::exchange(row->callbacks->sending, {})) {
+            const Error error(Errc::carrier_closed);
+            const MessageId id{row->carrier, waiting->options.niceness, {}};
+            fate(waiting->on_fate, tag_of(key), Fate{Fate::Kind::failed, id, error, false});
+            answer<MessageId>(waiting, error);
+        }
+    }
+    if (Association* association = this->association(*row)) association->close(now_, row->carrier);
+}
+
+void Carriers::abort(CarrierKey key, AbortCode code) {
+    Row* row = rows_.find(key);
+    if (!row || row->over) return;
+    const std::error_code cause(static_cast<int>(code.value()), application_category());
+    if (Association* association = this->association(*row))
+        association->abort(row->carrier, Error(Errc::cancelled, cause));
+}
+
+void Carriers::on_closed(CarrierKey key, Carrier::OnClosed on_closed) {
+    Row* row = rows_.find(key);
+    if (!row) return;
+    callbacks(*row).on_closed = std::move(on_closed);
+}
+
+void Carriers::hold(CarrierKey key) {
+    if (Row* row = rows_.find(key)) ++row->handles;
+}
+
+void Carriers::drop(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || --row->handles > 0) return;
+    if (row->callbacks && row->callbacks->ready_owns) return;
+    if (row->over) return remove_if_done(key);
+    close(key);
+}
+
+// Listeners.
+
+ListenerKey Carriers::listen(std::vector<Address> addresses) {
+    const ListenerKey key = listeners_.add();
+    listeners_.find(key)->addresses = std::move(addresses);
+    return key;
+}
+
+Listener Carriers::handle(ListenerKey key) {
+    ++listeners_.find(key)->handles;
+    return Listener(anchor(), key);
+}
+
+void Carriers::accept(ListenerKey key, Carrier::OnCarrier on_carrier) {
+    ListenerRow* row = listeners_.find(key);
+    if (row && !row->closed) accept_with(row->callbacks, std::move(on_carrier));
+}
+
+Operation<Carrier> Carriers::accept(ListenerKey key) {
+    ListenerRow* row = listeners_.find(key);
+    if (row && !row->closed) return accept_later(row->callbacks);
+    return {Result<Carrier>(Errc::not_listening), anchor()};
+}
+
+void Carriers::close(ListenerKey key) {
+    ListenerRow* row = listeners_.find(key);
+    if (!row || std::exchange(row->closed, true)) return;
+    end_accept(row->callbacks);
+    fail_all(row->callbacks.accepting, Error(Errc::not_listening));
+    closed_.push_back(key);
+    // The backlog's Carriers close with it; not from in here, they are rows of ours.
+    for (Carrier& carrier : row->callbacks.backlog)
+        functions_.push([carrier = std::move(carrier)] {});
+    row->callbacks.backlog.clear();
+}
+
+void Carriers::drop(ListenerKey key) {
+    ListenerRow* row = listeners_.find(key);
+    if (!row || --row->handles > 0) return;
+    if (row->callbacks.accept || row->callbacks.accept_lent) return;
+    close(key);
+}
+
+std::vector<ListenerKey> Carriers::poll_closed() { return std::exchange(closed_, {}); }
+
+// Errors.
+
+void Carriers::on_unhandled(Function<void(const Error&)> on_unhandled) {
+    on_unhandled_ = std::move(on_unhandled);
+}
+
+void Carriers::unhandled(Error error) {
+    functions_.push([this, error = std::move(error)] {
+        if (on_unhandled_) return on_unhandled_(error);
+        std::fputs(("post: " + error.message() + "\n").c_str(), stderr);
+        if (!error.detail.empty()) std::fputs((error.detail.string() + "\n").c_str(), stderr);
+    });
+}
+
+bool Carriers::busy() const {
+    return registered_ > 0 || awaited_ > 0 || calls_due() ||
+           associations_.shared().outstanding > 0 || associations_.shared().draining > 0;
+}
+
+}  // namespace post::core

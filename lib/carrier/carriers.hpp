@@ -1,0 +1,179 @@
+// Carriers: everything that the application holds in one Context, its callbacks and its waiting
+// operations. Handles are keys into these tables. What happens below comes in as values and is
+// turned into calls of the application in dispatch(), which no other call of the library is inside
+// of: so a callback may call anything and destroy anything.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <post/carrier.hpp>
+#include <post/context.hpp>
+#include <post/listener.hpp>
+
+#include "lib/association/associations.hpp"
+#include "lib/carrier/anchor.hpp"
+#include "lib/carrier/slots.hpp"
+
+namespace post::core {
+
+// A send that found no room, and keeps its message until there is some.
+struct WaitingSend final : Waiting<MessageId> {
+    CarrierKey carrier;
+    Bytes content;
+    SendOptions options;
+    FateToken on_fate = no_fate;
+    void dropped(Anchor& anchor) override;
+};
+
+class Carriers {
+public:
+    // A row's callbacks and waiting operations; made on use, so that an idle Carrier has none.
+    struct Callbacks {
+        Carrier::OnMessage ready;
+        Carrier::OnCarrier accept;
+        OnFate on_fate;
+        Carrier::OnClosed on_closed;
+        std::vector<WaitingRef<Waiting<InMessage>>> receiving;
+        std::vector<WaitingRef<Waiting<Carrier>>> accepting;
+        std::vector<WaitingRef<WaitingSend>> sending;
+        std::vector<Carrier> backlog;  // accepted while nobody waited
+        bool accept_lent = false;      // the accept callback runs, out of here
+        bool queues = false;           // accept() was awaited once: queue instead of refusing
+        bool ready_owns = false;       // ready() was called: the callback owns the Carrier
+    };
+    struct Row {
+        AssociationId association;
+        CarrierId carrier;
+        ListenerKey listener;  // where it came from; generation 0: it was initiated
+        std::uint32_t handles = 0;
+        bool over = false;
+        CarrierKind kind = CarrierKind::messages;
+        bool ours = false;
+        std::unique_ptr<Error> end;
+        std::unique_ptr<Callbacks> callbacks;
+    };
+    struct ListenerRow {
+        std::uint32_t handles = 0;
+        bool closed = false;
+        std::vector<Address> addresses;
+        Callbacks callbacks;
+    };
+    static constexpr std::size_t most_backlog = 1024;
+
+    Carriers(Anchor& anchor, Associations& associations);
+
+    // The time of this turn, as the root tells it.
+    void set_now(Instant now) { now_ = now; }
+
+    // Commands of handles; a key of what is gone is answered, not followed.
+
+    Carrier open(Association& association, const Association::NewCarrier& carrier,
+                 ListenerKey listener);
+    Sending send(CarrierKey key, Content content, const SendOptions& options, OnFate on_fate);
+    bool writable(CarrierKey key);
+    void on_fate(CarrierKey key, OnFate on_fate);
+    void finish(CarrierKey key);
+    void ready(CarrierKey key, Carrier::OnMessage on_message);
+    Operation<InMessage> receive(CarrierKey key);
+    Carrier fork(CarrierKey key, const Carrier::ForkOptions& options);
+    void accept(CarrierKey key, Carrier::OnCarrier on_carrier);
+    Operation<Carrier> accept(CarrierKey key);
+    Operation<void> activate(CarrierKey key);
+    bool is_active(CarrierKey key);
+    void close(CarrierKey key);
+    void abort(CarrierKey key, AbortCode code);
+    void on_closed(CarrierKey key, Carrier::OnClosed on_closed);
+    void hold(CarrierKey key);
+    void drop(CarrierKey key);
+    Row* row(CarrierKey key) { return rows_.find(key); }
+
+    ListenerKey listen(std::vector<Address> addresses);
+    Listener handle(ListenerKey key);
+    void accept(ListenerKey key, Carrier::OnCarrier on_carrier);
+    Operation<Carrier> accept(ListenerKey key);
+    void close(ListenerKey key);
+    void drop(ListenerKey key);
+    ListenerRow* row(ListenerKey key) { return listeners_.find(key); }
+    // Listeners that were closed since the last call: the root closes their doors.
+    std::vector<ListenerKey> poll_closed();
+
+    void abandoned(WaitingBase& waiting);
+    void listened(WaitingRef<WaitingBase> waiting);
+    void give_up(WaitingSend& waiting);
+
+    // What happened below, and the calls that it causes.
+
+    void handle(Happened event);
+    void call(Function<void()> function);
+    // Makes the calls that are due. An exception of the application leaves it; the next dispatch
+    // goes on behind it.
+    void dispatch();
+    bool calls_due() const { return !happened_.empty() || !functions_.empty(); }
+    // True while something is registered, awaited or unacknowledged: run() goes on.
+    bool busy() const;
+    void unhandled(Error error);
+    void on_unhandled(Function<void(const Error&)> on_unhandled);
+    // The Context goes: every message has its fate, every wait its answer; no callback is called
+    // after this.
+    void end(const Error& error);
+
+    Associations& associations() { return associations_; }
+    AnchorRef anchor() { return AnchorRef(&anchor_); }
+
+private:
+    Callbacks& callbacks(Row& row);
+    Association* association(const Row& row) { return associations_.use(row.association); }
+    Carrier lend(CarrierKey key);
+    Carrier own(CarrierKey key);
+    void make(happened::Opened& event);
+    void make(happened::Readable& event);
+    void make(happened::Writable& event);
+    void make(happened::Progress& event);
+    void make(happened::Active& event);
+    void make(happened::Over& event);
+    void make(happened::Gone& event);
+    void give_to_ready(CarrierKey key);
+    void end_ready(CarrierKey key);
+    void give_to_waiting(CarrierKey key);
+    void settle_waiting(Callbacks& callbacks, const Error& error);
+    void fate(FateToken token, Tag carrier, Fate fate);
+    void remove_if_done(CarrierKey key);
+    void accept_with(Callbacks& callbacks, Carrier::OnCarrier on_carrier);
+    void end_accept(Callbacks& callbacks);
+    void call_accept(CarrierKey parent, ListenerKey listener, Carrier carrier);
+    Callbacks* acceptor(CarrierKey parent, ListenerKey listener);
+    Operation<Carrier> accept_later(Callbacks& callbacks);
+    template <class T>
+    Operation<T> wait(std::vector<WaitingRef<Waiting<T>>>& queue);
+    template <class T>
+    void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
+    template <class T>
+    void fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error& error);
+    FateToken keep(OnFate on_fate);
+    static CarrierKey key_of(Tag tag) {
+        return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32)};
+    }
+    static Tag tag_of(CarrierKey key) { return std::uint64_t{key.generation} << 32 | key.slot; }
+
+    Anchor& anchor_;
+    Associations& associations_;
+    Slots<CarrierKey, Row> rows_;
+    Slots<ListenerKey, ListenerRow> listeners_;
+    std::vector<ListenerKey> closed_;
+    Ring<Happened> happened_;
+    Ring<Function<void()>> functions_;
+    std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> activating_;
+    std::unordered_map<FateToken, OnFate> fates_;
+    FateToken next_fate_ = 1;
+    Function<void(const Error&)> on_unhandled_;
+    std::vector<AssociationId> took_note_;  // somebody heard of their end
+    std::size_t registered_ = 0;            // ready and accept callbacks
+    std::size_t awaited_ = 0;               // operations that wait
+    Instant now_{};
+};
+
+}  // namespace post::core

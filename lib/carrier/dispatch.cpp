@@ -1,0 +1,324 @@
+// What happened below becomes calls of the application, one after the other, from nowhere else.
+// While a callback runs it is out of its row, so that it may replace or destroy itself.
+#include <algorithm>
+
+#include "lib/carrier/waiting.hpp"
+
+namespace post::core {
+
+namespace {
+
+// Messages that one Carrier gets in one dispatch before the others have a turn.
+constexpr int most_messages = 8192;
+
+}  // namespace
+
+void Carriers::handle(Happened event) { happened_.push(std::move(event)); }
+
+void Carriers::call(Function<void()> function) { functions_.push(std::move(function)); }
+
+void Carriers::listened(WaitingRef<WaitingBase> waiting) {
+    if (!waiting->answered()) return;  // answer() comes back here
+    functions_.push([waiting = std::move(waiting)] {
+        if (auto notify = std::move(waiting->notify)) notify();
+    });
+}
+
+void Carriers::abandoned(WaitingBase& waiting) {
+    --awaited_;
+    waiting.dropped(anchor_);
+}
+
+void Carriers::dispatch() {
+    // Only what is due now: what the calls cause comes in the next turn, so that a turn ends.
+    for (std::size_t left = happened_.size(); left > 0 && !happened_.empty(); --left) {
+        Happened event = std::move(happened_.front());
+        happened_.pop();
+        std::visit([&](auto& happened) { make(happened); }, event);
+    }
+    for (std::size_t left = functions_.size(); left > 0 && !functions_.empty(); --left) {
+        Function<void()> function = std::move(functions_.front());
+        functions_.pop();
+        function();
+    }
+}
+
+// Who takes a fork: the Carrier that it was forked from, else the Listener that this came from.
+Carriers::Callbacks* Carriers::acceptor(CarrierKey parent, ListenerKey listener) {
+    const auto takes = [](const Callbacks& callbacks) {
+        return callbacks.accept || callbacks.accept_lent || callbacks.queues;
+    };
+    Row* row = rows_.find(parent);
+    if (row && row->callbacks && takes(*row->callbacks)) return row->callbacks.get();
+    ListenerRow* door = listeners_.find(listener);
+    if (door && !door->closed && takes(door->callbacks)) return &door->callbacks;
+    return nullptr;
+}
+
+void Carriers::make(happened::Opened& event) {
+    Association* association = associations_.use(event.association);
+    if (!association || !association->has(event.carrier)) return;
+    const CarrierKey parent = key_of(event.parent);
+    const Row* parent_row = rows_.find(parent);
+    const std::uint64_t origin = associations_.origin(event.association);
+    const ListenerKey listener = parent_row ? parent_row->listener
+                                            : ListenerKey{static_cast<std::uint32_t>(origin),
+                                                          static_cast<std::uint32_t>(origin >> 32)};
+    Callbacks* to = acceptor(parent, listener);
+    if (!to || (!to->accept && to->backlog.size() >= most_backlog))
+        return association->refuse(event.carrier);
+    const CarrierKey key = rows_.add();
+    Row& row = *rows_.find(key);
+    row.association = event.association;
+    row.carrier = event.carrier;
+    row.listener = listener;
+    row.kind = event.kind;
+    association->adopt(event.carrier, tag_of(key));
+    Carrier carrier = own(key);
+    if (to->accept) return call_accept(parent, listener, std::move(carrier));
+    for (auto& waiting : std::exchange(to->accepting, {})) {
+        if (carrier && waiting->wanted)
+            answer<Carrier>(waiting, std::move(carrier));
+        else if (waiting->wanted)
+            to->accepting.push_back(waiting);
+    }
+    if (carrier) to->backlog.push_back(std::move(carrier));
+}
+
+void Carriers::call_accept(CarrierKey parent, ListenerKey listener, Carrier carrier) {
+    Callbacks* to = acceptor(parent, listener);
+    const bool by_parent = rows_.find(parent) && rows_.find(parent)->callbacks.get() == to;
+    Carrier::OnCarrier accept = std::move(to->accept);
+    to->accept_lent = true;
+    bool more = true;
+    // Its row may be gone by then, or have another callback.
+    const auto put_back = [&] {
+        Row* row = by_parent ? rows_.find(parent) : nullptr;
+        ListenerRow* door = by_parent ? nullptr : listeners_.find(listener);
+        Callbacks* now = row ? row->callbacks.get() : door ? &door->callbacks : nullptr;
+        if (!now || !now->accept_lent) return;
+        if (more) {
+            now->accept_lent = false;
+            now->accept = std::move(accept);
+            return;
+        }
+        end_accept(*now);
+        if (door && door->handles == 0) close(listener);
+    };
+    try {
+        more = accept(std::move(carrier));
+    } catch (...) {
+        put_back();
+        throw;
+    }
+    put_back();
+}
+
+void Carriers::make(happened::Readable& event) {
+    const CarrierKey key = key_of(event.carrier);
+    give_to_waiting(key);
+    give_to_ready(key);
+}
+
+void Carriers::give_to_waiting(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || !row->callbacks || row->callbacks->receiving.empty()) return;
+    Association* association = this->association(*row);
+    auto& queue = row->callbacks->receiving;
+    std::size_t served = 0;
+    for (; served < queue.size(); ++served) {
+        const auto& waiting = queue[served];
+        if (!waiting->wanted) continue;
+        std::optional<InMessage> message;
+        if (association) message = association->take(row->carrier);
+        if (message) {
+            answer<InMessage>(waiting, std::move(*message));
+            continue;
+        }
+        const auto all = association ? association->received_all(row->carrier)
+                                     : std::optional<Error>(Errc::carrier_closed);
+        if (!all) break;
+        answer<InMessage>(waiting, row->end ? *row->end : *all);
+    }
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(served));
+}
+
+void Carriers::give_to_ready(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || !row->callbacks || !row->callbacks->ready) return;
+    Association* association = this->association(*row);
+    Carrier::OnMessage ready = std::move(row->callbacks->ready);
+    Carrier lent = lend(key);
+    bool more = true;
+    // Whatever happens in the callback, it goes back to its row, unless that has a new one.
+    const auto put_back = [&] {
+        Row* again = rows_.find(key);
+        if (again && again->callbacks && again->callbacks->ready_owns && !again->callbacks->ready)
+            again->callbacks->ready = std::move(ready);
+    };
+    int given = 0;
+    try {
+        while (association && more && given++ < most_messages) {
+            auto message = association->take(row->carrier);
+            if (!message) break;
+            more = ready(lent, std::move(*message));
+            if (!lent) lent = lend(key);  // the callback took it over
+            row = rows_.find(key);
+            if (!row || !row->callbacks || !row->callbacks->ready_owns) return;
+            association = this->association(*row);
+            if (!row->callbacks->ready) continue;
+            ready = std::move(row->callbacks->ready);  // it was replaced
+            more = true;
+        }
+    } catch (...) {
+        put_back();
+        handle(happened::Readable{tag_of(key)});
+        throw;
+    }
+    const bool all = !association || association->received_all(row->carrier);
+    if (more && !all) {
+        put_back();
+        if (given > most_messages) handle(happened::Readable{tag_of(key)});
+        return;
+    }
+    end_ready(key);
+}
+
+// The callback is done with the Carrier: without a handle left the Carrier closes.
+void Carriers::end_ready(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || !row->callbacks || !row->callbacks->ready_owns) return;
+    row->callbacks->ready_owns = false;
+    const Carrier::OnMessage done = std::move(row->callbacks->ready);  // destroyed last
+    --registered_;
+    if (row->handles > 0) return;
+    if (row->over) return remove_if_done(key);
+    close(key);
+}
+
+void Carriers::make(happened::Writable& event) {
+    const CarrierKey key = key_of(event.carrier);
+    Row* row = rows_.find(key);
+    if (!row || !row->callbacks) return;
+    Association* association = this->association(*row);
+    auto& queue = row->callbacks->sending;
+    std::size_t served = 0;
+    for (; served < queue.size() && association; ++served) {
+        const auto& waiting = queue[served];
+        if (!association->send_error(row->carrier) && !association->writable(row->carrier)) break;
+        auto sent = association->send(now_, row->carrier, std::move(waiting->content),
+                                      waiting->options, waiting->on_fate);
+        if (!sent)
+            fate(waiting->on_fate, event.carrier,
+                 Fate{Fate::Kind::failed, {row->carrier, {}, {}}, sent.error(), false});
+        answer<MessageId>(waiting, std::move(sent));
+    }
+    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(served));
+    if (!queue.empty() && association) association->starve(row->carrier);
+}
+
+void Carriers::fate(FateToken token, Tag carrier, Fate fate) {
+    handle(happened::Progress{carrier, std::move(fate), token});
+}
+
+void Carriers::make(happened::Progress& event) {
+    const CarrierKey key = key_of(event.carrier);
+    const Row* row = rows_.find(key);
+    if (row && event.fate.kind == Fate::Kind::failed && (event.on_fate || row->callbacks))
+        took_note_.push_back(row->association);
+    if (event.on_fate != no_fate) {
+        const auto at = fates_.find(event.on_fate);
+        if (at == fates_.end()) return;
+        OnFate on_fate = std::move(at->second);
+        const bool last = event.fate.kind != Fate::Kind::sent;
+        if (last) fates_.erase(at);
+        on_fate(event.fate);
+        if (last) return;
+        const auto again = fates_.find(event.on_fate);
+        if (again != fates_.end()) again->second = std::move(on_fate);
+        return;
+    }
+    if (!row || !row->callbacks || !row->callbacks->on_fate) return;
+    OnFate on_fate = std::move(row->callbacks->on_fate);
+    on_fate(event.fate);
+    Row* again = rows_.find(key);
+    if (again && again->callbacks && !again->callbacks->on_fate)
+        again->callbacks->on_fate = std::move(on_fate);
+}
+
+void Carriers::make(happened::Active& event) {
+    auto waiting = activating_.extract(event.association);
+    if (waiting)
+        for (const auto& one : waiting.mapped()) answer<void>(one, Result<void>());
+}
+
+void Carriers::make(happened::Over& event) {
+    const CarrierKey key = key_of(event.carrier);
+    Row* row = rows_.find(key);
+    if (!row || row->over) return;
+    row->over = true;
+    row->end = std::make_unique<Error>(event.error);
+    if (row->callbacks) {
+        Callbacks& own = *row->callbacks;
+        if (own.on_closed || !own.sending.empty()) took_note_.push_back(row->association);
+        settle_waiting(own, event.error);
+        end_accept(own);
+        if (own.on_closed)
+            functions_.push([on_closed = std::move(own.on_closed), error = event.error]() mutable {
+                on_closed(error);
+            });
+        end_ready(key);
+    }
+    remove_if_done(key);
+}
+
+void Carriers::settle_waiting(Callbacks& callbacks, const Error& error) {
+    fail_all(callbacks.receiving, error);
+    fail_all(callbacks.accepting, error);
+    for (const auto& waiting : std::exchange(callbacks.sending, {})) {
+        const MessageId id{{}, waiting->options.niceness, {}};
+        if (waiting->on_fate != no_fate)
+            handle(happened::Progress{no_tag, Fate{Fate::Kind::failed, id, error, false},
+                                      waiting->on_fate});
+        answer<MessageId>(waiting, Result<MessageId>(error));
+    }
+    for (Carrier& carrier : std::exchange(callbacks.backlog, {}))
+        functions_.push([carrier = std::move(carrier)] {});
+}
+
+void Carriers::remove_if_done(CarrierKey key) {
+    Row* row = rows_.find(key);
+    if (!row || !row->over || row->handles > 0) return;
+    const auto callbacks = std::move(row->callbacks);  // destroyed last: it may hold handles
+    rows_.remove(key);
+}
+
+void Carriers::make(happened::Gone& event) {
+    const bool noted = std::find(took_note_.begin(), took_note_.end(), event.association) !=
+                       took_note_.end();
+    std::erase(took_note_, event.association);
+    bool waited = false;
+    if (auto waiting = activating_.extract(event.association)) {
+        for (const auto& one : waiting.mapped()) waited |= one->wanted;
+        fail_all(waiting.mapped(), event.error);
+    }
+    if (waited || noted || !event.error || event.error == Errc::carrier_closed) return;
+    unhandled(event.error);
+}
+
+void Carriers::end(const Error& error) {
+    for (AssociationId id : associations_.all()) {
+        Association* association = associations_.use(id);
+        association->shut(error);
+        std::vector<Happened> events;
+        association->poll_events(events);
+        for (Happened& event : events) handle(std::move(event));
+    }
+    rows_.each([&](CarrierKey key, Row& row) {
+        if (row.callbacks) settle_waiting(*row.callbacks, error);
+        if (!row.over) handle(happened::Over{tag_of(key), error});
+    });
+    listeners_.each([&](ListenerKey key, ListenerRow&) { close(key); });
+}
+
+}  // namespace post::core

@@ -1,0 +1,273 @@
+// The handles: each call finds its row, or answers that there is none. And the counted reference to
+// the Context that each of them holds.
+#include "lib/carrier/carriers.hpp"
+
+namespace post {
+
+namespace core {
+
+AnchorRef::AnchorRef(Anchor* anchor) : anchor_(anchor) {
+    if (anchor_) ++anchor_->count;
+}
+
+AnchorRef::AnchorRef(const AnchorRef& other) : AnchorRef(other.anchor_) {}
+
+AnchorRef::~AnchorRef() {
+    if (anchor_ && --anchor_->count == 0) delete anchor_;
+}
+
+void abandoned(const AnchorRef& anchor, WaitingBase& waiting) {
+    if (anchor && anchor->carriers) anchor->carriers->abandoned(waiting);
+}
+
+void listened(const AnchorRef& anchor, WaitingRef<WaitingBase> waiting) {
+    if (anchor && anchor->carriers) return anchor->carriers->listened(std::move(waiting));
+    // The Context is gone, and so is whoever would call later.
+    if (auto notify = std::move(waiting->notify)) notify();
+}
+
+void unhandled(const AnchorRef& anchor, Error error) {
+    if (anchor && anchor->carriers) anchor->carriers->unhandled(std::move(error));
+}
+
+namespace {
+
+Carriers* carriers(const AnchorRef& anchor) { return anchor ? anchor->carriers : nullptr; }
+
+// What a call on a handle without a Context answers.
+Error none(const AnchorRef& anchor) {
+    return anchor ? Error(Errc::context_closed) : Error(Errc::carrier_closed);
+}
+
+}  // namespace
+
+}  // namespace core
+
+Carrier::Carrier(core::AnchorRef anchor, core::CarrierKey key, bool borrowed)
+    : anchor_(std::move(anchor)), key_(key), borrowed_(borrowed) {}
+
+// Who takes a lent Carrier over owns it from then on.
+Carrier::Carrier(Carrier&& other) noexcept
+    : anchor_(std::move(other.anchor_)), key_(std::exchange(other.key_, {})) {
+    if (std::exchange(other.borrowed_, false))
+        if (auto* table = core::carriers(anchor_)) table->hold(key_);
+}
+
+Carrier& Carrier::operator=(Carrier&& other) noexcept {
+    if (this == &other) return *this;
+    Carrier taken(std::move(other));
+    std::swap(anchor_, taken.anchor_);
+    std::swap(key_, taken.key_);
+    std::swap(borrowed_, taken.borrowed_);
+    return *this;
+}
+
+Carrier::~Carrier() { drop(); }
+
+void Carrier::drop() {
+    auto* table = core::carriers(anchor_);
+    if (table && key_.generation != 0 && !borrowed_) table->drop(key_);
+}
+
+Sending Carrier::send(Content content, SendOptions options, OnFate on_fate) {
+    if (auto* table = core::carriers(anchor_))
+        return table->send(key_, std::move(content), options, std::move(on_fate));
+    const Error error = core::none(anchor_);
+    if (on_fate) on_fate(Fate{Fate::Kind::failed, {}, error, false});
+    return Sending(Result<MessageId>(error));
+}
+
+bool Carrier::writable() const {
+    auto* table = core::carriers(anchor_);
+    return table && table->writable(key_);
+}
+
+void Carrier::on_fate(OnFate on_fate) {
+    if (auto* table = core::carriers(anchor_)) table->on_fate(key_, std::move(on_fate));
+}
+
+void Carrier::finish() {
+    if (auto* table = core::carriers(anchor_)) table->finish(key_);
+}
+
+void Carrier::ready(OnMessage on_message) {
+    if (auto* table = core::carriers(anchor_)) table->ready(key_, std::move(on_message));
+}
+
+Operation<InMessage> Carrier::receive() {
+    if (auto* table = core::carriers(anchor_)) return table->receive(key_);
+    return {Result<InMessage>(core::none(anchor_))};
+}
+
+Carrier Carrier::fork(ForkOptions options) {
+    auto* table = core::carriers(anchor_);
+    return table ? table->fork(key_, options) : Carrier{};
+}
+
+void Carrier::accept(OnCarrier on_carrier) {
+    if (auto* table = core::carriers(anchor_)) table->accept(key_, std::move(on_carrier));
+}
+
+Operation<Carrier> Carrier::accept() {
+    if (auto* table = core::carriers(anchor_)) return table->accept(key_);
+    return {Result<Carrier>(core::none(anchor_))};
+}
+
+Operation<void> Carrier::activate() {
+    if (auto* table = core::carriers(anchor_)) return table->activate(key_);
+    return {Result<void>(core::none(anchor_))};
+}
+
+bool Carrier::is_active() const {
+    auto* table = core::carriers(anchor_);
+    return table && table->is_active(key_);
+}
+
+void Carrier::close() {
+    if (auto* table = core::carriers(anchor_)) table->close(key_);
+}
+
+void Carrier::abort(AbortCode code) {
+    if (auto* table = core::carriers(anchor_)) table->abort(key_, code);
+}
+
+void Carrier::on_closed(OnClosed on_closed) {
+    if (auto* table = core::carriers(anchor_)) table->on_closed(key_, std::move(on_closed));
+}
+
+CarrierId Carrier::id() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row ? row->carrier : CarrierId{};
+}
+
+Association Carrier::association() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row ? Association(anchor_, row->association) : Association{};
+}
+
+std::vector<Transient> Carrier::transients() const { return association().transients(); }
+
+bool Carrier::can_send() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row && !row->over && (row->ours || row->kind != CarrierKind::one_way);
+}
+
+bool Carrier::can_receive() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row && !row->over && (!row->ours || row->kind != CarrierKind::one_way);
+}
+
+Listener::Listener(core::AnchorRef anchor, core::ListenerKey key)
+    : anchor_(std::move(anchor)), key_(key) {}
+
+Listener::Listener(Listener&& other) noexcept
+    : anchor_(std::move(other.anchor_)), key_(std::exchange(other.key_, {})) {}
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+    if (this == &other) return *this;
+    Listener taken(std::move(other));
+    std::swap(anchor_, taken.anchor_);
+    std::swap(key_, taken.key_);
+    return *this;
+}
+
+Listener::~Listener() { drop(); }
+
+void Listener::drop() {
+    auto* table = core::carriers(anchor_);
+    if (table && key_.generation != 0) table->drop(key_);
+}
+
+void Listener::accept(Carrier::OnCarrier on_carrier) {
+    if (auto* table = core::carriers(anchor_)) table->accept(key_, std::move(on_carrier));
+}
+
+Operation<Carrier> Listener::accept() {
+    if (auto* table = core::carriers(anchor_)) return table->accept(key_);
+    return {Result<Carrier>(core::none(anchor_))};
+}
+
+void Listener::close() {
+    if (auto* table = core::carriers(anchor_)) table->close(key_);
+}
+
+std::vector<Address> Listener::addresses() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row ? row->addresses : std::vector<Address>{};
+}
+
+std::uint16_t Listener::port() const {
+    const auto all = addresses();
+    return all.empty() ? std::uint16_t{0} : all.front().port;
+}
+
+// Views.
+
+namespace {
+
+const core::Association* view(const core::AnchorRef& anchor, AssociationId id) {
+    auto* table = anchor ? anchor->carriers : nullptr;
+    return table ? table->associations().find(id) : nullptr;
+}
+
+}  // namespace
+
+std::optional<Remote> Association::remote() const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->options().remote : std::nullopt;
+}
+
+std::vector<Path> Association::paths() const {
+    const auto* found = view(anchor_, id_);
+    const auto path = found ? found->path() : std::nullopt;
+    return path ? std::vector<Path>{*path} : std::vector<Path>{};
+}
+
+std::vector<Transient> Association::transients() const {
+    const auto* found = view(anchor_, id_);
+    const auto path = found ? found->path() : std::nullopt;
+    if (!path) return {};
+    return {Transient{Stack::quic, found->alpn(), active(), *path}};
+}
+
+Stack Association::stack() const { return Stack::quic; }
+
+std::string Association::alpn() const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->alpn() : std::string{};
+}
+
+Bytes Association::peer_identity() const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->peer_identity() : Bytes{};
+}
+
+std::size_t Association::carriers() const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->carriers() : 0;
+}
+
+bool Association::active() const {
+    const auto* found = view(anchor_, id_);
+    return found && found->state() == core::Association::State::established;
+}
+
+Support Association::explain(Feature feature) const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->explain(feature)
+                 : Support{Support::Level::unsupported, "the association is gone"};
+}
+
+const char* to_string(Stack stack) noexcept {
+    switch (stack) {
+        case Stack::quic: return "quic";
+    }
+    return "";
+}
+
+}  // namespace post

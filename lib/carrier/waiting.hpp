@@ -1,0 +1,22 @@
+// How operations get their answers: templates that carriers.cpp and dispatch.cpp share.
+#pragma once
+
+#include "lib/carrier/carriers.hpp"
+
+namespace post::core {
+
+template <class T>
+void Carriers::answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result) {
+    if (waiting->answer) return;
+    waiting->answer.emplace(std::move(result));
+    if (!waiting->wanted) return;
+    --awaited_;
+    if (waiting->notify) listened(waiting);
+}
+
+template <class T>
+void Carriers::fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error& error) {
+    for (const auto& waiting : std::exchange(queue, {})) answer<T>(waiting, Result<T>(error));
+}
+
+}  // namespace post::core
