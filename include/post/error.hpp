@@ -55,6 +55,7 @@ enum class Errc {
     delivered_missing,     // the peer acknowledges packets, but no messages
     excessive_load,        // the peer opens and resets faster than allowed
     cancelled,             // our own side gave up: closed, aborted or stopped
+    exception,             // an exception left a Task that nobody awaits; the detail has its text
 };
 
 const std::error_category& post_category() noexcept;

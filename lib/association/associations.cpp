@@ -55,6 +55,11 @@ Association* Associations::use(AssociationId id) {
     return found->association.get();
 }
 
+Association* Associations::peek(AssociationId id) {
+    Slot* found = slot(id);
+    return found ? found->association.get() : nullptr;
+}
+
 const Association* Associations::find(AssociationId id) const {
     const Slot* found = slot(id);
     return found ? found->association.get() : nullptr;

@@ -25,6 +25,8 @@ public:
     Association* share(const Key& key);
     // The association, which then has a place in this turn; nullptr when it is gone.
     Association* use(AssociationId id);
+    // The association, and no place in this turn.
+    Association* peek(AssociationId id);
     const Association* find(AssociationId id) const;
     Origin origin(AssociationId id) const;
     // Those in use this turn; what is put in meanwhile comes next time.

@@ -94,8 +94,11 @@ struct EpollOptions {
     bool gso = true;
     bool gro = true;
     bool ecn = true;
-    std::vector<std::string> name_servers;  // "address" or "address:port"; empty: the system's
+    std::vector<std::string> name_servers{};  // "address" or "address:port"; empty: the system's
     Duration name_timeout = std::chrono::seconds(5);
+    // Asked of the system for each socket, in bytes; what it gives may be less.
+    std::size_t send_buffer = 4 * 1024 * 1024;
+    std::size_t receive_buffer = 4 * 1024 * 1024;
 };
 std::unique_ptr<Io> make_epoll_io(const EpollOptions& options);  // throws Failure with errno
 

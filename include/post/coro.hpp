@@ -1,0 +1,174 @@
+// Coroutines over operations: co_await on any Operation, and Task<>, a coroutine that starts at its
+// call. Nothing else of the library knows coroutines.
+//
+//   co_await operation    gives Result<T>: a value, or the error
+//   co_await task         gives what the task returned, or throws what it threw
+//
+// A Task that is dropped goes on by itself; an exception that leaves it then reaches on_unhandled of
+// the Context whose operation it awaited last. When a Context goes, every wait in it ends with
+// context_closed. A coroutine may be destroyed while it waits: the wait is forgotten, not the work.
+#pragma once
+
+#include <coroutine>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <post/carrier.hpp>
+#include <post/operation.hpp>
+
+namespace post {
+
+template <class T = void>
+class Task;
+
+namespace coro {
+
+template <class T>
+class Await {
+public:
+    explicit Await(Operation<T>&& operation) : operation_(std::move(operation)) {}
+    bool await_ready() const { return operation_.ready(); }
+    void await_suspend(std::coroutine_handle<> waiter) {
+        operation_.notify([waiter] { waiter.resume(); });
+    }
+    Result<T> await_resume() { return operation_.get(); }
+
+private:
+    Operation<T> operation_;
+};
+
+inline Error error_of(std::exception_ptr exception) {
+    try {
+        std::rethrow_exception(std::move(exception));
+    } catch (const Failure& failure) {
+        return failure.error();
+    } catch (const std::exception& other) {
+        return Error(Errc::exception, {}, Stage::none, Bytes(std::string_view(other.what())));
+    } catch (...) {
+        return Error(Errc::exception);
+    }
+}
+
+struct PromiseBase {
+    std::coroutine_handle<> continuation;
+    std::exception_ptr exception;
+    core::AnchorRef anchor;  // of the operation awaited last
+    bool detached = false;   // the Task was dropped: the frame ends by itself
+
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    void unhandled_exception() { exception = std::current_exception(); }
+
+    template <class T>
+    Await<T> await_transform(Operation<T>&& operation) {
+        anchor = operation.anchor();
+        return Await<T>(std::move(operation));
+    }
+    template <class T>
+    Await<T> await_transform(Operation<T>& operation) {
+        return await_transform(std::move(operation));
+    }
+    Await<MessageId> await_transform(Sending&& sending) {
+        return await_transform(static_cast<Operation<MessageId>&&>(sending));
+    }
+    Await<MessageId> await_transform(Sending& sending) {
+        return await_transform(std::move(sending));
+    }
+    template <class Awaitable>
+    Awaitable&& await_transform(Awaitable&& awaitable) {
+        return std::forward<Awaitable>(awaitable);
+    }
+
+    void report() {
+        if (exception) core::unhandled(anchor, error_of(std::exchange(exception, nullptr)));
+    }
+};
+
+struct Final {
+    bool await_ready() noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+        Promise& promise = self.promise();
+        if (promise.continuation) return promise.continuation;
+        if (promise.detached) {
+            promise.report();
+            self.destroy();
+        }
+        return std::noop_coroutine();
+    }
+    void await_resume() noexcept {}
+};
+
+template <class T>
+struct Promise : PromiseBase {
+    std::optional<T> value;
+    Task<T> get_return_object();
+    Final final_suspend() noexcept { return {}; }
+    void return_value(T result) { value.emplace(std::move(result)); }
+    T take() { return std::move(*value); }
+};
+
+template <>
+struct Promise<void> : PromiseBase {
+    Task<void> get_return_object();
+    Final final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void take() {}
+};
+
+}  // namespace coro
+
+template <class T>
+class Task {
+public:
+    using promise_type = coro::Promise<T>;
+
+    explicit Task(std::coroutine_handle<promise_type> frame) : frame_(frame) {}
+    Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+    Task& operator=(Task&& other) noexcept {
+        std::swap(frame_, other.frame_);
+        return *this;
+    }
+    ~Task() {
+        if (!frame_) return;
+        if (!frame_.done()) {
+            frame_.promise().detached = true;
+            return;
+        }
+        frame_.promise().report();
+        frame_.destroy();
+    }
+
+    bool done() const { return frame_.done(); }
+
+    auto operator co_await() && noexcept {
+        struct Awaiter {
+            std::coroutine_handle<promise_type> frame;
+            bool await_ready() const noexcept { return frame.done(); }
+            void await_suspend(std::coroutine_handle<> waiter) noexcept {
+                frame.promise().continuation = waiter;
+            }
+            T await_resume() {
+                if (auto exception = std::exchange(frame.promise().exception, nullptr))
+                    std::rethrow_exception(exception);
+                return frame.promise().take();
+            }
+        };
+        return Awaiter{frame_};
+    }
+
+private:
+    std::coroutine_handle<promise_type> frame_;
+};
+
+template <class T>
+Task<T> coro::Promise<T>::get_return_object() {
+    return Task<T>(std::coroutine_handle<Promise>::from_promise(*this));
+}
+
+inline Task<void> coro::Promise<void>::get_return_object() {
+    return Task<void>(std::coroutine_handle<Promise>::from_promise(*this));
+}
+
+}  // namespace post

@@ -1,0 +1,240 @@
+// Ports: sockets and endpoints are opened, shared and closed here, and connections begin.
+#include <algorithm>
+
+#include "lib/context_root.hpp"
+
+namespace post::core {
+
+namespace {
+
+Error wrong(std::string text) {
+    return Error(Errc::invalid_argument, {}, Stage::call, Bytes(std::move(text)));
+}
+
+Result<void> check(const Bounds& bounds, const Policy& policy) {
+    if (policy.stacks.empty())
+        return Error(Errc::unsupported, {}, Stage::call, "the policy names no stack");
+    if (bounds.largest_message == 0 || bounds.receive_budget == 0 || bounds.send_budget == 0 ||
+        bounds.association_send_budget == 0 || bounds.unsettled == 0 || bounds.carriers == 0)
+        return wrong("a bound is zero");
+    constexpr std::uint64_t largest = std::uint64_t{1} << 60;
+    if (std::max({bounds.largest_message, bounds.receive_budget, bounds.send_budget,
+                  bounds.association_send_budget, bounds.unsettled, bounds.carriers}) > largest)
+        return wrong("a bound is above 2^60");
+    if (bounds.largest_message > bounds.receive_budget / 2)
+        return wrong("Bounds::largest_message is more than half of Bounds::receive_budget, so that "
+                     "its memory could not be promised");
+    if (bounds.handshake_timeout <= Duration::zero() || bounds.idle_timeout <= Duration::zero() ||
+        bounds.linger < Duration::zero())
+        return wrong("a timeout is not positive");
+    return {};
+}
+
+bool good_alpn(const std::string& alpn) { return !alpn.empty() && alpn.size() <= 255; }
+
+// All that Carriers must agree on to share an association.
+std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
+    std::string key;
+    const auto add = [&](std::string_view part) {
+        key += std::to_string(part.size());
+        key += ':';
+        key += part;
+    };
+    add(remote.string());
+    add(remote.server_name());
+    add(options.local.address.string());
+    add(std::to_string(options.local.port));
+    add(options.local.identity.certificates().view());
+    add(std::to_string(static_cast<int>(options.trust.kind())));
+    add(options.trust.pin());
+    add(options.trust.authorities_pem().view());
+    add(options.alpn);
+    for (Stack stack : options.policy.stacks) add(to_string(stack));
+    const Bounds& bounds = options.bounds;
+    for (std::uint64_t number : {bounds.largest_message, bounds.receive_budget, bounds.send_budget,
+                                 bounds.association_send_budget, bounds.unsettled, bounds.carriers})
+        add(std::to_string(number));
+    for (Duration time : {bounds.handshake_timeout, bounds.idle_timeout, bounds.stalled_after,
+                          bounds.linger})
+        add(std::to_string(time.count()));
+    return key;
+}
+
+}  // namespace
+
+std::array<std::uint8_t, 16> Root::random_name() {
+    std::array<std::uint8_t, 16> name;
+    io_->random(std::as_writable_bytes(std::span(name)));
+    return name;
+}
+
+quic::TransportOptions Root::transport(const Bounds& bounds) const {
+    quic::TransportOptions options;
+    options.limits.budget = bounds.receive_budget;
+    options.limits.most_carriers = bounds.carriers;
+    options.limits.carriers = std::min(options.limits.carriers, bounds.carriers);
+    options.limits.largest_message = bounds.largest_message;
+    options.limits.handshake_timeout = bounds.handshake_timeout;
+    options.limits.idle_timeout = bounds.idle_timeout;
+    options.run_limit = io_->run_limit();
+    return options;
+}
+
+Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
+    if (const auto fine = check(options.bounds, options.policy); !fine) throw Failure(fine.error());
+    if (!options.alpn.empty() && !good_alpn(options.alpn))
+        throw Failure(wrong("an ALPN token has 1 to 255 bytes"));
+    const std::string key = sharing_key(remote, options);
+    Association* association = associations_.share(key);
+    if (!association) {
+        Association::Options made;
+        made.role = Role::client;
+        made.remote = remote;
+        made.bounds = options.bounds;
+        made.name = random_name();
+        association = &associations_.create(made, key, 0);
+        setups_[association->id()].options = options;
+    }
+    Association::NewCarrier carrier;
+    carrier.priority = options.priority;
+    carrier.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
+    return carriers_.open(*association, carrier, {});
+}
+
+Result<Root::Port*> Root::open_port(const Address& local) {
+    auto socket = io_->open_udp({.local = local});
+    if (!socket) return socket.error();
+    auto port = std::make_unique<Port>();
+    port->socket = *socket;
+    port->local = io_->local_address(*socket);
+    quic::EndpointOptions options;
+    options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
+    port->endpoint = std::make_unique<quic::Endpoint>(std::move(options));
+    ports_.push_back(std::move(port));
+    return ports_.back().get();
+}
+
+// The client's port towards `remote`: one for each family and Local, shared by its associations.
+Result<Root::Port*> Root::client_port(const Local& local, const Address& remote) {
+    Address from = local.address;
+    if (from.family == Address::Family::none)
+        from = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
+    if (from.family != remote.family)
+        return Error(Errc::no_route, {}, Stage::connect,
+                     "the Local's address is of the other family");
+    from.port = local.port;
+    for (const auto& port : ports_) {
+        const bool same_port = local.port == 0 ? port->kept : port->local.port == local.port;
+        Address there = port->local;
+        there.port = from.port;
+        if (same_port && there == from) return port.get();
+    }
+    auto opened = open_port(from);
+    if (opened) (*opened)->kept = true;
+    return opened;
+}
+
+void Root::connect(Association& association, Setup& setup, const Address& remote) {
+    const InitiateOptions& options = setup.options;
+    auto port = client_port(options.local, remote);
+    if (!port) {
+        Error error = port.error();
+        error.stage = Stage::connect;
+        return association.handle_failure(error);
+    }
+    quic::ConnectOptions connect;
+    connect.local = options.local.address;
+    connect.local.port = (*port)->local.port;
+    connect.remote = remote;
+    connect.security.identity = options.local.identity;
+    connect.security.trust = options.trust;
+    connect.security.server_name = association.options().remote->server_name();
+    if (!options.alpn.empty()) connect.alpn = {options.alpn};
+    connect.transport = transport(options.bounds);
+    auto mapping = (*port)->endpoint->connect(now_, TransientId{association.id().value()}, connect);
+    if (!mapping) return association.handle_failure(mapping.error());
+    if (setup.port) --setup.port->associations;
+    setup.port = *port;
+    ++setup.port->associations;
+    if (!setup.attempt) {
+        setup.attempt = remote;
+        attempts_.emplace(remote, association.id());
+    } else if (*setup.attempt != remote) {
+        auto [first, last] = attempts_.equal_range(*setup.attempt);
+        const auto mine = std::find_if(
+            first, last, [&](const auto& one) { return one.second == association.id(); });
+        if (mine != last) attempts_.erase(mine);
+        setup.attempt = remote;
+        attempts_.emplace(remote, association.id());
+    }
+    association.attach(std::move(*mapping));
+}
+
+Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
+    if (const auto fine = check(options.bounds, options.policy); !fine) return fine.error();
+    if (!local.identity)
+        return wrong("a Listener needs an identity: Identity::from_files(certificate, key), or "
+                     "Identity::self_signed(\"localhost\") for development");
+    for (const std::string& alpn : options.alpn)
+        if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    // Every address: one socket a family, IPv6 where the machine has it, both on one port.
+    std::vector<Address> wanted{local.address};
+    if (local.address.family == Address::Family::none)
+        wanted = {Address::any_v4(), Address::any_v6()};
+    std::vector<Port*> opened;
+    std::uint16_t number = local.port != 0 ? local.port : local.address.port;
+    Error error;
+    for (Address address : wanted) {
+        address.port = number;
+        auto port = open_port(address);
+        if (port) {
+            opened.push_back(*port);
+            number = (*port)->local.port;
+        } else if (opened.empty() || port.error() == Errc::address_in_use) {
+            error = port.error();
+        }
+    }
+    if (opened.empty() || error == Errc::address_in_use) {
+        for (Port* port : opened) close_port_if_idle(*port);
+        return error;
+    }
+    std::vector<Address> addresses;
+    for (Port* port : opened) addresses.push_back(port->local);
+    const ListenerKey key = carriers_.listen(std::move(addresses));
+    for (Port* port : opened) {
+        port->listener = key;
+        port->bounds = options.bounds;
+        port->accept.security.identity = local.identity;
+        using Theirs = ListenOptions::ClientCertificate;
+        port->accept.security.client_certificate =
+            options.client_certificate == Theirs::required   ? crypto::ClientCertificate::required
+            : options.client_certificate == Theirs::optional ? crypto::ClientCertificate::optional
+                                                             : crypto::ClientCertificate::none;
+        port->accept.security.client_trust = options.client_trust;
+        for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
+        port->accept.transport = transport(options.bounds);
+    }
+    return carriers_.handle(key);
+}
+
+void Root::close_listeners() {
+    for (ListenerKey key : carriers_.poll_closed()) {
+        // By index: closing a port takes it out of the list.
+        for (std::size_t i = ports_.size(); i-- > 0;) {
+            Port& port = *ports_[i];
+            if (!port.listener || port.listener->slot != key.slot ||
+                port.listener->generation != key.generation)
+                continue;
+            port.listener.reset();
+            close_port_if_idle(port);
+        }
+    }
+}
+
+void Root::close_port_if_idle(Port& port) {
+    if (port.listener || port.associations > 0 || port.kept) return;
+    io_->close(port.socket);
+    std::erase_if(ports_, [&](const auto& one) { return one.get() == &port; });
+}
+
+}  // namespace post::core

@@ -1,0 +1,338 @@
+// The crank.
+#include "lib/context_root.hpp"
+
+#include <algorithm>
+#include <exception>
+
+namespace post::core {
+
+namespace {
+
+// Runs that one association fills before the others have a turn.
+constexpr int most_runs = 16;
+
+std::shared_ptr<Io> make_io(ContextOptions& options) {
+    if (options.io) return std::move(options.io);
+    EpollOptions epoll;
+    epoll.gso = options.gso;
+    epoll.gro = options.gro;
+    epoll.ecn = options.ecn;
+    epoll.name_servers = options.name_servers;
+    epoll.name_timeout = options.name_timeout;
+    return make_epoll_io(epoll);
+}
+
+}  // namespace
+
+Root::Root(ContextOptions&& options, Anchor& anchor)
+    : anchor_(anchor),
+      io_(make_io(options)),
+      carriers_(anchor, associations_),
+      space_(largest_run) {
+    associations_.shared().charge.limit = options.receive_budget;
+    now_ = io_->now();
+    carriers_.set_now(now_);
+}
+
+Root::~Root() {
+    Submitted* left = submitted_.exchange(nullptr);
+    while (left) delete std::exchange(left, left->next);
+}
+
+// Other threads.
+
+void Root::submit(Function<void()> work) {
+    auto* node = new Submitted{std::move(work), submitted_.load(std::memory_order_relaxed)};
+    while (!submitted_.compare_exchange_weak(node->next, node, std::memory_order_release,
+                                             std::memory_order_relaxed)) {
+    }
+    io_->wake();
+}
+
+void Root::stop() noexcept {
+    stopped_.store(true);
+    io_->wake();
+}
+
+void Root::take_submitted() {
+    Submitted* stack = submitted_.exchange(nullptr, std::memory_order_acquire);
+    Submitted* in_order = nullptr;
+    while (stack) {
+        Submitted* next = stack->next;
+        stack->next = std::exchange(in_order, stack);
+        stack = next;
+    }
+    while (in_order) {
+        carriers_.call(std::move(in_order->work));
+        delete std::exchange(in_order, in_order->next);
+    }
+}
+
+// A turn.
+
+bool Root::turn() {
+    if (turning_) return false;  // from inside a callback: the turn that it is in goes on
+    const AnchorRef alive(&anchor_);
+    turning_ = true;
+    now_ = io_->now();
+    carriers_.set_now(now_);
+    take_input();
+    associations_.wake(now_);
+    take_submitted();
+    close_listeners();
+    for (AssociationId id : std::exchange(blocked_, {})) associations_.use(id);
+    associations_.take_active(active_);
+    for (AssociationId id : active_) {
+        collect(id);
+        associations_.use(id);
+    }
+    // Our state is settled before the application's exception goes on its way.
+    std::exception_ptr thrown;
+    try {
+        carriers_.dispatch();
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    finish_turn();
+    if (thrown) std::rethrow_exception(thrown);
+    if (!alive->root) return false;  // a callback destroyed the Context, and we are gone with it
+    return carriers_.calls_due() || associations_.any_active() || io_->more_input();
+}
+
+void Root::finish_turn() {
+    close_listeners();
+    associations_.take_active(active_);
+    for (AssociationId id : active_) transmit(id);
+    turning_ = false;
+    if (ending_) end();
+}
+
+void Root::take_input() {
+    for (const Io::Received& received : io_->receive()) {
+        const auto at = std::find_if(ports_.begin(), ports_.end(), [&](const auto& port) {
+            return port->socket == received.socket;
+        });
+        if (at != ports_.end()) route(**at, received.datagrams);
+    }
+    take_troubles();
+    take_resolved();
+}
+
+void Root::route(Port& port, const Datagrams& datagrams) {
+    std::array<std::byte, 1280> answer;
+    for (Datagrams rest = datagrams; !rest.empty();) {
+        const auto routed = port.endpoint->route(now_, rest, answer);
+        const auto take = [&](std::size_t count) {
+            Datagrams front = rest.first(count);
+            rest = rest.after(count);
+            return front;
+        };
+        using Endpoint = quic::Endpoint;
+        if (const auto* to = std::get_if<Endpoint::ToConnection>(&routed)) {
+            const Datagrams front = take(to->datagrams);
+            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
+                found->handle_input(now_, front);
+        } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+            accept(port, take(client->datagrams));
+        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+            const Datagrams front = take(word->datagrams);
+            Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
+                           std::span<const std::byte>(answer).first(word->size)};
+            io_->send(port.socket, back);
+        } else if (const auto* elsewhere = std::get_if<Endpoint::Elsewhere>(&routed)) {
+            take(elsewhere->datagrams);
+        } else {
+            take(std::get<Endpoint::Nothing>(routed).datagrams);
+        }
+    }
+}
+
+void Root::accept(Port& port, const Datagrams& first) {
+    if (!port.listener) return;
+    const ListenerKey listener = *port.listener;
+    Association::Options options;
+    options.role = Role::server;
+    options.bounds = port.bounds;
+    options.name = random_name();
+    Association& made = associations_.create(
+        options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
+    setups_[made.id()].port = &port;
+    ++port.associations;
+    auto mapping =
+        port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first);
+    if (mapping)
+        made.attach(std::move(*mapping));
+    else
+        made.shut(mapping.error());
+}
+
+void Root::take_troubles() {
+    for (const Io::Trouble& trouble : io_->poll_troubles()) {
+        const auto [first, last] = attempts_.equal_range(trouble.remote);
+        for (auto at = first; at != last; ++at)
+            if (Association* found = associations_.use(at->second))
+                found->handle_trouble(now_, trouble.remote, trouble.code);
+    }
+}
+
+void Root::take_resolved() {
+    for (Io::Resolved& resolved : io_->poll_resolved()) {
+        const auto at = lookups_.find(resolved.id);
+        if (at == lookups_.end()) continue;
+        const AssociationId id = at->second;
+        if (resolved.complete) {
+            lookups_.erase(at);
+            setups_[id].lookup.reset();
+        }
+        if (Association* found = associations_.use(id))
+            found->handle_resolved(resolved.addresses, resolved.error, resolved.complete);
+    }
+}
+
+void Root::collect(AssociationId id) {
+    Association* found = associations_.use(id);
+    if (!found) return;
+    happened_.clear();
+    found->poll_events(happened_);
+    for (Happened& event : happened_) carriers_.handle(std::move(event));
+}
+
+void Root::transmit(AssociationId id) {
+    Association* found = associations_.peek(id);
+    if (!found) return;
+    Setup& setup = setups_[id];
+    serve_wants(*found, setup);
+    found->prepare(now_);
+    for (int runs = 0; setup.port; ++runs) {
+        if (!io_->writable(setup.port->socket)) {
+            blocked_.push_back(id);
+            break;
+        }
+        if (runs == most_runs) {
+            associations_.use(id);
+            break;
+        }
+        const Datagrams run = found->poll_transmit(now_, space_);
+        if (run.empty()) break;
+        io_->send(setup.port->socket, run);
+    }
+    happened_.clear();
+    found->poll_events(happened_);
+    for (Happened& event : happened_) carriers_.handle(std::move(event));
+    if (associations_.put_back(id)) forget(id);
+}
+
+void Root::serve_wants(Association& association, Setup& setup) {
+    while (const auto want = association.poll_want()) {
+        if (const auto* look_up = std::get_if<LookUp>(&*want)) {
+            const LookupId lookup{next_lookup_++};
+            setup.lookup = lookup;
+            lookups_[lookup] = association.id();
+            io_->lookup({lookup, look_up->host, look_up->port});
+        } else {
+            connect(association, setup, std::get<Connect>(*want).remote);
+        }
+    }
+}
+
+void Root::forget(AssociationId id) {
+    const auto at = setups_.find(id);
+    if (at == setups_.end()) return;
+    Setup& setup = at->second;
+    if (setup.lookup) {
+        io_->cancel(*setup.lookup);
+        lookups_.erase(*setup.lookup);
+    }
+    if (setup.attempt) {
+        auto [first, last] = attempts_.equal_range(*setup.attempt);
+        const auto mine = std::find_if(first, last, [&](const auto& one) { return one.second == id; });
+        if (mine != last) attempts_.erase(mine);
+    }
+    Port* port = setup.port;
+    setups_.erase(at);
+    if (!port) return;
+    --port->associations;
+    close_port_if_idle(*port);
+}
+
+// Running.
+
+Instant Root::deadline() const {
+    if (carriers_.calls_due() || associations_.any_active() || io_->more_input() ||
+        submitted_.load(std::memory_order_relaxed))
+        return Instant::min();
+    return std::min(associations_.deadline(), io_->deadline());
+}
+
+// Associations that nobody needs any more are closed at once. True when there was one.
+bool Root::settle_idle() {
+    bool any = false;
+    for (AssociationId id : associations_.all()) {
+        const Association* found = associations_.find(id);
+        if (found->carriers() > 0 || found->state() == Association::State::gone) continue;
+        if (found->state() == Association::State::closing) continue;
+        associations_.use(id)->shut_if_idle();
+        any = true;
+    }
+    return any;
+}
+
+void Root::run() {
+    while (!stopped_.exchange(false)) {
+        const AnchorRef alive(&anchor_);
+        const bool more = turn();
+        if (!alive->root) return;  // the Context went in a callback
+        if (more || submitted_.load(std::memory_order_relaxed)) continue;
+        if (stopped_.load()) continue;
+        if (!carriers_.busy()) {
+            if (!settle_idle()) return;
+            continue;
+        }
+        io_->wait(deadline());
+    }
+}
+
+bool Root::shutdown(Duration linger) {
+    const Instant until = now() + linger;
+    const auto unfinished = [&] {
+        const Shared& shared = associations_.shared();
+        return shared.outstanding > 0 || shared.draining > 0;
+    };
+    const AnchorRef alive(&anchor_);
+    while (unfinished() && now() < until) {
+        const bool more = turn();
+        if (!alive->root) return false;
+        if (!more && unfinished()) io_->wait(std::min(deadline(), until));
+    }
+    const bool whole = !unfinished();
+    carriers_.end(Error(Errc::carrier_closed));
+    for (int rounds = 0; rounds < 100 && alive->root; ++rounds)
+        if (!turn() && !carriers_.calls_due()) break;
+    return whole;
+}
+
+bool Root::end() {
+    ending_ = true;
+    if (turning_) return false;
+    const AnchorRef alive(&anchor_);
+    carriers_.end(Error(Errc::context_closed));
+    turning_ = true;  // no callback may start a turn any more
+    // Callbacks may cause calls; those end with context_closed, so this ends soon.
+    for (int rounds = 0; rounds < 1000; ++rounds) {
+        close_listeners();
+        associations_.take_active(active_);
+        for (AssociationId id : active_) transmit(id);
+        if (!carriers_.calls_due()) break;
+        try {
+            carriers_.dispatch();
+        } catch (...) {
+            continue;  // nobody is left to catch it: a destructor is under way
+        }
+    }
+    anchor_.carriers = nullptr;
+    anchor_.root = nullptr;
+    delete this;
+    return true;
+}
+
+}  // namespace post::core

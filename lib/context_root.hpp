@@ -1,0 +1,118 @@
+// Root: what a Context is inside. It owns everything, turns the crank, and is the only one that
+// knows both sides of the edge: datagrams go from Io to the endpoint of their port, from there to
+// an association, and back. A turn:
+//
+//   read the clock -> input -> timers -> events up -> calls of the application -> fill packets
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include <post/context.hpp>
+
+#include "lib/association/associations.hpp"
+#include "lib/carrier/carriers.hpp"
+#include "lib/io/io.hpp"
+#include "mappings/quic/endpoint.hpp"
+
+namespace post::core {
+
+class Root {
+public:
+    Root(ContextOptions&& options, Anchor& anchor);
+    ~Root();
+
+    // Commands.
+
+    Carrier initiate(const Remote& remote, const InitiateOptions& options);
+    Result<Listener> listen(const Local& local, const ListenOptions& options);
+    // From any thread.
+    void submit(Function<void()> work);
+    void stop() noexcept;  // from signal handlers too
+
+    // The crank.
+
+    bool turn();
+    void run();
+    bool shutdown(Duration linger);
+    // Ends everything; every message has its fate afterwards. False while a turn is under way: that
+    // will do it.
+    bool end();
+
+    // Views.
+
+    int fd() const { return io_->fd(); }
+    Instant deadline() const;
+    Instant now() const { return turning_ ? now_ : io_->now(); }
+    Carriers& carriers() { return carriers_; }
+
+private:
+    // A UDP port and what its connections share.
+    struct Port {
+        SocketId socket;
+        Address local;
+        std::unique_ptr<quic::Endpoint> endpoint;
+        std::optional<ListenerKey> listener;  // takes new clients for it
+        quic::AcceptOptions accept;
+        Bounds bounds;
+        std::size_t associations = 0;
+        bool kept = false;  // a client port, for the next association too
+    };
+    // What the root keeps of an association.
+    struct Setup {
+        Port* port = nullptr;
+        InitiateOptions options;
+        std::optional<LookupId> lookup;
+        std::optional<Address> attempt;
+    };
+    // Work from other threads: a stack that grows by compare-and-swap and is taken whole.
+    struct Submitted {
+        Function<void()> work;
+        Submitted* next = nullptr;
+    };
+
+    void take_input();
+    void route(Port& port, const Datagrams& datagrams);
+    void accept(Port& port, const Datagrams& first);
+    void take_troubles();
+    void take_resolved();
+    void take_submitted();
+    void collect(AssociationId id);
+    void transmit(AssociationId id);
+    void serve_wants(Association& association, Setup& setup);
+    void connect(Association& association, Setup& setup, const Address& remote);
+    void forget(AssociationId id);
+    void close_listeners();
+    void close_port_if_idle(Port& port);
+    bool settle_idle();
+    void finish_turn();
+
+    Result<Port*> open_port(const Address& local);
+    Result<Port*> client_port(const Local& local, const Address& remote);
+    quic::TransportOptions transport(const Bounds& bounds) const;
+    std::array<std::uint8_t, 16> random_name();
+
+    Anchor& anchor_;
+    std::shared_ptr<Io> io_;
+    std::vector<std::unique_ptr<Port>> ports_;
+    Associations associations_;
+    Carriers carriers_;
+    std::unordered_map<AssociationId, Setup> setups_;
+    std::unordered_map<LookupId, AssociationId> lookups_;
+    std::unordered_multimap<Address, AssociationId> attempts_;
+    std::vector<AssociationId> active_;
+    std::vector<AssociationId> blocked_;  // by their socket
+    std::vector<Happened> happened_;
+    std::vector<std::byte> space_;
+    std::atomic<Submitted*> submitted_{nullptr};
+    std::atomic<bool> stopped_{false};
+    std::uint64_t next_lookup_ = 1;
+    Instant now_{};
+    bool turning_ = false;
+    bool ending_ = false;
+};
+
+}  // namespace post::core

@@ -1,0 +1,293 @@
+// EpollIo: the real Io.
+#include "lib/io/epoll_io.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace post::io {
+namespace {
+
+// What one turn takes from one socket: 64 datagrams by themselves, or 8 runs that GRO has joined,
+// which are up to 64 KiB each.
+constexpr std::size_t turn_budget = 64;
+constexpr std::size_t cost_of_datagram = 1;
+constexpr std::size_t cost_of_run = 8;
+
+// What one turn takes from all sockets. Only as much of it is ever touched as came in one turn.
+constexpr std::size_t arena_size = 2 * 1024 * 1024;
+// Each run begins on a cache line.
+constexpr std::size_t arena_step = 64;
+
+// ENOBUFS: a queue below the socket is full, and no event says when it is not. A millisecond drains
+// 125 kB at 1 Gbit/s, or one large run at half of that.
+constexpr Duration pause_without_memory = std::chrono::milliseconds(1);
+
+constexpr std::size_t most_errors = 64;  // of one socket in one turn
+constexpr std::size_t most_events = 64;  // of one call of epoll
+constexpr std::uint64_t wake_data = ~std::uint64_t{0} >> 1;
+
+std::error_code last_error() { return {errno, std::system_category()}; }
+
+int checked(int fd, const char* what) {
+    if (fd >= 0) return fd;
+    Error error(last_error());
+    error.stage = Stage::call;
+    error.detail = what;
+    throw Failure(error);
+}
+
+Instant read_clock() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+int sleep_on(int epoll, epoll_event* events, Duration timeout) {
+    const int most = static_cast<int>(most_events);
+    if (timeout < Duration::zero()) return epoll_wait(epoll, events, most, -1);
+    timespec time{};
+    time.tv_sec = static_cast<time_t>(timeout / std::chrono::seconds(1));
+    time.tv_nsec = static_cast<long>((timeout % std::chrono::seconds(1)).count());
+    const int count = epoll_pwait2(epoll, events, most, &time, nullptr);
+    if (count >= 0 || errno == EINTR) return count;
+    // Before Linux 5.11, and in some sandboxes: milliseconds, rounded up.
+    const auto ms = (std::min<Duration>(timeout, std::chrono::hours(1)).count() + 999'999) /
+                    1'000'000;
+    return epoll_wait(epoll, events, most, static_cast<int>(ms));
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+}
+
+EpollIo::EpollIo(const EpollOptions& options)
+    : options_(options),
+      epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+      resolver_(epoll_.get(), options.name_servers, options.name_timeout),
+      gso_(options.gso && UdpSocket::has_gso()),
+      arena_(new std::byte[arena_size]) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = wake_data;
+    checked(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event), "epoll_ctl");
+    received_.reserve(turn_budget);
+    now_ = read_clock();
+}
+
+Instant EpollIo::now() { return now_ = read_clock(); }
+
+void EpollIo::random(std::span<std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t size = getrandom(bytes.data(), bytes.size(), 0);
+        if (size < 0 && errno == EINTR) continue;
+        checked(size < 0 ? -1 : 0, "getrandom");
+        bytes = bytes.subspan(static_cast<std::size_t>(size));
+    }
+}
+
+Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
+    const SocketId id{++last_id_};
+    auto opened = UdpSocket::open(id, {.local = options.local,
+                                       .reuse_port = options.reuse_port,
+                                       .gso = gso_,
+                                       .gro = options_.gro,
+                                       .ecn = options_.ecn,
+                                       .send_buffer = options_.send_buffer,
+                                       .receive_buffer = options_.receive_buffer});
+    if (!opened) return opened.error();
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = id.value();
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, opened->fd(), &event) != 0)
+        return Error(Errc::too_many, last_error(), Stage::call, "watching a UDP socket");
+    sockets_.emplace(id, Entry{std::move(*opened)});
+    return id;
+}
+
+Address EpollIo::local_address(SocketId socket) const {
+    const auto found = sockets_.find(socket);
+    return found == sockets_.end() ? Address{} : found->second.socket.local();
+}
+
+void EpollIo::close(SocketId socket) {
+    const auto found = sockets_.find(socket);
+    if (found == sockets_.end()) return;
+    // One chance for what waits, such as the last flight of a connection; then it is lost.
+    found->second.socket.flush(troubles_);
+    // The ids that stand in ready_ and paused_ are passed over when their turn comes: no id is
+    // used twice.
+    sockets_.erase(found);
+}
+
+std::span<const Io::Received> EpollIo::receive() {
+    if (!std::exchange(harvested_, false)) harvest(Duration::zero());
+    if (now_ >= resume_at_) resume_paused();
+    resolver_.handle_timeout(now_);
+
+    received_.clear();
+    used_ = 0;
+    turn_.swap(ready_);
+    std::size_t done = 0;
+    std::size_t unfinished = 0;
+    while (done < turn_.size() && arena_size - used_ >= UdpSocket::receive_space) {
+        const SocketId id = turn_[done++];
+        Entry* entry = find(id);
+        if (!entry) continue;
+        entry->ready = take(*entry);
+        if (entry->ready) turn_[unfinished++] = id;
+    }
+    // Those that had no chance come first in the next turn, then those that have more.
+    ready_.insert(ready_.end(), turn_.begin() + static_cast<std::ptrdiff_t>(done), turn_.end());
+    ready_.insert(ready_.end(), turn_.begin(),
+                  turn_.begin() + static_cast<std::ptrdiff_t>(unfinished));
+    turn_.clear();
+    return received_;
+}
+
+// True when the socket may have more.
+bool EpollIo::take(Entry& entry) {
+    std::size_t spent = 0;
+    while (spent < turn_budget) {
+        if (arena_size - used_ < UdpSocket::receive_space) return true;
+        Datagrams run;
+        switch (entry.socket.receive({arena_.get() + used_, arena_size - used_}, run)) {
+            case UdpSocket::Receipt::nothing: return false;
+            case UdpSocket::Receipt::skipped: spent += cost_of_datagram; break;
+            case UdpSocket::Receipt::run:
+                used_ += (run.bytes.size() + arena_step - 1) / arena_step * arena_step;
+                received_.push_back({entry.socket.id(), run});
+                spent += run.count() > 1 ? cost_of_run : cost_of_datagram;
+                break;
+        }
+    }
+    return true;
+}
+
+std::vector<Io::Trouble> EpollIo::poll_troubles() { return std::exchange(troubles_, {}); }
+
+bool EpollIo::send(SocketId socket, const Datagrams& datagrams) {
+    Entry* entry = find(socket);
+    if (!entry) return false;
+    const bool taken = entry->socket.send(datagrams, troubles_);
+    watch(*entry);
+    return taken;
+}
+
+bool EpollIo::writable(SocketId socket) const {
+    const auto found = sockets_.find(socket);
+    return found != sockets_.end() && found->second.socket.waiting() == UdpSocket::Waiting::no;
+}
+
+void EpollIo::lookup(const Lookup& lookup) { resolver_.lookup(lookup, now_); }
+
+void EpollIo::cancel(LookupId lookup) { resolver_.cancel(lookup); }
+
+std::vector<Io::Resolved> EpollIo::poll_resolved() { return resolver_.poll_resolved(); }
+
+Instant EpollIo::deadline() const { return std::min(resume_at_, resolver_.deadline()); }
+
+void EpollIo::wait(Instant until) {
+    until = std::min(until, deadline());
+    Duration timeout{-1};
+    if (more_input() || harvested_ || std::exchange(woken_, false))
+        timeout = Duration::zero();
+    else if (until != never)
+        timeout = std::max(Duration::zero(), until > Instant{} ? until - read_clock() : Duration{});
+    harvest(timeout);
+    woken_ = false;
+    harvested_ = true;
+}
+
+// Only what a signal handler may do; errno belongs to the code that was interrupted. The counter
+// being full (EAGAIN) is as good as a write.
+void EpollIo::wake() noexcept {
+    const int kept = errno;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
+    errno = kept;
+}
+
+void EpollIo::harvest(Duration timeout) {
+    std::array<epoll_event, most_events> events;
+    const int count = sleep_on(epoll_.get(), events.data(), timeout);
+    // A sleep ends later than the turn began; what is timed from here on wants the time of now.
+    if (timeout != Duration::zero()) now_ = read_clock();
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        const std::uint64_t data = event.data.u64;
+        if (data == wake_data) {
+            std::uint64_t wakes = 0;
+            woken_ = read(wake_.get(), &wakes, sizeof(wakes)) > 0 || woken_;
+        } else if (Resolver::is_event(data)) {
+            resolver_.handle_event(data, event.events, now_);
+        } else {
+            handle_socket(SocketId{static_cast<std::uint32_t>(data)}, event.events);
+        }
+    }
+}
+
+void EpollIo::handle_socket(SocketId id, std::uint32_t events) {
+    Entry* entry = find(id);
+    if (!entry) return;
+    if ((events & EPOLLERR) != 0) entry->socket.drain_errors(troubles_, most_errors);
+    if ((events & EPOLLIN) != 0 && !std::exchange(entry->ready, true)) ready_.push_back(id);
+    if ((events & EPOLLOUT) != 0) {
+        entry->socket.flush(troubles_);
+        watch(*entry);
+    }
+}
+
+void EpollIo::resume_paused() {
+    resume_at_ = never;
+    turn_.swap(paused_);
+    for (const SocketId id : turn_) {
+        Entry* entry = find(id);
+        if (!entry) continue;
+        entry->paused = false;
+        entry->socket.flush(troubles_);
+        watch(*entry);
+    }
+    turn_.clear();
+}
+
+void EpollIo::watch(Entry& entry) {
+    const auto waiting = entry.socket.waiting();
+    const bool for_room = waiting == UdpSocket::Waiting::for_room;
+    if (for_room != entry.armed) {
+        epoll_event event{};
+        event.events = EPOLLIN | (for_room ? EPOLLOUT : 0u);
+        event.data.u64 = entry.socket.id().value();
+        epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.socket.fd(), &event);
+        entry.armed = for_room;
+    }
+    if (waiting == UdpSocket::Waiting::for_memory && !std::exchange(entry.paused, true)) {
+        paused_.push_back(entry.socket.id());
+        resume_at_ = std::min(resume_at_, now_ + pause_without_memory);
+    }
+}
+
+EpollIo::Entry* EpollIo::find(SocketId id) {
+    const auto found = sockets_.find(id);
+    return found == sockets_.end() ? nullptr : &found->second;
+}
+
+}  // namespace post::io
+
+namespace post {
+
+std::unique_ptr<Io> make_epoll_io(const EpollOptions& options) {
+    return std::make_unique<io::EpollIo>(options);
+}
+
+}  // namespace post

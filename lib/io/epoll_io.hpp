@@ -1,0 +1,99 @@
+// EpollIo: the real Io. One epoll descriptor watches the UDP sockets, the resolver's sockets and an
+// eventfd for wake(); it is also what somebody else's loop polls. Level-triggered throughout, so
+// that what a turn leaves behind is reported again.
+//
+// All input of a turn lands in one arena that is allocated once: in steady state nothing here
+// allocates.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "lib/io/io.hpp"
+#include "lib/io/resolver.hpp"
+#include "lib/io/udp_socket.hpp"
+
+namespace post::io {
+
+// A file descriptor that is closed with its holder.
+class Descriptor {
+public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor();
+    int get() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+class EpollIo final : public Io {
+public:
+    explicit EpollIo(const EpollOptions& options);
+
+    Instant now() override;
+    void random(std::span<std::byte> bytes) override;
+
+    Result<SocketId> open_udp(const UdpOptions& options) override;
+    Address local_address(SocketId socket) const override;
+    void close(SocketId socket) override;
+
+    std::span<const Received> receive() override;
+    bool more_input() const override { return !ready_.empty(); }
+    std::vector<Trouble> poll_troubles() override;
+
+    bool send(SocketId socket, const Datagrams& datagrams) override;
+    bool writable(SocketId socket) const override;
+    std::size_t run_limit() const override { return gso_ ? 45 : 16; }
+
+    void lookup(const Lookup& lookup) override;
+    void cancel(LookupId lookup) override;
+    std::vector<Resolved> poll_resolved() override;
+    Instant deadline() const override;
+
+    void wait(Instant until) override;
+    void wake() noexcept override;
+    int fd() const override { return epoll_.get(); }
+
+private:
+    struct Entry {
+        UdpSocket socket;
+        bool ready = false;   // stands in ready_
+        bool armed = false;   // epoll watches for room to send
+        bool paused = false;  // stands in paused_
+    };
+
+    // Sleeps at most `timeout`; negative: without end. Takes what epoll has into the state here.
+    void harvest(Duration timeout);
+    void handle_socket(SocketId id, std::uint32_t events);
+    void resume_paused();
+    // Watches for what the socket waits for, after each send or flush.
+    void watch(Entry& entry);
+    bool take(Entry& entry);
+    Entry* find(SocketId id);
+
+    EpollOptions options_;
+    Descriptor epoll_;
+    Descriptor wake_;
+    Resolver resolver_;
+    bool gso_;
+    std::uint32_t last_id_ = 0;
+    std::unordered_map<SocketId, Entry> sockets_;
+
+    Instant now_{};
+    bool harvested_ = false;  // wait() has asked epoll, nobody has used it yet
+    bool woken_ = false;      // a wake() that was taken in passing: the next wait() does not sleep
+
+    std::unique_ptr<std::byte[]> arena_;
+    std::size_t used_ = 0;
+    std::vector<Received> received_;
+    std::vector<SocketId> ready_;   // may have input, in the order in which they get their chance
+    std::vector<SocketId> turn_;    // ready_ while receive() works on it; empty otherwise
+    std::vector<SocketId> paused_;  // wait for memory (ENOBUFS), until resume_at_
+    Instant resume_at_ = never;
+    std::vector<Trouble> troubles_;
+};
+
+}  // namespace post::io

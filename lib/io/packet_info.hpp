@@ -1,0 +1,101 @@
+// Control data of datagrams: what Linux tells of a packet beside its bytes, and what it is told.
+// ip(7), ipv6(7), udp(7), cmsg(3).
+#pragma once
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "lib/io/sockaddr.hpp"
+#include "mappings/wire/datagrams.hpp"
+
+namespace post::io {
+
+template <class T> T control_value(const cmsghdr& header) {
+    T value{};
+    std::memcpy(&value, CMSG_DATA(&header), sizeof(value));
+    return value;
+}
+
+// Builds the control data of one send. Room for a source address, an ECN mark and a segment size.
+class SendControl {
+public:
+    // `run.local` is used where it can be a source: not any, not multicast.
+    SendControl(const Datagrams& run, bool v6, bool ecn) {
+        if (v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
+            run.local.ip[0] != 0xff) {
+            in6_pktinfo info{};
+            info.ipi6_addr = v6_of(run.local);
+            info.ipi6_ifindex = run.local.scope;
+            append(IPPROTO_IPV6, IPV6_PKTINFO, info);
+        }
+        if (!v6 && run.local.family == Address::Family::v4 && !run.local.is_any() &&
+            run.local.ip[0] < 224) {
+            in_pktinfo info{};
+            info.ipi_spec_dst = v4_of(run.local);
+            append(IPPROTO_IP, IP_PKTINFO, info);
+        }
+        if (ecn && run.ecn != Ecn::not_ect) {
+            const int mark = static_cast<int>(run.ecn);
+            if (v6)
+                append(IPPROTO_IPV6, IPV6_TCLASS, mark);
+            else
+                append(IPPROTO_IP, IP_TOS, mark);
+        }
+    }
+
+    void append_segment(std::size_t segment) {
+        append(IPPROTO_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(segment));
+    }
+
+    void attach(msghdr& message) {
+        message.msg_control = size_ > 0 ? space_ : nullptr;
+        message.msg_controllen = size_;
+    }
+
+private:
+    template <class T> void append(int level, int type, const T& value) {
+        cmsghdr header{};
+        header.cmsg_level = level;
+        header.cmsg_type = type;
+        header.cmsg_len = CMSG_LEN(sizeof(value));
+        std::memcpy(space_ + size_, &header, sizeof(header));
+        std::memcpy(space_ + size_ + CMSG_LEN(0), &value, sizeof(value));
+        size_ += CMSG_SPACE(sizeof(value));
+    }
+
+    static constexpr std::size_t capacity = CMSG_SPACE(sizeof(in6_pktinfo)) +
+                                            CMSG_SPACE(sizeof(int)) +
+                                            CMSG_SPACE(sizeof(std::uint16_t));
+    alignas(cmsghdr) char space_[capacity] = {};
+    std::size_t size_ = 0;
+};
+
+// Where a received packet came to, its mark, and the size in which GRO joined it.
+struct ReceivedControl {
+    Address local;  // family none when the system did not say
+    Ecn ecn = Ecn::not_ect;
+    std::size_t segment = 0;
+
+    ReceivedControl(msghdr& message, std::uint16_t port) {
+        for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+            if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+                local = address_of(control_value<in_pktinfo>(*c).ipi_addr, port);
+            } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+                const auto info = control_value<in6_pktinfo>(*c);
+                local = address_of(info.ipi6_addr, port, info.ipi6_ifindex);
+            } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+                // One byte, against int for IPv6 and for what is sent.
+                ecn = static_cast<Ecn>(control_value<std::uint8_t>(*c) & 3);
+            } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+                ecn = static_cast<Ecn>(control_value<int>(*c) & 3);
+            } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+                segment = static_cast<std::size_t>(control_value<int>(*c));
+            }
+        }
+    }
+};
+
+}  // namespace post::io

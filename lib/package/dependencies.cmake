@@ -1,0 +1,68 @@
+# Finds the libraries that post stands on, and says for each whether it is one of the static
+# archives that .ci/setup built (then an installed libpost.a needs a copy beside it).
+#
+# Sets POST_DEPENDENCIES (targets), POST_BUNDLED (archives, in link order) and POST_REQUIRED
+# (pkg-config modules of the system that a program linked with libpost.a needs).
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+# The same rule as in .ci/setup.
+if(POST_DEPS)
+    set(post_prefix "${POST_DEPS}")
+elseif(DEFINED ENV{POST_CACHE} AND NOT "$ENV{POST_CACHE}" STREQUAL "")
+    set(post_prefix "$ENV{POST_CACHE}/deps")
+elseif(DEFINED ENV{XDG_CACHE_HOME} AND NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
+    set(post_prefix "$ENV{XDG_CACHE_HOME}/post/deps")
+else()
+    set(post_prefix "$ENV{HOME}/.cache/post/deps")
+endif()
+if(EXISTS "${post_prefix}")
+    file(REAL_PATH "${post_prefix}" post_prefix)
+    if(DEFINED ENV{PKG_CONFIG_PATH})
+        set(ENV{PKG_CONFIG_PATH} "${post_prefix}/lib/pkgconfig:$ENV{PKG_CONFIG_PATH}")
+    else()
+        set(ENV{PKG_CONFIG_PATH} "${post_prefix}/lib/pkgconfig")
+    endif()
+endif()
+
+# A prefix made anew since the last time: what was found in the old one is forgotten.
+if(NOT "${POST_LAST_PREFIX}" STREQUAL "${post_prefix}")
+    get_cmake_property(post_cached CACHE_VARIABLES)
+    foreach(variable IN LISTS post_cached)
+        if(variable MATCHES "^(__pkg_config_checked_|pkgcfg_lib_)?POST_(NGTCP2|CARES|GNUTLS)")
+            unset(${variable} CACHE)
+        endif()
+    endforeach()
+    set(POST_LAST_PREFIX "${post_prefix}" CACHE INTERNAL "where dependencies were found")
+    message(STATUS "post: dependencies from ${post_prefix}, then from the system")
+endif()
+
+set(POST_DEPENDENCIES "")
+set(POST_BUNDLED "")
+set(POST_REQUIRED "")
+
+# In link order: who uses stands before what is used.
+foreach(entry IN ITEMS
+        "POST_NGTCP2_CRYPTO|libngtcp2_crypto_gnutls>=1.11"
+        "POST_NGTCP2|libngtcp2>=1.11"
+        "POST_CARES|libcares>=1.34"
+        "POST_GNUTLS|gnutls>=3.7.9")
+    string(REPLACE "|" ";" entry "${entry}")
+    list(GET entry 0 name)
+    list(GET entry 1 module)
+    pkg_check_modules(${name} IMPORTED_TARGET "${module}")
+    if(NOT ${name}_FOUND)
+        message(FATAL_ERROR "post: ${module} was not found. Run .ci/setup first (it says what is "
+            "missing, and gets it), or set POST_DEPS to a prefix that has it.")
+    endif()
+    list(APPEND POST_DEPENDENCIES PkgConfig::${name})
+    list(GET ${name}_LINK_LIBRARIES 0 library)
+    if(library MATCHES "\\.a$" AND library MATCHES "^${post_prefix}/")
+        list(APPEND POST_BUNDLED "${library}")
+    else()
+        string(REGEX REPLACE ">=.*" "" module "${module}")
+        list(APPEND POST_REQUIRED "${module}")
+    endif()
+endforeach()
+list(APPEND POST_DEPENDENCIES Threads::Threads)
