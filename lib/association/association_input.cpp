@@ -57,8 +57,9 @@ void Association::drain_mapping(Instant now) {
     }
 }
 
-void Association::handle(Instant, event::Established& event) {
+void Association::handle(Instant now, event::Established& event) {
     state_ = State::established;
+    heard_ = now;
     alpn_ = std::move(event.alpn);
     plain_ = !event.post;
     chosen_ = plain_;

@@ -56,7 +56,10 @@ bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
            context_.charged + bytes <= context_.limit;
 }
 
+// A window more than the message needs: a transport keeps credit back until about half a window of
+// it has come together, and the message must not wait for the last of it.
 void Inbox::grant(InLane& lane, std::uint64_t bytes, Mapping& mapping) {
+    bytes += limits_.window;
     lane.allowed += bytes;
     lane.granted += bytes;
     granted_ += bytes;

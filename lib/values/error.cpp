@@ -54,6 +54,7 @@ const char* text_of(Errc code) noexcept {
         case Errc::delivered_missing: return "the peer acknowledges packets, but no messages";
         case Errc::excessive_load: return "the peer opens and resets faster than is allowed";
         case Errc::cancelled: return "given up by our own side";
+        case Errc::exception: return "an exception left a Task that nobody awaits";
     }
     return nullptr;
 }
