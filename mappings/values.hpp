@@ -18,6 +18,9 @@
 
 namespace post {
 
+// A transport connection inside its Context: what a route leads to. Never on the wire.
+using TransientId = Strong<struct TransientTag, std::uint64_t>;
+
 enum class Role : std::uint8_t { client, server };
 
 // What a Carrier is for. one_way: a Source at the opener, a Sink at the other end.

@@ -1,6 +1,11 @@
 // Coroutines over operations: co_await on any Operation, and Task<>, a coroutine that starts at its
 // call. Nothing else of the library knows coroutines.
 //
+// g++ 12.0 to 12.2 misplaces the frame of a coroutine whose outermost block declares no variable
+// while an await stands in a condition, if (co_await ...) or while (co_await ...) (GCC bug 106188,
+// fixed in 12.3): declare one there. Such a frame is recognised when it first waits, and the program
+// ended with a line that says so, instead of jumping to nowhere later.
+//
 //   co_await operation    gives Result<T>: a value, or the error
 //   co_await task         gives what the task returned, or throws what it threw
 //
@@ -10,7 +15,10 @@
 #pragma once
 
 #include <coroutine>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -25,12 +33,34 @@ class Task;
 
 namespace coro {
 
+inline constexpr bool misplaces_frames =
+#if defined(__GNUC__) && !defined(__clang__)
+    __GNUC__ == 12 && __GNUC_MINOR__ < 3;
+#else
+    false;
+#endif
+
+// A good frame begins with the address of a function.
+inline void check_frame(std::coroutine_handle<> frame) {
+    if constexpr (misplaces_frames) {
+        std::uintptr_t first = 0;
+        std::memcpy(&first, frame.address(), sizeof first);
+        if (first >= 4096) return;
+        std::fputs("post: this compiler misplaced the frame of a coroutine that awaits in a "
+                   "condition and declares no variable (GCC bug 106188): declare one in its "
+                   "outermost block\n",
+                   stderr);
+        std::abort();
+    }
+}
+
 template <class T>
 class Await {
 public:
     explicit Await(Operation<T>&& operation) : operation_(std::move(operation)) {}
     bool await_ready() const { return operation_.ready(); }
     void await_suspend(std::coroutine_handle<> waiter) {
+        check_frame(waiter);
         operation_.notify([waiter] { waiter.resume(); });
     }
     Result<T> await_resume() { return operation_.get(); }
@@ -56,6 +86,14 @@ struct PromiseBase {
     std::exception_ptr exception;
     core::AnchorRef anchor;  // of the operation awaited last
     bool detached = false;   // the Task was dropped: the frame ends by itself
+
+    // Cleared where the frame's first word belongs, for check_frame.
+    static void* operator new(std::size_t size) {
+        void* frame = ::operator new(size);
+        std::memset(frame, 0, sizeof(std::uintptr_t));
+        return frame;
+    }
+    static void operator delete(void* frame) { ::operator delete(frame); }
 
     std::suspend_never initial_suspend() noexcept { return {}; }
     void unhandled_exception() { exception = std::current_exception(); }
@@ -147,6 +185,7 @@ public:
             std::coroutine_handle<promise_type> frame;
             bool await_ready() const noexcept { return frame.done(); }
             void await_suspend(std::coroutine_handle<> waiter) noexcept {
+                coro::check_frame(waiter);
                 frame.promise().continuation = waiter;
             }
             T await_resume() {

@@ -302,7 +302,8 @@ void Carriers::make(happened::Gone& event) {
         for (const auto& one : waiting.mapped()) waited |= one->wanted;
         fail_all(waiting.mapped(), event.error);
     }
-    if (waited || noted || !event.error || event.error == Errc::carrier_closed) return;
+    const bool our_end = event.error == Errc::carrier_closed || event.error == Errc::context_closed;
+    if (waited || noted || !event.error || our_end) return;
     unhandled(event.error);
 }
 

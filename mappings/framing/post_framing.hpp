@@ -11,6 +11,8 @@
 #include <span>
 #include <variant>
 
+#include <post/result.hpp>
+
 #include "mappings/values.hpp"
 
 namespace post::framing {
@@ -24,6 +26,8 @@ class Encoder {
 public:
     // Each writes one frame (for a Piece: its header, to be followed by exactly its bytes) to the
     // front of `out`, at least largest_frame bytes long, and returns how many bytes it wrote.
+    // A first piece without bytes, of a message that is not empty, announces its length. At most
+    // 64 messages may be begun and unfinished. An Abandon of what is not begun is a Skip.
     std::size_t write(std::span<std::byte> out, const Piece& piece);
     std::size_t write(std::span<std::byte> out, const Open& open);
     std::size_t write(std::span<std::byte> out, const Finish& finish);
@@ -34,52 +38,115 @@ public:
     std::size_t write(std::span<std::byte> out, const Delivered& delivered);
     std::size_t write(std::span<std::byte> out, const Outgoing& outgoing);
 
+    // Messages that are begun and neither finished nor abandoned.
+    std::size_t unfinished() const;
+
 private:
     struct State;  // made on use: an idle stream costs a pointer
     struct Free {
         void operator()(State*) const noexcept;
     };
     State& state();
+    std::size_t write_message(std::span<std::byte> out, const Piece& piece);
+    bool implicit(NicenessClass niceness, Sequence sequence) const;
+    void name(NicenessClass niceness, std::uint64_t end);
     std::uint64_t next_ = 0;  // the next implicit sequence number of class 0, the common case
     std::unique_ptr<State, Free> state_;
 };
 
-using Frame =
-    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered>;
+struct MessageHeader;
+enum class Type : std::uint8_t;
+struct Violation;
+
+using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered>;
 
 // One receiving direction of one stream.
 class Decoder {
 public:
     // `carrier`: whose stream it is when we opened it; none for a stream of the peer's, which must
     // begin with OPEN (then it is that Carrier's) or SETTINGS (then it is the association's).
-    explicit Decoder(std::optional<CarrierId> carrier = std::nullopt) : carrier_(carrier) {}
+    explicit Decoder(std::optional<CarrierId> carrier = std::nullopt)
+        : carrier_(carrier ? carrier->value() : nobody),
+          mode_(carrier ? Mode::frames : Mode::begin) {}
 
     // Takes the next bytes of the stream. Content comes back as slices of it. Call next() until it
     // has nothing before the next feed.
     void feed(Bytes input);
-    // The next frame, nothing when more bytes are needed, or protocol_violation with a detail.
-    // A Piece is given out as far as its bytes have come (at least one byte, unless it is empty).
+    // The next frame, nothing when more bytes are needed, or protocol_violation with a detail,
+    // which then stays. A Piece is given out as far as its bytes have come: at least one byte,
+    // unless the message is empty or its first chunk only announces it.
     Result<std::optional<Frame>> next();
+    // The same for the most common frame, without the wrapping: a short message of class 0 that has
+    // come whole is put into `piece`. False means nothing but that next() has to be asked.
+    bool next_short(Piece& piece);
 
-    std::optional<CarrierId> carrier() const { return carrier_; }
+    std::optional<CarrierId> carrier() const {
+        return carrier_ == nobody ? std::nullopt : std::optional(CarrierId{carrier_});
+    }
     bool association() const { return association_; }
     // True between frames: the stream may end here only after a Finish.
     bool between_frames() const;
-    bool finished() const { return finished_; }
+    bool finished() const { return mode_ == Mode::finished; }
     // Stream bytes that were framing and not content, since the last call: a mapping gives them
     // back to the peer's window by itself.
     std::uint64_t take_overhead();
 
 private:
+    // Where in the stream we are. The first five stand between frames.
+    enum class Mode : std::uint8_t {
+        begin,     // the first frame of a stream of the peer's is due
+        opened,    // right behind OPEN, where EARLY may stand
+        frames,    // any frame of a Carrier may begin
+        wide,      // any frame of the association's stream may begin
+        finished,  // after FIN: nothing may follow
+        half,      // the first of the two bytes of a short header is in half_
+        brief,     // content of a short message is due: left_ of total_ bytes
+        header,    // a longer header is incomplete, in the State
+        content,   // content of a MESSAGE or CHUNK is due, see the State
+        skipping,  // the body of an ignorable frame is due, see the State
+        failed,    // the State has the error
+    };
     struct State;
     struct Free {
         void operator()(State*) const noexcept;
     };
-    std::optional<CarrierId> carrier_;
-    bool association_ = false;
-    bool finished_ = false;
+    State& state();
+    void settle();
+    Mode base() const { return association_ ? Mode::wide : Mode::frames; }
+    std::uint64_t& next_of(NicenessClass niceness);
+    std::optional<Sequence> place(NicenessClass niceness, std::optional<Sequence> given);
+    void consume(std::size_t framing);
+    bool begin_brief();
+    Piece take_brief();
+    Piece take_content();
+    std::optional<Violation> misplaced(std::uint8_t first) const;
+    // These put what the caller shall get into `frame`, or leave it empty when there is nothing
+    // for him or not yet; mode `failed` says that the peer broke a rule.
+    void take_frame(std::optional<Frame>& frame);
+    // Behind a frame's type come `bytes`. Returns how long its header is, the type included, and 0
+    // when it is not whole.
+    std::size_t dispatch(Type type, std::span<const std::byte> bytes, std::optional<Frame>& frame);
+    void begin_skipping(std::uint64_t size);
+    void begin_message(const MessageHeader& header, std::optional<Frame>& frame);
+    void begin_chunk(const MessageHeader& header, std::optional<Frame>& frame);
+    void abandon(std::uint8_t slot, std::optional<Frame>& frame);
+    void finish(std::optional<Frame>& frame);
+    void fail(const Violation& violation);
+
+    // Carrier ids are below 2^62. The members are few because there is a Decoder for each stream:
+    // what a stream of short messages needs is here, the rest is in the State.
+    static constexpr std::uint64_t nobody = ~std::uint64_t{0};
+    std::uint64_t carrier_;
+    std::uint64_t next_ = 0;  // the next implicit sequence number of class 0
     Bytes input_;
     std::unique_ptr<State, Free> state_;
+    std::uint32_t overhead_ = 0;
+    std::uint16_t total_ = 0;
+    std::uint16_t left_ = 0;
+    Mode mode_;
+    std::uint8_t half_ = 0;
+    bool ask_ = false;
+    bool association_ = false;
 };
 
 }  // namespace post::framing

@@ -1,0 +1,106 @@
+// Credentials in GnuTLS's form, and the store that lends them.
+#include "mappings/crypto/credentials.hpp"
+
+#include <algorithm>
+
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "mappings/crypto/handles.hpp"
+
+namespace post::crypto {
+
+namespace {
+
+// Deeper chains are not looked at (CVE-2024-12243 and its kin: time grows with the chain).
+constexpr unsigned deepest_chain = 8;
+constexpr unsigned most_key_bits = 16384;
+
+bool machine_has_aes() {
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#else
+    return false;
+#endif
+}
+
+// TLS 1.3 alone. Where the machine computes AES, AES-128-GCM is five to ten times faster than
+// GnuTLS's ChaCha20; where it does not, the other way round. No middlebox compatibility: QUIC
+// forbids it (RFC 9001, 8.4).
+std::string priority_text() {
+    std::string ciphers = machine_has_aes() ? ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+                                            : ":+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM";
+    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + ciphers +
+           ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
+           ":%DISABLE_TLS13_COMPAT_MODE";
+}
+
+}  // namespace
+
+Credentials::Credentials(const Identity& identity, const Trust& trust)
+    : certificates_(identity.certificates()), key_(identity.key()), trust_(trust) {
+    must(gnutls_certificate_allocate_credentials(&native_), "credentials");
+    Owned<gnutls_certificate_credentials_t, gnutls_certificate_free_credentials> guard(native_);
+    gnutls_certificate_set_verify_limits(native_, most_key_bits, deepest_chain);
+    if (identity) {
+        auto certificates = datum(certificates_.view());
+        auto key = datum(key_.view());
+        must(gnutls_certificate_set_x509_key_mem2(native_, &certificates, &key, GNUTLS_X509_FMT_PEM,
+                                                  nullptr, 0),
+             "identity");
+        has_identity_ = true;
+    }
+    if (trust.kind() == Trust::Kind::system) {
+        // Not an error here: a machine without authorities trusts nobody, and the verdict says so.
+        authorities_ = std::max(0, gnutls_certificate_set_x509_system_trust(native_));
+    } else if (trust.kind() == Trust::Kind::authorities) {
+        auto pem = datum(trust.authorities_pem().view());
+        authorities_ = gnutls_certificate_set_x509_trust_mem(native_, &pem, GNUTLS_X509_FMT_PEM);
+        must(authorities_, "authorities");
+    }
+    (void)guard.release();
+}
+
+Credentials::~Credentials() { gnutls_certificate_free_credentials(native_); }
+
+bool Credentials::fits(const Identity& identity, const Trust& trust) const {
+    return certificates_ == identity.certificates() && key_ == identity.key() && trust_ == trust;
+}
+
+struct CredentialStore::Entry {
+    Entry(const Identity& identity, const Trust& trust) : credentials(identity, trust) {}
+    Credentials credentials;
+    std::size_t users = 0;
+};
+
+CredentialStore::CredentialStore() {
+    must(gnutls_priority_init(&priority_, priority_text().c_str(), nullptr), "TLS priorities");
+}
+
+CredentialStore::~CredentialStore() { gnutls_priority_deinit(priority_); }
+
+CredentialStore::Loan::Loan(Entry& entry) : entry_(&entry) { ++entry_->users; }
+
+CredentialStore::Loan::~Loan() {
+    if (entry_) --entry_->users;
+}
+
+const Credentials& CredentialStore::Loan::operator*() const { return entry_->credentials; }
+
+CredentialStore::Loan CredentialStore::lend(const Identity& identity, const Trust& trust) {
+    for (auto& entry : entries_)
+        if (entry->credentials.fits(identity, trust)) return Loan(*entry);
+    // A server that renews its certificate for years must not keep every one it ever had.
+    auto unused = std::count_if(entries_.begin(), entries_.end(),
+                                [](const auto& entry) { return entry->users == 0; });
+    if (static_cast<std::size_t>(unused) >= most_unused)
+        std::erase_if(entries_, [](const auto& entry) { return entry->users == 0; });
+    entries_.push_back(std::make_unique<Entry>(identity, trust));
+    return Loan(*entries_.back());
+}
+
+}  // namespace post::crypto

@@ -1,0 +1,182 @@
+// ngtcp2's callbacks: each looks up the Connection and hands the news on, nothing more. None may
+// let an exception out into C; what is thrown waits in the Connection, and ngtcp2 is told to stop.
+
+#include <cstring>
+
+#include "mappings/quic/connection.hpp"
+#include "mappings/quic/settings.hpp"
+
+namespace post::quic {
+
+// A friend of Connection, so that what only callbacks may call stays private.
+struct Callbacks {
+    static Connection& connection(void* user_data) { return *static_cast<Connection*>(user_data); }
+    static Stream* stream(void* stream_user_data) { return static_cast<Stream*>(stream_user_data); }
+
+    // `body` says whether the connection may go on.
+    template <class Body> static int guarded(void* user_data, Body body) noexcept {
+        auto& self = connection(user_data);
+        try {
+            return body(self) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+        } catch (...) {
+            self.thrown_ = std::current_exception();
+            return NGTCP2_ERR_CALLBACK_FAILURE;
+        }
+    }
+
+    static int recv_crypto_data(ngtcp2_conn*, ngtcp2_encryption_level level, std::uint64_t,
+                                const std::uint8_t* data, std::size_t size, void* user_data) {
+        int code = 0;
+        int guard = guarded(user_data, [&](Connection& self) {
+            code = self.advance_tls(level, std::as_bytes(std::span(data, size)));
+            return true;
+        });
+        return guard != 0 ? guard : code;
+    }
+    static int handshake_completed(ngtcp2_conn*, void* user_data) {
+        return guarded(user_data, [](Connection& self) {
+            self.on_handshake_completed();
+            return true;
+        });
+    }
+
+    static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) {
+        return guarded(user_data, [&](Connection& self) { return self.streams_.on_opened(id); });
+    }
+    static int recv_stream_data(ngtcp2_conn*, std::uint32_t flags, std::int64_t, std::uint64_t,
+                                const std::uint8_t* data, std::size_t size, void* user_data,
+                                void* stream_user_data) {
+        auto* from = stream(stream_user_data);
+        if (from == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            return self.streams_.on_data(*from, std::as_bytes(std::span(data, size)),
+                                         (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+        });
+    }
+    static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t code,
+                            void* user_data, void* stream_user_data) {
+        auto* from = stream(stream_user_data);
+        if (from == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            return self.streams_.on_reset(*from, code, self.now_);
+        });
+    }
+    static int recv_stop_sending(ngtcp2_conn*, std::int64_t, std::uint64_t code, void* user_data,
+                                 void* stream_user_data) {
+        auto* from = stream(stream_user_data);
+        if (from == nullptr) return 0;
+        return guarded(user_data,
+                       [&](Connection& self) { return self.streams_.on_stopped(*from, code); });
+    }
+    static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t,
+                            void* user_data, void* stream_user_data) {
+        auto* closed = stream(stream_user_data);
+        if (closed == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            self.streams_.on_closed(*closed);
+            return true;
+        });
+    }
+    static int acked_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t offset,
+                                 std::uint64_t size, void* user_data, void* stream_user_data) {
+        auto* acked = stream(stream_user_data);
+        if (acked == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            self.streams_.on_acked(*acked, offset, size);
+            return true;
+        });
+    }
+    static int extend_max_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user_data,
+                                      void* stream_user_data) {
+        auto* extended = stream(stream_user_data);
+        if (extended == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            self.streams_.on_window(*extended);
+            return true;
+        });
+    }
+    static int extend_streams_bidi(ngtcp2_conn*, std::uint64_t, void* user_data) {
+        return guarded(user_data, [](Connection& self) {
+            self.streams_.on_stream_limit(false);
+            return true;
+        });
+    }
+    static int extend_streams_uni(ngtcp2_conn*, std::uint64_t, void* user_data) {
+        return guarded(user_data, [](Connection& self) {
+            self.streams_.on_stream_limit(true);
+            return true;
+        });
+    }
+
+    // The endpoint may be asked before there is a Connection, so it is the cookie itself.
+    static void rand(std::uint8_t* out, std::size_t size, const ngtcp2_rand_ctx* context) {
+        static_cast<Endpoint*>(context->native_handle)
+            ->random(std::as_writable_bytes(std::span(out, size)));
+    }
+    static int new_connection_id(ngtcp2_conn*, ngtcp2_cid* id, std::uint8_t* token, std::size_t,
+                                 void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            auto issued = self.issue_id();
+            ngtcp2_cid_init(id, issued.data(), issued.size);
+            self.endpoint_.reset_token(issued, std::span<std::uint8_t, 16>(token, 16));
+            return true;
+        });
+    }
+    static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* id, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            ConnectionId gone(id->data, id->datalen);
+            self.endpoint_.remove_route(gone);
+            std::erase(self.ids_, gone);
+            return true;
+        });
+    }
+    static int path_challenge(ngtcp2_conn*, std::uint8_t* data, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.endpoint_.random(
+                std::as_writable_bytes(std::span(data, NGTCP2_PATH_CHALLENGE_DATALEN)));
+            return true;
+        });
+    }
+    static int stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void* user_data) {
+        connection(user_data).reset_by_peer_ = true;
+        return 0;
+    }
+};
+
+void fill(ngtcp2_callbacks& callbacks, Role role) {
+    callbacks = {};
+    if (role == Role::client) {
+        callbacks.client_initial = ngtcp2_crypto_client_initial_cb;
+        callbacks.recv_retry = ngtcp2_crypto_recv_retry_cb;
+    } else {
+        callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
+    }
+    callbacks.recv_crypto_data = Callbacks::recv_crypto_data;
+    callbacks.handshake_completed = Callbacks::handshake_completed;
+    callbacks.encrypt = ngtcp2_crypto_encrypt_cb;
+    callbacks.decrypt = ngtcp2_crypto_decrypt_cb;
+    callbacks.hp_mask = ngtcp2_crypto_hp_mask_cb;
+    callbacks.update_key = ngtcp2_crypto_update_key_cb;
+    callbacks.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
+    callbacks.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
+    callbacks.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
+    callbacks.stream_open = Callbacks::stream_open;
+    callbacks.recv_stream_data = Callbacks::recv_stream_data;
+    callbacks.stream_reset = Callbacks::stream_reset;
+    callbacks.stream_close = Callbacks::stream_close;
+    callbacks.acked_stream_data_offset = Callbacks::acked_stream_data;
+    callbacks.extend_max_stream_data = Callbacks::extend_max_stream_data;
+    callbacks.extend_max_local_streams_bidi = Callbacks::extend_streams_bidi;
+    callbacks.extend_max_local_streams_uni = Callbacks::extend_streams_uni;
+    callbacks.rand = Callbacks::rand;
+    callbacks.get_new_connection_id = Callbacks::new_connection_id;
+    callbacks.remove_connection_id = Callbacks::remove_connection_id;
+    callbacks.get_path_challenge_data = Callbacks::path_challenge;
+    callbacks.recv_stateless_reset = Callbacks::stateless_reset;
+#if NGTCP2_VERSION_NUM >= 0x011800
+    // Before 1.24 a STOP_SENDING is only noticed by the next write to its stream.
+    callbacks.recv_stop_sending = Callbacks::recv_stop_sending;
+#endif
+}
+
+}  // namespace post::quic

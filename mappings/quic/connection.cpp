@@ -1,0 +1,372 @@
+// The life of a Connection: made, fed, asked, lost. Its packets are filled in transmit.cpp.
+#include "mappings/quic/connection.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
+
+#include "mappings/quic/settings.hpp"
+
+namespace post::quic {
+
+namespace {
+
+std::uint64_t random_word(Endpoint& endpoint) {
+    std::uint64_t word = 0;
+    endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
+    return word;
+}
+
+ngtcp2_cid to_native(const ConnectionId& id) {
+    ngtcp2_cid native;
+    ngtcp2_cid_init(&native, id.data(), id.size);
+    return native;
+}
+
+Address or_any(const Address& local, const Address& remote) {
+    if (local.family != Address::Family::none) return local;
+    return remote.family == Address::Family::v4 ? Address::any_v4() : Address::any_v6();
+}
+
+Error cannot_start(int code) {
+    return Error(Errc::invalid_argument, std::error_code(code, ngtcp2_category()), Stage::connect,
+                 "a QUIC connection cannot be made");
+}
+
+}  // namespace
+
+Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
+                       const TransportOptions& options, Instant now)
+    : endpoint_(endpoint),
+      transient_(transient),
+      role_(role),
+      pacing_(options.pacing),
+      raw_(options.raw),
+      run_limit_(std::max<std::size_t>(1, options.run_limit)),
+      now_(now),
+      streams_(role, options.limits, random_word(endpoint)) {
+    endpoint_.opened_half();
+    reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
+        return static_cast<Connection*>(reference->user_data)->native_.get();
+    };
+    reference_.user_data = this;
+}
+
+Connection::~Connection() {
+    left_handshake();
+    for (const auto& id : ids_) endpoint_.remove_route(id);
+}
+
+Result<void> Connection::connect(const ConnectOptions& options) {
+    remote_ = options.remote;
+    local_ = or_any(options.local, options.remote);
+    ngtcp2_callbacks callbacks{};
+    ngtcp2_settings settings;
+    ngtcp2_transport_params parameters;
+    fill(callbacks, role_);
+    fill(settings, options.transport, now_, endpoint_);
+    fill(parameters, options.transport);
+
+    // RFC 9000, 7.2: unpredictable, at least 8 bytes; the server replaces it.
+    std::array<std::byte, 18> noise;
+    endpoint_.random(noise);
+    auto destination = to_native(ConnectionId(noise.data(), noise.size()));
+    auto source = to_native(issue_id());
+    PathStorage path(local_, remote_);
+    ngtcp2_conn* native = nullptr;
+    int code = ngtcp2_conn_client_new(&native, &destination, &source, path.path(),
+                                      NGTCP2_PROTO_VER_V1, &callbacks, &settings, &parameters,
+                                      nullptr, this);
+    if (code != 0) return cannot_start(code);
+    native_.reset(native);
+    streams_.attach(native);
+    start_tls(std::make_unique<crypto::TlsSession>(endpoint_.credentials(), options.security,
+                                                   options.alpn));
+    return {};
+}
+
+Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& first) {
+    remote_ = first.remote;
+    local_ = or_any(first.local, first.remote);
+    ngtcp2_pkt_hd header;
+    auto front = first.front();
+    if (front.empty() || ngtcp2_accept(&header, reinterpret_cast<const std::uint8_t*>(front.data()),
+                                       front.size()) != 0)
+        return Error(Errc::invalid_argument, {}, Stage::connect, "not a client's first packet");
+
+    ngtcp2_callbacks callbacks{};
+    ngtcp2_settings settings;
+    ngtcp2_transport_params parameters;
+    fill(callbacks, role_);
+    fill(settings, options.transport, now_, endpoint_);
+    fill(parameters, options.transport);
+    // Address validation is the endpoint's: with Retry, the original id and the token go here.
+    parameters.original_dcid = header.dcid;
+    parameters.original_dcid_present = 1;
+    auto id = issue_id();
+    endpoint_.reset_token(id, parameters.stateless_reset_token);
+    parameters.stateless_reset_token_present = 1;
+    // The client goes on using its own choice until it has seen ours.
+    ConnectionId chosen(header.dcid.data, header.dcid.datalen);
+    if (!endpoint_.add_route(chosen, transient_)) return Errc::too_many;
+    ids_.push_back(chosen);
+
+    auto source = to_native(id);
+    PathStorage path(local_, remote_);
+    ngtcp2_conn* native = nullptr;
+    int code = ngtcp2_conn_server_new(&native, &header.scid, &source, path.path(), header.version,
+                                      &callbacks, &settings, &parameters, nullptr, this);
+    if (code != 0) return cannot_start(code);
+    native_.reset(native);
+    streams_.attach(native);
+    start_tls(std::make_unique<crypto::TlsSession>(endpoint_.credentials(), options.security,
+                                                   options.alpn));
+    return {};
+}
+
+void Connection::start_tls(std::unique_ptr<crypto::TlsSession> tls) {
+    tls_ = std::move(tls);
+    auto* session = tls_->native();
+    int code = role_ == Role::client ? ngtcp2_crypto_gnutls_configure_client_session(session)
+                                     : ngtcp2_crypto_gnutls_configure_server_session(session);
+    if (code != 0) throw std::bad_alloc();
+    tls_->cookie(&reference_);
+    ngtcp2_conn_set_tls_native_handle(native_.get(), session);
+}
+
+ConnectionId Connection::issue_id() {
+    auto id = endpoint_.issue_id(transient_);
+    ids_.push_back(id);
+    return id;
+}
+
+// Commands.
+
+void Connection::reset(CarrierId carrier, Error reason) {
+    if (alive()) streams_.reset(carrier, reason);
+}
+
+void Connection::stop(CarrierId carrier, Error reason) {
+    if (alive()) streams_.stop(carrier, reason);
+}
+
+void Connection::extend_window(CarrierId carrier, std::uint64_t bytes) {
+    if (alive()) streams_.extend_window(carrier, bytes);
+}
+
+void Connection::extend_budget(std::uint64_t bytes) {
+    if (alive()) streams_.extend_budget(bytes);
+}
+
+void Connection::close(Error reason) {
+    if (!alive()) return;
+    close_reason_ = std::move(reason);
+    state_ = State::closing;
+    mute_ = true;
+    left_handshake();
+}
+
+// Input.
+
+void Connection::handle_input(Instant now, const Datagrams& datagrams) {
+    advance(now);
+    if (!alive() || datagrams.empty()) return;
+    // A client stays on the path it opened; ngtcp2 follows a client that moves.
+    bool client = role_ == Role::client;
+    PathStorage path(
+        client || datagrams.local.family == Address::Family::none ? local_ : datagrams.local,
+        datagrams.remote);
+    ngtcp2_pkt_info info{};
+    info.ecn = static_cast<std::uint8_t>(datagrams.ecn);
+    bytes_received_ += datagrams.bytes.size();
+    for (auto rest = datagrams; !rest.empty() && alive(); rest = rest.after(1))
+        if (!read(path.path(), info, rest.front())) break;
+    if (alive()) streams_.apply_credit();
+    rethrow();
+}
+
+bool Connection::read(ngtcp2_path* path, const ngtcp2_pkt_info& info,
+                      std::span<const std::byte> datagram) {
+    if (datagram.empty()) return true;
+    int code = ngtcp2_conn_read_pkt(native_.get(), path, &info,
+                                    reinterpret_cast<const std::uint8_t*>(datagram.data()),
+                                    datagram.size(), to_timestamp(now_));
+    if (code == 0) return true;
+    fail(code);
+    return false;
+}
+
+void Connection::handle_timeout(Instant now) {
+    advance(now);
+    if (!alive() || deadline() > now_) return;
+    int code = ngtcp2_conn_handle_expiry(native_.get(), to_timestamp(now_));
+    if (code != 0) fail(code);
+    rethrow();
+}
+
+void Connection::handle_trouble(Instant now, const Address& remote, std::error_code code) {
+    advance(now);
+    // Anybody can forge an ICMP message: it only counts while the peer has not spoken.
+    if (state_ != State::handshaking || authentic_ || remote != remote_) return;
+    Errc errc{};
+    switch (code.value()) {
+        case ECONNREFUSED: errc = Errc::refused_port; break;
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EACCES: errc = Errc::unreachable; break;
+        default: return;
+    }
+    lose(Error(errc, code, Stage::connect));
+    state_ = State::over;
+}
+
+// Output.
+
+void Connection::poll_events(std::vector<Event>& events) {
+    if (!mute_) streams_.inbox().drain(events);
+}
+
+Instant Connection::deadline() const {
+    if (!alive()) return never;
+    return to_instant(ngtcp2_conn_get_expiry(native_.get()));
+}
+
+std::uint64_t Connection::send_window(CarrierId carrier) const {
+    return state_ == State::established ? streams_.send_window(carrier) : 0;
+}
+
+bool Connection::quiet() const {
+    if (!alive()) return true;
+    if (streams_.settled()) return true;
+    // An end that travelled alone can be acknowledged without our being told: then nothing flies.
+    if (!streams_.bytes_settled()) return false;
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(native_.get(), &info);
+    return !streams_.something_ready() && info.bytes_in_flight == 0;
+}
+
+Path Connection::path() const {
+    Path path;
+    path.local = local_;
+    path.remote = remote_;
+    path.bytes_sent = bytes_sent_;
+    path.bytes_received = bytes_received_;
+    if (!native_) return path;
+    const auto* current = ngtcp2_conn_get_path(native_.get());
+    path.local = to_address(current->local);
+    path.remote = to_address(current->remote);
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(native_.get(), &info);
+    path.mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size(native_.get());
+    // Before the first sample ngtcp2 shows its guess; nobody has measured that.
+    if (info.latest_rtt != 0) {
+        path.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+        path.minimum_rtt = Duration(static_cast<Duration::rep>(info.min_rtt));
+        auto seconds = std::chrono::duration<double>(path.smoothed_rtt).count();
+        if (seconds > 0)
+            path.rate = static_cast<std::uint64_t>(static_cast<double>(info.cwnd) / seconds);
+    }
+    path.in_flight = info.bytes_in_flight;
+#if NGTCP2_VERSION_NUM >= 0x011000
+    path.packets_sent = info.pkt_sent;
+    path.packets_lost = info.pkt_lost;
+    if (info.pkt_sent > 0)
+        path.loss = static_cast<double>(info.pkt_lost) / static_cast<double>(info.pkt_sent);
+#endif
+    return path;
+}
+
+// Endings.
+
+void Connection::fail(int code) {
+    if (!alive()) return;
+    switch (code) {
+        case NGTCP2_ERR_DRAINING: peer_closed(); return;
+        case NGTCP2_ERR_IDLE_CLOSE:
+        case NGTCP2_ERR_DROP_CONN:
+        case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+            lose(error_of_code(code, circumstances()));
+            state_ = State::over;
+            return;
+        case NGTCP2_ERR_NOMEM: thrown_ = std::make_exception_ptr(std::bad_alloc()); break;
+        default: break;
+    }
+    Error error = error_of_code(code, circumstances());
+    if (code == NGTCP2_ERR_CRYPTO && tls_->failed()) {
+        error = tls_->error();
+        close_alert_ = tls_->alert();
+    }
+    if (streams_.violation()) error = streams_.violation();
+    error.candidate = remote_;
+    close_reason_ = error;
+    lose(error);
+    state_ = State::closing;
+}
+
+void Connection::peer_closed() {
+    Error error;
+    if (reset_by_peer_) {
+        error = Error(Errc::stateless_reset, {}, Stage::established);
+        error.candidate = remote_;
+    } else {
+        error = error_of_close(*ngtcp2_conn_get_ccerr(native_.get()), circumstances());
+    }
+    lose(std::move(error));
+    state_ = State::over;
+}
+
+void Connection::lose(Error error) {
+    if (error.candidate.family == Address::Family::none) error.candidate = remote_;
+    streams_.inbox().add(event::Lost{std::move(error)});
+    left_handshake();
+}
+
+void Connection::left_handshake() {
+    if (std::exchange(half_open_, false)) endpoint_.closed_half();
+}
+
+void Connection::rethrow() {
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+}
+
+Instant Connection::advance(Instant now) {
+    now_ = std::max(now_, now);
+    return now_;
+}
+
+Circumstances Connection::circumstances() const { return {role_, established_, post_, remote_}; }
+
+// For the callbacks.
+
+int Connection::advance_tls(ngtcp2_encryption_level level, std::span<const std::byte> bytes) {
+    // Whatever is in a CRYPTO frame was protected with keys that only the peer has seen, or, for
+    // Initial packets, came from somebody on the path.
+    authentic_ = true;
+    auto native_level = ngtcp2_crypto_gnutls_from_ngtcp2_encryption_level(level);
+    switch (tls_->advance(static_cast<int>(native_level), bytes)) {
+        case crypto::TlsSession::Progress::waiting: return 0;
+        case crypto::TlsSession::Progress::complete:
+            if (ngtcp2_conn_get_handshake_completed(native_.get()) == 0)
+                ngtcp2_conn_tls_handshake_completed(native_.get());
+            return 0;
+        case crypto::TlsSession::Progress::failed: break;
+    }
+    // Errors of the transport parameters are found inside TLS, but are QUIC's.
+    if (int code = ngtcp2_conn_get_tls_error(native_.get()); code != 0) return code;
+    ngtcp2_conn_set_tls_alert(native_.get(), tls_->alert());
+    return NGTCP2_ERR_CRYPTO;
+}
+
+void Connection::on_handshake_completed() {
+    auto alpn = tls_->alpn();
+    post_ = alpn == post_alpn && !raw_;
+    state_ = State::established;
+    established_ = true;
+    left_handshake();
+    streams_.establish(post_);
+    streams_.inbox().add(event::Established{std::move(alpn), post_, tls_->peer_certificate()});
+}
+
+}  // namespace post::quic

@@ -1,0 +1,131 @@
+// Connection: one QUIC connection as a Mapping. It owns the ngtcp2 connection and the TLS session
+// and brings them together with the streams; the protocol itself is ngtcp2's.
+//
+//           connect/accept             handshake complete            close, violation
+//   (made) ---------------> handshaking ----------------> established --------------> closing
+//                                |                             |                         |
+//                                +---- lost, refused ----------+-- lost, peer closed     | last
+//                                                     |                                  | flight
+//                                                     v                                  v
+//                                                   over <-------------------------------+
+//
+// C++ exceptions do not cross ngtcp2: what a callback throws waits until ngtcp2 has returned.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "mappings/crypto/tls_session.hpp"
+#include "mappings/mapping.hpp"
+#include "mappings/quic/convert.hpp"
+#include "mappings/quic/endpoint.hpp"
+#include "mappings/quic/errors.hpp"
+#include "mappings/quic/streams.hpp"
+
+namespace post::quic {
+
+class Connection final : public Mapping {
+public:
+    // `endpoint` outlives the connection. Followed by connect() or accept().
+    Connection(Endpoint& endpoint, TransientId transient, Role role,
+               const TransportOptions& options, Instant now);
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection() override;
+
+    Result<void> connect(const ConnectOptions& options);
+    Result<void> accept(const AcceptOptions& options, const Datagrams& first);
+
+    void reset(CarrierId carrier, Error reason) override;
+    void stop(CarrierId carrier, Error reason) override;
+    void extend_window(CarrierId carrier, std::uint64_t bytes) override;
+    void extend_budget(std::uint64_t bytes) override;
+    void close(Error reason) override;
+
+    void handle_input(Instant now, const Datagrams& datagrams) override;
+    void handle_timeout(Instant now) override;
+    void handle_trouble(Instant now, const Address& remote, std::error_code code) override;
+
+    Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) override;
+    void poll_events(std::vector<Event>& events) override;
+    Instant deadline() const override;
+
+    std::uint64_t send_window(CarrierId carrier) const override;
+    Path path() const override;
+    bool quiet() const override;
+    bool over() const override { return state_ == State::over; }
+
+private:
+    friend struct Callbacks;
+
+    enum class State : std::uint8_t { handshaking, established, closing, over };
+
+    // connection.cpp
+    bool alive() const { return state_ == State::handshaking || state_ == State::established; }
+    Instant advance(Instant now);
+    void start_tls(std::unique_ptr<crypto::TlsSession> tls);
+    ConnectionId issue_id();
+    void left_handshake();
+    bool read(ngtcp2_path* path, const ngtcp2_pkt_info& info, std::span<const std::byte> datagram);
+    void fail(int code);
+    void lose(Error error);
+    void peer_closed();
+    void rethrow();
+    void remember_last_word(std::span<const std::byte> packet);
+    Circumstances circumstances() const;
+
+    // transmit.cpp
+    struct Filling;
+    Datagrams write_run(Supply& supply, std::span<std::byte> space);
+    Datagrams write_close(std::span<std::byte> space);
+    ngtcp2_ssize fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                             std::uint8_t* out, std::size_t size, ngtcp2_tstamp now);
+    Datagrams outgoing(const PathStorage& path, const ngtcp2_pkt_info& info, std::size_t segment,
+                       std::span<const std::byte> bytes) const;
+
+    // For the callbacks.
+    int advance_tls(ngtcp2_encryption_level level, std::span<const std::byte> bytes);
+    void on_handshake_completed();
+
+    struct Deleter {
+        void operator()(ngtcp2_conn* native) const noexcept { ngtcp2_conn_del(native); }
+    };
+
+    Endpoint& endpoint_;
+    const TransientId transient_;
+    const Role role_;
+    State state_ = State::handshaking;
+    bool half_open_ = true;       // counted by the endpoint
+    bool authentic_ = false;      // something came that only the peer can have sent
+    bool reset_by_peer_ = false;  // a stateless reset
+    bool established_ = false;    // it was, even if it is closing now
+    bool post_ = false;
+    bool mute_ = false;  // after close(): no event follows
+    bool pacing_ = true;
+    bool raw_ = false;
+    std::size_t run_limit_ = 1;
+    Instant now_;
+    Address local_;
+    Address remote_;
+    std::vector<ConnectionId> ids_;  // that lead here
+    std::unique_ptr<crypto::TlsSession> tls_;
+    ngtcp2_crypto_conn_ref reference_{};  // how ngtcp2's TLS hooks find us
+    Streams streams_;
+    std::unique_ptr<ngtcp2_conn, Deleter> native_;
+    Filling* filling_ = nullptr;  // while write_run is on the stack
+    Error close_reason_;
+    std::optional<std::uint8_t> close_alert_;  // when TLS found the reason
+    std::exception_ptr thrown_;
+    std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace post::quic

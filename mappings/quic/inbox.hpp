@@ -1,0 +1,91 @@
+// Inbox: what a connection has for the layer above: events in order, and the memory that received
+// bytes lie in. ngtcp2 shows stream bytes only while its callback runs, so each is copied once,
+// into a block that the messages of a turn share; successive parts of one message are one event.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <post/bytes.hpp>
+
+#include "mappings/quic/ring.hpp"
+#include "mappings/values.hpp"
+
+namespace post::quic {
+
+class Inbox {
+public:
+    // Copies into the block; what was kept before and lies just in front continues in it.
+    Bytes keep(std::span<const std::byte> bytes) {
+        if (block_.room() < bytes.size()) renew(bytes.size());
+        return block_.append(bytes);
+    }
+
+    void add(Event event) { events_.push_back(std::move(event)); }
+
+    void arrived(Piece&& piece) {
+        if (auto* last = last_part(piece)) {
+            last->bytes.extend(piece.bytes.size());
+            last->marks = piece.marks;
+            return;
+        }
+        events_.emplace_back(std::in_place_type<event::Arrived>, event::Arrived{std::move(piece)});
+    }
+    // Raw framing: what came in one go is one message. False: it must be a new one.
+    bool extend_whole(CarrierId carrier, const Bytes& bytes) {
+        auto* last = events_.empty() ? nullptr : std::get_if<event::Arrived>(&events_.back());
+        if (last == nullptr || last->piece.carrier != carrier ||
+            !last->piece.bytes.continues_in(bytes))
+            return false;
+        last->piece.bytes.extend(bytes.size());
+        last->piece.total += bytes.size();
+        return true;
+    }
+
+    void drain(std::vector<Event>& events) {
+        if (events.empty()) {
+            events.swap(events_);
+            return;
+        }
+        events.insert(events.end(), std::move_iterator(events_.begin()),
+                      std::move_iterator(events_.end()));
+        events_.clear();
+    }
+
+private:
+    static constexpr std::size_t block_size = 64 * 1024;
+    static constexpr std::size_t most_blocks = 8;
+
+    Piece* last_part(const Piece& piece) {
+        if (events_.empty() || piece.offset == 0) return nullptr;
+        auto* last = std::get_if<event::Arrived>(&events_.back());
+        if (last == nullptr) return nullptr;
+        auto& before = last->piece;
+        bool same = before.carrier == piece.carrier && before.niceness == piece.niceness &&
+                    before.sequence == piece.sequence &&
+                    before.offset + before.bytes.size() == piece.offset &&
+                    before.bytes.continues_in(piece.bytes);
+        return same ? &before : nullptr;
+    }
+
+    // The next block: the oldest one, if nobody refers to it any more.
+    void renew(std::size_t least) {
+        if (block_.capacity()) used_.push_back(std::move(block_));
+        if (used_.size() > most_blocks) used_.pop_front();
+        block_ = Block();
+        if (!used_.empty() && used_.front().sole()) {
+            block_ = std::move(used_.front());
+            used_.pop_front();
+            block_.rewind();
+        }
+        if (block_.room() < least) block_ = Block(std::max(block_size, least));
+    }
+
+    std::vector<Event> events_;
+    Block block_;
+    Ring<Block> used_;
+};
+
+}  // namespace post::quic

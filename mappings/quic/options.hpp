@@ -1,0 +1,61 @@
+// What an endpoint and a connection are told when they are made. Everything that ngtcp2 would
+// assert on is clamped where its settings are filled (settings.cpp), so any value is safe here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <post/address.hpp>
+#include <post/function.hpp>
+
+#include "mappings/crypto/tls_session.hpp"
+#include "mappings/mapping.hpp"
+#include "mappings/wire/datagrams.hpp"
+
+namespace post::quic {
+
+// The ALPN token of Post frames on QUIC (FORMAT.md, 1). With any other token streams are raw.
+inline constexpr std::string_view post_alpn = "post-quic/1";
+
+struct EndpointOptions {
+    // Fills with randomness: connection ids, tokens, everything that must not be guessed.
+    Function<void(std::span<std::byte>)> random;
+    // Which of the Contexts that share the port this is; it stands in our connection ids.
+    std::uint16_t context_index = 0;
+    // Connections that have not finished their handshake (ATTACKS A1): beyond, Initials are
+    // dropped.
+    std::size_t most_half_open = 1024;
+};
+
+// What both ends of a connection choose.
+struct TransportOptions {
+    Limits limits;
+    // The largest UDP payload that we send, where the path is found to allow it: 1500 (Ethernet) -
+    // 40 (IPv6) - 8 (UDP) = 1452.
+    std::size_t largest_payload = 1452;
+    // Datagrams a run (Io::run_limit).
+    std::size_t run_limit = 45;
+    // Spread packets over the round trip. Below a millisecond of it timers are coarser than that,
+    // and packets go as they come.
+    bool pacing = true;
+    // Raw streams whatever the ALPN token says: for tests that write Post frames by hand.
+    bool raw = false;
+};
+
+struct ConnectOptions {
+    Address local;  // family none: any
+    Address remote;
+    crypto::ClientSecurity security;
+    std::vector<std::string> alpn{std::string(post_alpn)};
+    TransportOptions transport;
+};
+
+struct AcceptOptions {
+    crypto::ServerSecurity security;
+    std::vector<std::string> alpn{std::string(post_alpn)};
+    TransportOptions transport;
+};
+
+}  // namespace post::quic

@@ -1,0 +1,181 @@
+// What a sending direction holds, and when it lets go.
+#include "mappings/quic/send_stream.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace post::quic {
+
+std::unique_ptr<SendQueue> SendPool::take() {
+    if (queues_.empty()) return std::make_unique<SendQueue>();
+    auto queue = std::move(queues_.back());
+    queues_.pop_back();
+    return queue;
+}
+
+void SendPool::give(std::unique_ptr<SendQueue> queue) {
+    if (queues_.size() == most_kept || queue->segments.capacity() > most_slots ||
+        queue->ends.capacity() > most_slots)
+        return;
+    queue->segments.clear();
+    queue->ends.clear();
+    queue->filled.clear();
+    if (queue->block.sole())
+        queue->block.rewind();
+    else
+        queue->block = Block();
+    queues_.push_back(std::move(queue));
+}
+
+SendQueue& SendStream::queue(SendPool& pool) {
+    if (!queue_) queue_ = pool.take();
+    return *queue_;
+}
+
+void SendStream::append(SendPool& pool, std::span<const std::byte> bytes) {
+    if (dropped_ || finish_ || bytes.empty()) return;
+    auto& held = queue(pool);
+    end_ += bytes.size();
+    while (!bytes.empty()) {
+        if (held.block.room() == 0) {
+            bool first = held.block.capacity() == 0;
+            if (!first) held.filled.push_back(std::move(held.block));
+            held.block = held.spare.capacity()
+                             ? std::move(held.spare)
+                             : Block(first ? SendQueue::first_block : SendQueue::next_block);
+        }
+        auto part = bytes.first(std::min(bytes.size(), held.block.room()));
+        // The bytes just in front of these, in the same block, are the end of the last segment?
+        auto* place = held.block.writable();
+        bool follows = !held.segments.empty() && held.segments.back().end() == place;
+        if (follows) {
+            std::memcpy(place, part.data(), part.size());
+            held.block.advance(part.size());
+            held.segments.back().extend(part.size());
+        } else {
+            held.segments.push_back(held.block.append(part));
+        }
+        bytes = bytes.subspan(part.size());
+    }
+}
+
+void SendStream::append(SendPool& pool, const Bytes& content) {
+    if (content.size() < copied_below) {
+        append(pool, content.span());
+        return;
+    }
+    if (dropped_ || finish_) return;
+    end_ += content.size();
+    queue(pool).segments.push_back(content);
+}
+
+void SendStream::end_piece(SendPool& pool) {
+    if (!dropped_ && !finish_) queue(pool).ends.push_back(end_);
+}
+
+void SendStream::drop(SendPool& pool) {
+    dropped_ = true;
+    if (queue_) pool.give(std::move(queue_));
+}
+
+SendStream::Gathered SendStream::gather(std::span<ngtcp2_vec> out, std::uint64_t limit) const {
+    Gathered gathered;
+    if (queue_ && sent_ < end_) {
+        auto skip = static_cast<std::size_t>(cursor_offset_);
+        for (std::size_t i = cursor_; i < queue_->segments.size(); ++i) {
+            if (gathered.count == out.size() || gathered.bytes == limit) break;
+            const auto& segment = queue_->segments[i];
+            auto length = std::min<std::uint64_t>(segment.size() - skip, limit - gathered.bytes);
+            if (length > 0) {
+                // ngtcp2 reads through this pointer only.
+                auto* base = const_cast<std::byte*>(segment.data() + skip);
+                out[gathered.count++] = {reinterpret_cast<std::uint8_t*>(base),
+                                         static_cast<std::size_t>(length)};
+            }
+            gathered.bytes += length;
+            skip = 0;
+        }
+    }
+    gathered.finish = finish_ && gathered.bytes == end_ - sent_;
+    return gathered;
+}
+
+void SendStream::wrote(std::uint64_t bytes, bool finish) {
+    sent_ += bytes;
+    if (finish) {
+        finish_sent_ = true;
+        finish_alone_ = bytes == 0;
+    }
+    while (bytes > 0) {
+        auto left = queue_->segments[cursor_].size() - cursor_offset_;
+        auto step = std::min<std::uint64_t>(bytes, left);
+        cursor_offset_ += step;
+        bytes -= step;
+        // The last segment may still grow, so the cursor stays in it.
+        if (cursor_offset_ == queue_->segments[cursor_].size() &&
+            cursor_ + 1 < queue_->segments.size()) {
+            ++cursor_;
+            cursor_offset_ = 0;
+        }
+    }
+}
+
+void SendStream::acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes) {
+    if (dropped_) return;
+    acked_ = std::max(acked_, std::min(offset, sent_));
+    // An end that travelled with bytes is acknowledged with them; one alone by a call of its own.
+    if (finish_sent_ && acked_ == end_ && (!finish_alone_ || bytes == 0)) finish_acked_ = true;
+    if (!queue_) return;
+    auto& held = *queue_;
+    while (!held.segments.empty() && released_ + held.segments.front().size() <= acked_) {
+        released_ += held.segments.front().size();
+        held.segments.pop_front();
+        if (cursor_ > 0)
+            --cursor_;
+        else
+            cursor_offset_ = 0;
+    }
+    while (!held.filled.empty() && held.filled.front().sole()) {
+        if (held.spare.capacity() == 0 && held.filled.front().capacity() == SendQueue::next_block) {
+            held.spare = std::move(held.filled.front());
+            held.spare.rewind();
+        }
+        held.filled.pop_front();
+    }
+    release_if_settled(pool);
+}
+
+void SendStream::release_if_settled(SendPool& pool) {
+    if (acked_ < end_ || !queue_->ends.empty()) return;
+    pool.give(std::move(queue_));
+    cursor_ = 0;
+    cursor_offset_ = 0;
+}
+
+std::uint64_t SendStream::take_packed(bool keep) {
+    if (!queue_) return 0;
+    auto& ends = queue_->ends;
+    std::uint64_t count = 0;
+    while (packed_ < ends.size() && ends[packed_] <= sent_) {
+        ++count;
+        if (keep)
+            ++packed_;
+        else
+            ends.pop_front();
+    }
+    return count;
+}
+
+std::uint64_t SendStream::take_acked() {
+    if (!queue_) return 0;
+    auto& ends = queue_->ends;
+    std::uint64_t count = 0;
+    while (packed_ > 0 && ends.front() <= acked_) {
+        ends.pop_front();
+        --packed_;
+        ++count;
+    }
+    return count;
+}
+
+}  // namespace post::quic

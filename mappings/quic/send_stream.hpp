@@ -1,0 +1,109 @@
+// SendStream: the sending direction of one QUIC stream: what was begun and is not acknowledged.
+//
+//     acked           sent                end
+//   ----|---------------|------------------|---->  stream offsets
+//       held, in packets  held, not yet in one
+//
+// Frame headers and small contents are copied one behind the other into blocks, so that a hundred
+// small messages are one run of bytes; large contents are held by reference. ngtcp2 keeps pointers
+// into both until it reports them acknowledged, so nothing moves and nothing is released before.
+// A stream with nothing to hold owns no memory: its SendQueue goes back to the pool.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <post/bytes.hpp>
+
+#include "mappings/quic/ring.hpp"
+
+namespace post::quic {
+
+// Contents below this are copied behind their header.
+inline constexpr std::size_t copied_below = 2048;
+
+struct SendQueue {
+    static constexpr std::size_t first_block = 1024;
+    static constexpr std::size_t next_block = 32 * 1024;
+
+    Ring<Bytes> segments;
+    Ring<std::uint64_t> ends;  // the stream offsets where pieces end
+    Ring<Block> filled;        // blocks that have no room left, oldest first
+    Block block;               // where the next copied bytes go
+    Block spare;
+};
+
+// Queues that nobody uses now. One a connection.
+class SendPool {
+public:
+    std::unique_ptr<SendQueue> take();
+    void give(std::unique_ptr<SendQueue> queue);
+
+private:
+    static constexpr std::size_t most_kept = 8;
+    static constexpr std::size_t most_slots = 4096;
+    std::vector<std::unique_ptr<SendQueue>> queues_;
+};
+
+class SendStream {
+public:
+    // Copies.
+    void append(SendPool& pool, std::span<const std::byte> bytes);
+    // Copies or refers, by size.
+    void append(SendPool& pool, const Bytes& content);
+    // What was appended last ends a piece.
+    void end_piece(SendPool& pool);
+    // Nothing follows.
+    void finish() { finish_ = true; }
+    // Forgets everything; nothing can be appended any more.
+    void drop(SendPool& pool);
+
+    bool dropped() const { return dropped_; }
+    bool finishing() const { return finish_; }
+    std::uint64_t unsent() const { return end_ - sent_; }
+    // Something is left for a packet, be it the end alone.
+    bool pending() const { return !dropped_ && (sent_ < end_ || (finish_ && !finish_sent_)); }
+    // Something is not acknowledged.
+    bool unsettled() const { return !dropped_ && (acked_ < end_ || (finish_ && !finish_acked_)); }
+    bool bytes_unacked() const { return !dropped_ && acked_ < end_; }
+
+    // The next bytes for a packet, at most `limit` of them.
+    struct Gathered {
+        std::size_t count = 0;
+        std::uint64_t bytes = 0;
+        bool finish = false;  // they reach the end of the stream
+    };
+    Gathered gather(std::span<ngtcp2_vec> out, std::uint64_t limit) const;
+    // ngtcp2 has put the first `bytes` of them, and perhaps the end, into a packet.
+    void wrote(std::uint64_t bytes, bool finish);
+    // The peer has everything up to this offset; `bytes` of it are news.
+    void acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes);
+
+    // How many pieces were packed since the last call; `keep` remembers them for take_acked.
+    std::uint64_t take_packed(bool keep);
+    std::uint64_t take_acked();
+
+private:
+    SendQueue& queue(SendPool& pool);
+    void release_if_settled(SendPool& pool);
+
+    std::unique_ptr<SendQueue> queue_;
+    std::uint64_t acked_ = 0;
+    std::uint64_t sent_ = 0;
+    std::uint64_t end_ = 0;
+    std::uint64_t cursor_offset_ = 0;  // how much of the segment at the cursor is sent
+    std::uint64_t released_ = 0;       // the offset where the first segment begins
+    std::uint32_t cursor_ = 0;         // index of the segment that holds `sent_`
+    std::uint32_t packed_ = 0;         // how many of queue_->ends were reported as packed
+    bool finish_ = false;
+    bool finish_sent_ = false;
+    bool finish_alone_ = false;  // the end travelled without bytes
+    bool finish_acked_ = false;
+    bool dropped_ = false;
+};
+
+}  // namespace post::quic

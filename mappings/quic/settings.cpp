@@ -1,0 +1,58 @@
+// Filling ngtcp2's settings and transport parameters, with the reasons for our values.
+#include "mappings/quic/settings.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "mappings/quic/convert.hpp"
+#include "mappings/quic/endpoint.hpp"
+
+namespace post::quic {
+
+namespace {
+
+// RFC 9000, 16: what a variable-length integer can say; and what a count of streams can be (4.6).
+constexpr std::uint64_t largest_integer = (std::uint64_t{1} << 62) - 1;
+constexpr std::uint64_t most_streams = std::uint64_t{1} << 60;
+
+// Sizes that common links leave, the largest first, so that most paths are found with one probe:
+// Ethernet, PPPoE and tunnels on it, an IPv6 path of the least MTU.
+constexpr std::array<std::uint16_t, 4> probes = {1452, 1406, 1342, 1232};
+
+}  // namespace
+
+void fill(ngtcp2_settings& settings, const TransportOptions& options, Instant now,
+          Endpoint& endpoint) {
+    ngtcp2_settings_default(&settings);
+    settings.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    settings.initial_ts = to_timestamp(now);
+    settings.max_tx_udp_payload_size = std::clamp<std::size_t>(
+        options.largest_payload, NGTCP2_MAX_UDP_PAYLOAD_SIZE, largest_run);
+    settings.handshake_timeout = to_timeout(options.limits.handshake_timeout);
+    settings.pmtud_probes = probes.data();
+    settings.pmtud_probeslen = probes.size();
+    // The association decides how large windows are; ngtcp2 only announces them.
+    settings.max_window = 0;
+    settings.max_stream_window = 0;
+    settings.rand_ctx.native_handle = &endpoint;
+}
+
+void fill(ngtcp2_transport_params& parameters, const TransportOptions& options) {
+    const auto& limits = options.limits;
+    auto integer = [](std::uint64_t value) { return std::min(value, largest_integer); };
+    ngtcp2_transport_params_default(&parameters);
+    parameters.initial_max_stream_data_bidi_local = integer(limits.carrier_window);
+    parameters.initial_max_stream_data_bidi_remote = integer(limits.carrier_window);
+    parameters.initial_max_stream_data_uni = integer(limits.carrier_window);
+    parameters.initial_max_data = integer(limits.budget);
+    parameters.initial_max_streams_bidi = std::min(limits.carriers, most_streams);
+    // One more, for what concerns the whole association.
+    parameters.initial_max_streams_uni = std::min(limits.carriers, most_streams - 1) + 1;
+    parameters.max_idle_timeout = to_timeout(limits.idle_timeout);
+    // Four paths at most (ATTACKS A7).
+    parameters.active_connection_id_limit = 4;
+    // RFC 9443: the first bits of a packet tell QUIC from DTLS and STUN on the same port.
+    parameters.grease_quic_bit = 0;
+}
+
+}  // namespace post::quic

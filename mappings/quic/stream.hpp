@@ -1,0 +1,86 @@
+// Stream: one QUIC stream and what runs on it: a Carrier, or one side's word about the whole
+// association. Made when it is opened by either side (or wants to be), gone when ngtcp2 has closed
+// both directions.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <optional>
+
+#include "mappings/framing/post_framing.hpp"
+#include "mappings/quic/send_stream.hpp"
+#include "mappings/values.hpp"
+
+namespace post::quic {
+
+struct Stream {
+    enum class Purpose : std::uint8_t {
+        unknown,  // the peer's, and its first frame has not come
+        carrier,
+        association,  // SETTINGS, DELIVERED, REFUSE, CREDIT
+    };
+
+    Stream(bool is_ours, bool is_one_way, std::optional<CarrierId> id_of_carrier)
+        : carrier(id_of_carrier.value_or(CarrierId{})),
+          decoder(id_of_carrier),
+          ours(is_ours),
+          one_way(is_one_way) {}
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+    bool opened() const { return id >= 0; }
+    bool may_send() const { return (ours || !one_way) && !send.dropped(); }
+    bool may_receive() const { return !ours || !one_way; }
+
+    std::int64_t id = -1;  // negative: waits until the peer allows one more
+    CarrierId carrier;     // has a meaning when `purpose` is carrier
+    framing::Decoder decoder;
+    framing::Encoder encoder;
+    SendStream send;
+    std::uint64_t credit = 0;     // window to be given to the peer with the next packets
+    std::uint64_t arrivals = 0;   // raw framing: the next message's sequence number
+    std::uint64_t stop_code = 0;  // of a STOP_SENDING that came before OPEN
+    std::list<Stream>::iterator self;
+    Stream* next_ready = nullptr;  // links of the ReadyList
+    Stream* previous_ready = nullptr;
+    Purpose purpose = Purpose::unknown;
+    const bool ours;
+    const bool one_way;
+    bool ready = false;            // in the ReadyList
+    bool blocked = false;          // the peer's window for this stream is used up
+    bool reported = false;         // and the supply was told
+    bool credited = false;         // in the list of those with credit
+    bool brought_message = false;  // something whole came on it
+    bool peer_done = false;        // the peer's direction is over
+    bool stopped = false;          // the peer wants nothing more
+    bool stop_pending = false;     // stop_code waits for OPEN
+};
+
+// Streams with something for a packet, first come first served: what is in it was begun in the
+// order that the supply wanted.
+class ReadyList {
+public:
+    bool empty() const { return first_ == nullptr; }
+    Stream* first() const { return first_; }
+
+    void add(Stream& stream) {
+        if (stream.ready) return;
+        stream.ready = true;
+        stream.previous_ready = last_;
+        stream.next_ready = nullptr;
+        (last_ ? last_->next_ready : first_) = &stream;
+        last_ = &stream;
+    }
+    void remove(Stream& stream) {
+        if (!stream.ready) return;
+        stream.ready = false;
+        (stream.previous_ready ? stream.previous_ready->next_ready : first_) = stream.next_ready;
+        (stream.next_ready ? stream.next_ready->previous_ready : last_) = stream.previous_ready;
+    }
+
+private:
+    Stream* first_ = nullptr;
+    Stream* last_ = nullptr;
+};
+
+}  // namespace post::quic

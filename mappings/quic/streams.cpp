@@ -1,0 +1,233 @@
+// Streams as a table: opened, reset, stopped, ended, and the credit for them.
+#include "mappings/quic/streams.hpp"
+
+#include <algorithm>
+
+#include "mappings/framing/error_codes.hpp"
+
+namespace post::quic {
+
+Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key)
+    : limits_(limits),
+      carriers_(0, Hash{hash_key}),
+      next_peer_carrier_(role == Role::client ? 1 : 0),
+      role_(role) {
+    grant_.granted = limits.carriers;
+    grant_one_way_.granted = limits.carriers;
+}
+
+void Streams::establish(bool post) { post_ = post; }
+
+void Streams::reset(CarrierId carrier, const Error& reason) {
+    auto* stream = find(carrier);
+    if (stream == nullptr || !stream->may_send()) return;
+    drop_sending(*stream);
+    if (stream->opened()) {
+        ngtcp2_conn_shutdown_stream_write(native_, 0, stream->id, wire_code(reason));
+        return;
+    }
+    // The peer has never heard of it.
+    auto& waiting = stream->one_way ? waiting_one_way_ : waiting_;
+    std::erase(waiting, stream);
+    inbox_.add(event::Ended{carrier});
+    erase(*stream);
+}
+
+void Streams::stop(CarrierId carrier, const Error& reason) {
+    auto* stream = find(carrier);
+    if (stream == nullptr || !stream->opened() || !stream->may_receive() || stream->peer_done)
+        return;
+    ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
+}
+
+void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {
+    if (auto* stream = find(carrier); stream != nullptr && stream->may_receive())
+        add_credit(*stream, bytes);
+}
+
+bool Streams::on_opened(std::int64_t id) {
+    bool one_way = ngtcp2_is_bidi_stream(id) == 0;
+    auto& stream = add(false, one_way, std::nullopt);
+    stream.id = id;
+    ngtcp2_conn_set_stream_user_data(native_, id, &stream);
+    auto& grant = one_way ? grant_one_way_ : grant_;
+    ++grant.open;
+    grow_grant(grant, one_way);
+    if (post_) return true;
+
+    stream.purpose = Stream::Purpose::carrier;
+    stream.carrier = CarrierId{next_peer_carrier_};
+    next_peer_carrier_ += 2;
+    carriers_.emplace(stream.carrier, &stream);
+    auto kind = one_way ? CarrierKind::one_way : CarrierKind::messages;
+    inbox_.add(event::Opened{{stream.carrier, std::nullopt, kind}});
+    return true;
+}
+
+bool Streams::on_reset(Stream& stream, std::uint64_t code, Instant now) {
+    if (stream.purpose == Stream::Purpose::association)
+        return violate({Errc::protocol_violation,
+                        {},
+                        Stage::established,
+                        "the peer reset the association's stream"});
+    bool fruitless = !stream.ours && !stream.brought_message && !stream.peer_done;
+    if (fruitless && !resets_.take(now))
+        return violate({Errc::excessive_load,
+                        {},
+                        Stage::established,
+                        "the peer opens Carriers and resets them before any message is whole"});
+    if (stream.peer_done) return true;
+    stream.peer_done = true;
+    if (stream.purpose == Stream::Purpose::carrier) {
+        inbox_.add(event::Reset{stream.carrier, error_of(code)});
+        return true;
+    }
+    // It was never opened for anybody above, so nobody else ends our direction.
+    if (!stream.one_way) {
+        drop_sending(stream);
+        ngtcp2_conn_shutdown_stream_write(native_, 0, stream.id, code);
+    }
+    return true;
+}
+
+bool Streams::on_stopped(Stream& stream, std::uint64_t code) {
+    if (&stream == association_)
+        return violate({Errc::protocol_violation,
+                        {},
+                        Stage::established,
+                        "the peer stopped the association's stream"});
+    if (stream.stopped) return true;
+    stream.stopped = true;
+    drop_sending(stream);
+    if (stream.purpose == Stream::Purpose::carrier) {
+        inbox_.add(event::Stopped{stream.carrier, error_of(code)});
+    } else {
+        stream.stop_code = code;
+        stream.stop_pending = true;
+    }
+    return true;
+}
+
+void Streams::on_closed(Stream& stream) {
+    if (!stream.ours) {
+        auto& grant = stream.one_way ? grant_one_way_ : grant_;
+        --grant.open;
+        extend_streams(stream.one_way, 1);
+    }
+    if (stream.purpose == Stream::Purpose::carrier) inbox_.add(event::Ended{stream.carrier});
+    erase(stream);
+}
+
+void Streams::on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes) {
+    change_send(stream, [&](SendStream& send) { send.acked(pool_, offset + bytes, bytes); });
+    if (post_) return;
+    if (auto pieces = stream.send.take_acked(); pieces > 0)
+        inbox_.add(event::Acked{stream.carrier, pieces});
+}
+
+void Streams::on_window(Stream& stream) {
+    if (!stream.blocked) return;
+    stream.blocked = false;
+    if (stream.send.pending()) ready_.add(stream);
+    if (stream.reported && stream.purpose == Stream::Purpose::carrier)
+        inbox_.add(event::Unblocked{stream.carrier});
+    stream.reported = false;
+}
+
+void Streams::on_stream_limit(bool one_way) {
+    auto& waiting = one_way ? waiting_one_way_ : waiting_;
+    while (!waiting.empty()) {
+        auto& stream = *waiting.front();
+        if (!open_native(stream)) return;
+        waiting.pop_front();
+        make_ready(stream);
+        if (stream.purpose == Stream::Purpose::carrier)
+            inbox_.add(event::Unblocked{stream.carrier});
+    }
+}
+
+void Streams::apply_credit() {
+    for (auto* stream : credited_) {
+        stream->credited = false;
+        ngtcp2_conn_extend_max_stream_offset(native_, stream->id, std::exchange(stream->credit, 0));
+    }
+    credited_.clear();
+    if (budget_credit_ > 0)
+        ngtcp2_conn_extend_max_offset(native_, std::exchange(budget_credit_, 0));
+}
+
+std::uint64_t Streams::send_window(CarrierId carrier) const {
+    auto left = ngtcp2_conn_get_max_data_left(native_);
+    const auto* stream = find(carrier);
+    if (stream == nullptr) {
+        // What a Carrier has that is opened now; which kind it will be is not known yet.
+        const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_);
+        if (theirs == nullptr || ngtcp2_conn_get_streams_bidi_left(native_) == 0) return 0;
+        return std::min<std::uint64_t>(left, theirs->initial_max_stream_data_bidi_remote);
+    }
+    if (!stream->opened() || !stream->may_send()) return 0;
+    left = std::min(left, ngtcp2_conn_get_max_stream_data_left(native_, stream->id));
+    return left - std::min(left, stream->send.unsent());
+}
+
+Stream& Streams::add(bool ours, bool one_way, std::optional<CarrierId> carrier) {
+    auto& stream = all_.emplace_back(ours, one_way, carrier);
+    stream.self = std::prev(all_.end());
+    return stream;
+}
+
+Stream* Streams::find(CarrierId carrier) const {
+    auto row = carriers_.find(carrier);
+    return row == carriers_.end() ? nullptr : row->second;
+}
+
+void Streams::erase(Stream& stream) {
+    drop_sending(stream);
+    if (stream.credited) std::erase(credited_, &stream);
+    if (stream.purpose == Stream::Purpose::carrier) carriers_.erase(stream.carrier);
+    if (&stream == association_) association_ = nullptr;
+    all_.erase(stream.self);
+}
+
+void Streams::drop_sending(Stream& stream) {
+    ready_.remove(stream);
+    change_send(stream, [&](SendStream& send) { send.drop(pool_); });
+}
+
+// A peer that uses more than half of its grant gets twice as much, up to the limit.
+void Streams::grow_grant(Grant& grant, bool one_way) {
+    if (grant.open * 2 <= grant.granted || grant.granted >= limits_.most_carriers) return;
+    auto more = std::min(grant.granted, limits_.most_carriers - grant.granted);
+    grant.granted += more;
+    extend_streams(one_way, more);
+}
+
+void Streams::extend_streams(bool one_way, std::uint64_t count) {
+    if (one_way)
+        ngtcp2_conn_extend_max_streams_uni(native_, static_cast<std::size_t>(count));
+    else
+        ngtcp2_conn_extend_max_streams_bidi(native_, static_cast<std::size_t>(count));
+}
+
+void Streams::add_credit(Stream& stream, std::uint64_t bytes) {
+    if (bytes == 0 || stream.peer_done || !stream.opened()) return;
+    stream.credit += bytes;
+    if (stream.credited) return;
+    stream.credited = true;
+    credited_.push_back(&stream);
+}
+
+bool Streams::violate(const Error& error) {
+    if (!violation_) violation_ = error;
+    return false;
+}
+
+std::uint64_t Streams::wire_code(const Error& reason) const {
+    return post_ ? framing::to_wire(reason) : framing::to_foreign(reason);
+}
+
+Error Streams::error_of(std::uint64_t code) const {
+    return post_ ? framing::from_wire(code) : framing::from_foreign(code);
+}
+
+}  // namespace post::quic

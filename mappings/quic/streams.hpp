@@ -1,0 +1,165 @@
+// Streams: all streams of a connection: Carriers to streams and back, credit in both directions,
+// frames in and frames out. The callbacks of ngtcp2 end here (on_*); the packet filler asks here
+// for the next bytes. It writes no packet and knows no time but the one it is told.
+//
+// With Post's ALPN every Carrier stream begins with OPEN and ends with FIN, and a unidirectional
+// stream of each side carries what concerns the whole association. With any other ALPN nothing of
+// ours is on the wire: a stream is a Carrier, its bytes are the messages.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include <ngtcp2/ngtcp2.h>
+
+#include "mappings/mapping.hpp"
+#include "mappings/quic/inbox.hpp"
+#include "mappings/quic/rate_limit.hpp"
+#include "mappings/quic/stream.hpp"
+
+namespace post::quic {
+
+class Streams {
+public:
+    Streams(Role role, const Limits& limits, std::uint64_t hash_key);
+    Streams(const Streams&) = delete;
+    Streams& operator=(const Streams&) = delete;
+
+    // The connection on which streams are opened; it outlives the calls.
+    void attach(ngtcp2_conn* native) { native_ = native; }
+    // The handshake is complete.
+    void establish(bool post);
+
+    // Commands.
+
+    void reset(CarrierId carrier, const Error& reason);
+    void stop(CarrierId carrier, const Error& reason);
+    void extend_window(CarrierId carrier, std::uint64_t bytes);
+    void extend_budget(std::uint64_t bytes) { budget_credit_ += bytes; }
+
+    // Input. False: the peer broke a rule, violation() says which, and the connection must end.
+
+    bool on_opened(std::int64_t id);
+    bool on_data(Stream& stream, std::span<const std::byte> bytes, bool finish);
+    bool on_reset(Stream& stream, std::uint64_t code, Instant now);
+    bool on_stopped(Stream& stream, std::uint64_t code);
+    void on_closed(Stream& stream);
+    void on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes);
+    void on_window(Stream& stream);
+    void on_stream_limit(bool one_way);
+    const Error& violation() const { return violation_; }
+
+    // Output.
+
+    // Tells ngtcp2 what the peer may send more.
+    void apply_credit();
+    // The stream to write next: what was begun first, else what the supply has, pulled until about
+    // `room` bytes wait. Nothing when there is nothing.
+    struct Allowance {
+        std::uint64_t room = 0;  // bytes left in this packet
+        bool pull = false;       // more may be begun
+        bool carriers = false;   // the connection's window has room for Carriers
+    };
+    Stream* next(Supply& supply, const Allowance& allowance);
+    void wrote(Stream& stream, std::uint64_t bytes, bool finish, Supply& supply);
+    void write_blocked(Stream& stream, Supply& supply);
+    // Nothing more can be written on it, whatever the reason.
+    void write_closed(Stream& stream);
+
+    // Views.
+
+    std::uint64_t send_window(CarrierId carrier) const;
+    // Nothing is begun and unsent, and all bytes are acknowledged.
+    bool bytes_settled() const { return unacked_ == 0; }
+    bool settled() const { return unsettled_ == 0; }
+    bool something_ready() const { return !ready_.empty(); }
+
+    Inbox& inbox() { return inbox_; }
+
+private:
+    // How many streams of one kind the peer may have open, and has.
+    struct Grant {
+        std::uint64_t granted = 0;
+        std::uint64_t open = 0;
+    };
+    struct Hash {
+        std::uint64_t key;
+        std::size_t operator()(CarrierId id) const noexcept {
+            auto mixed = (id.value() ^ key) * 0x9e3779b97f4a7c15ULL;
+            return static_cast<std::size_t>(mixed ^ mixed >> 32);
+        }
+    };
+
+    // streams.cpp
+    Stream& add(bool ours, bool one_way, std::optional<CarrierId> carrier);
+    Stream* find(CarrierId carrier) const;
+    void erase(Stream& stream);
+    void grow_grant(Grant& grant, bool one_way);
+    void extend_streams(bool one_way, std::uint64_t count);
+    void add_credit(Stream& stream, std::uint64_t bytes);
+    bool violate(const Error& error);
+    std::uint64_t wire_code(const Error& reason) const;
+    Error error_of(std::uint64_t code) const;
+    void drop_sending(Stream& stream);
+    // Keeps the counts of what is not settled right around a change of stream.send.
+    template <class Change> void change_send(Stream& stream, Change change);
+
+    // streams_receive.cpp
+    bool on_frames(Stream& stream, std::span<const std::byte> bytes);
+    bool on_raw(Stream& stream, std::span<const std::byte> bytes);
+    bool on_finish(Stream& stream);
+    bool deliver(Stream& stream, Piece&& piece);
+    bool on_frame(Stream& stream, framing::Frame&& frame);
+    bool on_open_frame(Stream& stream, const Open& open);
+    bool on_settings(Stream& stream, const Settings& settings);
+
+    // streams_send.cpp
+    void begin(Outgoing& outgoing, Supply& supply);
+    void begin_carrier(const Open& open, Supply& supply);
+    void begin_piece(const Piece& piece, Supply& supply);
+    template <class Value> void write_frame(Stream& stream, const Value& value);
+    template <class Value> void write_association(const Value& value);
+    bool open_native(Stream& stream);
+    void make_ready(Stream& stream);
+
+    // Resets of streams that brought nothing whole (ATTACKS A8).
+    static constexpr std::uint32_t reset_burst = 1000;
+    static constexpr std::uint32_t resets_per_second = 100;
+
+    const Limits limits_;
+    ngtcp2_conn* native_ = nullptr;
+    Inbox inbox_;
+    SendPool pool_;
+    std::list<Stream> all_;
+    std::unordered_map<CarrierId, Stream*, Hash> carriers_;
+    ReadyList ready_;
+    std::deque<Stream*> waiting_;          // for a bidirectional stream
+    std::deque<Stream*> waiting_one_way_;  // for a unidirectional one
+    std::vector<Stream*> credited_;
+    std::uint64_t budget_credit_ = 0;
+    Stream* association_ = nullptr;  // ours
+    bool peer_association_ = false;
+    Grant grant_;
+    Grant grant_one_way_;
+    RateLimit resets_{reset_burst, resets_per_second};
+    std::uint64_t unsettled_ = 0;
+    std::uint64_t unacked_ = 0;
+    std::uint64_t next_peer_carrier_ = 0;  // raw framing
+    Error violation_;
+    const Role role_;
+    bool post_ = false;
+};
+
+template <class Change> void Streams::change_send(Stream& stream, Change change) {
+    unsettled_ -= stream.send.unsettled();
+    unacked_ -= stream.send.bytes_unacked();
+    change(stream.send);
+    unsettled_ += stream.send.unsettled();
+    unacked_ += stream.send.bytes_unacked();
+}
+
+}  // namespace post::quic

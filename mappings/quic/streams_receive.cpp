@@ -1,0 +1,144 @@
+// What arrives on streams: bytes to frames to events, and the rules a peer can break on the way.
+
+#include <string>
+
+#include "mappings/quic/streams.hpp"
+
+namespace post::quic {
+
+namespace {
+
+template <class... Handlers> struct Overloaded : Handlers... { using Handlers::operator()...; };
+template <class... Handlers> Overloaded(Handlers...) -> Overloaded<Handlers...>;
+
+Error broken_rule(const std::string& detail) {
+    return Error(Errc::protocol_violation, {}, Stage::established, detail);
+}
+
+std::string named(CarrierId carrier) { return "Carrier " + std::to_string(carrier.value()); }
+
+}  // namespace
+
+bool Streams::on_data(Stream& stream, std::span<const std::byte> bytes, bool finish) {
+    if (!bytes.empty()) {
+        bool fine = post_ ? on_frames(stream, bytes) : on_raw(stream, bytes);
+        if (!fine) return false;
+    }
+    return !finish || on_finish(stream);
+}
+
+bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
+    auto& decoder = stream.decoder;
+    decoder.feed(inbox_.keep(bytes));
+    std::uint64_t content = 0;
+    for (;;) {
+        Piece piece;
+        while (decoder.next_short(piece)) {
+            content += piece.bytes.size();
+            if (!deliver(stream, std::move(piece))) return false;
+        }
+        auto frame = decoder.next();
+        if (!frame) return violate(frame.error());
+        if (!frame->has_value()) break;
+        if (auto* part = std::get_if<Piece>(&**frame)) content += part->bytes.size();
+        if (!on_frame(stream, std::move(**frame))) return false;
+    }
+    // What was framing is never taken by anybody above, so its window goes back from here.
+    auto overhead = bytes.size() - content;
+    budget_credit_ += overhead;
+    add_credit(stream, overhead);
+    return true;
+}
+
+bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {
+    auto kept = inbox_.keep(bytes);
+    stream.brought_message = true;
+    if (inbox_.extend_whole(stream.carrier, kept)) return true;
+    Piece piece;
+    piece.carrier = stream.carrier;
+    piece.sequence = Sequence{stream.arrivals++};
+    piece.total = kept.size();
+    piece.bytes = std::move(kept);
+    inbox_.arrived(std::move(piece));
+    return true;
+}
+
+bool Streams::deliver(Stream& stream, Piece&& piece) {
+    if (piece.total > limits_.largest_message)
+        return violate(Error(Errc::message_too_large, {}, Stage::established,
+                             named(stream.carrier) + ": a message of " +
+                                 std::to_string(piece.total) + " bytes, our limit is " +
+                                 std::to_string(limits_.largest_message)));
+    stream.brought_message = stream.brought_message || piece.last();
+    inbox_.arrived(std::move(piece));
+    return true;
+}
+
+bool Streams::on_frame(Stream& stream, framing::Frame&& frame) {
+    return std::visit(Overloaded{
+                          [&](Piece& piece) { return deliver(stream, std::move(piece)); },
+                          [&](Open& open) { return on_open_frame(stream, open); },
+                          // Counts with the end of the stream: on_finish.
+                          [&](Finish&) { return true; },
+                          [&](Settings& settings) { return on_settings(stream, settings); },
+                          [&](auto& other) {
+                              inbox_.add(std::move(other));
+                              return true;
+                          },
+                      },
+                      frame);
+}
+
+bool Streams::on_open_frame(Stream& stream, const Open& open) {
+    if (stream.purpose != Stream::Purpose::unknown)
+        return violate(broken_rule("OPEN on a stream that is open"));
+    // FORMAT.md, 2: even ids belong to the client, odd ones to the server.
+    auto parity = role_ == Role::client ? 1u : 0u;
+    if (open.carrier.value() % 2 != parity)
+        return violate(
+            broken_rule("OPEN of " + named(open.carrier) + ", an id that is ours to give"));
+    if (find(open.carrier) != nullptr)
+        return violate(broken_rule("OPEN of " + named(open.carrier) + ", which is open"));
+    if ((open.kind == CarrierKind::one_way) != stream.one_way)
+        return violate(broken_rule("OPEN of " + named(open.carrier) +
+                                   ": its kind does not fit the direction of its stream"));
+    stream.purpose = Stream::Purpose::carrier;
+    stream.carrier = open.carrier;
+    carriers_.emplace(open.carrier, &stream);
+    inbox_.add(event::Opened{open});
+    if (std::exchange(stream.stop_pending, false))
+        inbox_.add(event::Stopped{stream.carrier, error_of(stream.stop_code)});
+    return true;
+}
+
+bool Streams::on_settings(Stream& stream, const Settings& settings) {
+    if (stream.purpose == Stream::Purpose::unknown) {
+        if (!stream.one_way || peer_association_)
+            return violate(broken_rule(peer_association_ ? "SETTINGS on a second stream"
+                                                         : "SETTINGS on a bidirectional stream"));
+        stream.purpose = Stream::Purpose::association;
+        peer_association_ = true;
+    }
+    inbox_.add(settings);
+    return true;
+}
+
+// The stream's end. It must stand behind a FIN frame: a cut message is an error and never a short
+// message (ATTACKS A33).
+bool Streams::on_finish(Stream& stream) {
+    if (stream.purpose == Stream::Purpose::association)
+        return violate(broken_rule("the association's stream ended"));
+    if (stream.purpose == Stream::Purpose::unknown)
+        return violate(broken_rule("a stream ended before OPEN"));
+    stream.peer_done = true;
+    if (!post_ || stream.decoder.finished()) {
+        inbox_.add(event::Finished{stream.carrier});
+        return true;
+    }
+    const char* where = stream.decoder.between_frames() ? "without a FIN frame" : "inside a frame";
+    inbox_.add(event::Reset{stream.carrier,
+                            broken_rule(named(stream.carrier) + ": its stream ended " + where)});
+    return true;
+}
+
+}  // namespace post::quic

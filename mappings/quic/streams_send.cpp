@@ -1,0 +1,140 @@
+// What leaves on streams: from the supply's values to bytes that wait for a packet.
+
+#include <array>
+#include <type_traits>
+
+#include "mappings/quic/streams.hpp"
+
+namespace post::quic {
+
+Stream* Streams::next(Supply& supply, const Allowance& allowance) {
+    if (!allowance.carriers)
+        return association_ != nullptr && association_->ready ? association_ : nullptr;
+    if (!ready_.empty() || !allowance.pull) return ready_.first();
+
+    // Enough for this packet and not more: what is most urgent may be another thing by the next.
+    // The number of values is bounded too, since some of them (a Skip) weigh next to nothing.
+    std::uint64_t waiting = 0;
+    for (int i = 0; i < 1024 && waiting < allowance.room; ++i) {
+        auto* outgoing = supply.next();
+        if (outgoing == nullptr) break;
+        const auto* piece = std::get_if<Piece>(outgoing);
+        waiting += 1 + (piece ? piece->bytes.size() : 0);
+        begin(*outgoing, supply);
+    }
+    return ready_.first();
+}
+
+void Streams::begin(Outgoing& outgoing, Supply& supply) {
+    std::visit(
+        [&](auto& value) {
+            using Value = std::remove_reference_t<decltype(value)>;
+            if constexpr (std::is_same_v<Value, Piece>) {
+                begin_piece(value, supply);
+            } else if constexpr (std::is_same_v<Value, Open>) {
+                begin_carrier(value, supply);
+            } else if constexpr (std::is_same_v<Value, Finish>) {
+                auto* stream = find(value.carrier);
+                if (stream == nullptr || !stream->may_send() || stream->send.finishing()) return;
+                if (post_) write_frame(*stream, value);
+                change_send(*stream, [](SendStream& send) { send.finish(); });
+                make_ready(*stream);
+            } else if constexpr (std::is_same_v<Value, Skip> || std::is_same_v<Value, Abandon>) {
+                auto* stream = find(value.carrier);
+                if (stream != nullptr && post_) write_frame(*stream, value);
+            } else {
+                if (post_) write_association(value);
+            }
+        },
+        outgoing);
+}
+
+void Streams::begin_carrier(const Open& open, Supply& supply) {
+    if (find(open.carrier) != nullptr) return;
+    auto& stream = add(true, open.kind == CarrierKind::one_way, open.carrier);
+    stream.purpose = Stream::Purpose::carrier;
+    carriers_.emplace(open.carrier, &stream);
+    if (post_) write_frame(stream, open);
+    if (open_native(stream)) {
+        make_ready(stream);
+        return;
+    }
+    (stream.one_way ? waiting_one_way_ : waiting_).push_back(&stream);
+    supply.blocked(open.carrier);
+}
+
+void Streams::begin_piece(const Piece& piece, Supply& supply) {
+    auto* stream = find(piece.carrier);
+    if (stream == nullptr || !stream->may_send()) return;
+    if (post_) write_frame(*stream, piece);
+    change_send(*stream, [&](SendStream& send) {
+        send.append(pool_, piece.bytes);
+        send.end_piece(pool_);
+    });
+    make_ready(*stream);
+    if (stream->send.pending()) return;
+    // An empty piece on a raw stream is nothing on the wire: it is packed, and acknowledged, now.
+    if (auto count = stream->send.take_packed(!post_); count > 0)
+        supply.packed(piece.carrier, count);
+    if (auto count = stream->send.take_acked(); count > 0)
+        inbox_.add(event::Acked{piece.carrier, count});
+}
+
+template <class Value> void Streams::write_frame(Stream& stream, const Value& value) {
+    if (!stream.may_send()) return;
+    std::array<std::byte, framing::largest_frame> frame;
+    auto size = stream.encoder.write(frame, value);
+    change_send(stream,
+                [&](SendStream& send) { send.append(pool_, std::span(frame).first(size)); });
+    make_ready(stream);
+}
+
+// The stream is opened with the first word that it has to carry.
+template <class Value> void Streams::write_association(const Value& value) {
+    if (association_ == nullptr) {
+        association_ = &add(true, true, std::nullopt);
+        association_->purpose = Stream::Purpose::association;
+        if (!open_native(*association_)) waiting_one_way_.push_front(association_);
+    }
+    write_frame(*association_, value);
+}
+
+// False when the peer's limit is reached.
+bool Streams::open_native(Stream& stream) {
+    int code = stream.one_way ? ngtcp2_conn_open_uni_stream(native_, &stream.id, &stream)
+                              : ngtcp2_conn_open_bidi_stream(native_, &stream.id, &stream);
+    if (code == NGTCP2_ERR_NOMEM) throw std::bad_alloc();
+    if (code != 0) stream.id = -1;
+    return code == 0;
+}
+
+void Streams::make_ready(Stream& stream) {
+    if (stream.opened() && !stream.blocked && stream.send.pending()) ready_.add(stream);
+}
+
+void Streams::wrote(Stream& stream, std::uint64_t bytes, bool finish, Supply& supply) {
+    change_send(stream, [&](SendStream& send) { send.wrote(bytes, finish); });
+    if (!stream.send.pending()) ready_.remove(stream);
+    if (stream.purpose != Stream::Purpose::carrier) return;
+    if (auto count = stream.send.take_packed(!post_); count > 0)
+        supply.packed(stream.carrier, count);
+}
+
+void Streams::write_blocked(Stream& stream, Supply& supply) {
+    ready_.remove(stream);
+    stream.blocked = true;
+    if (stream.purpose != Stream::Purpose::carrier || stream.reported) return;
+    stream.reported = true;
+    supply.blocked(stream.carrier);
+}
+
+// With ngtcp2 before 1.24 this is how a STOP_SENDING becomes known; its code does not.
+void Streams::write_closed(Stream& stream) {
+    bool news = !stream.stopped && !stream.send.dropped();
+    drop_sending(stream);
+    if (!news || stream.purpose != Stream::Purpose::carrier) return;
+    stream.stopped = true;
+    inbox_.add(event::Stopped{stream.carrier, Error(Errc::carrier_reset, {}, Stage::established)});
+}
+
+}  // namespace post::quic

@@ -1,0 +1,138 @@
+// How a host binds sockets, finds the one that a packet is for, and how its NAT renames sources.
+#include "tests/sim/host.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "tests/sim/digest.hpp"
+#include "tests/sim/host_io.hpp"
+#include "tests/sim/world.hpp"
+
+namespace post::sim {
+
+Host::Host(World& world, std::size_t index, Direction to_itself)
+    : loopback(std::move(to_itself)), world_(world), index_(index) {
+    loopback.options = {.delay = std::chrono::microseconds(10), .mtu = 65536};
+}
+
+std::unique_ptr<Io> Host::make_io(const IoOptions& options) {
+    return std::make_unique<HostIo>(world_, *this, ios_made_++, options);
+}
+
+Host& Host::add_address(std::string_view ip) {
+    addresses_.push_back(world_.claim(ip, *this));
+    return *this;
+}
+
+bool Host::has(const Address& ip) const {
+    return ip.is_loopback() || std::any_of(addresses_.begin(), addresses_.end(),
+                                           [&](auto& own) { return own == without_port(ip); });
+}
+
+Result<Address> Host::bind(const HostIo& io, SocketId socket, const Io::UdpOptions& options) {
+    Address local = options.local;
+    if (local.family == Address::Family::none || (!local.is_any() && !has(local)))
+        return Error(std::error_code(EADDRNOTAVAIL, std::generic_category()));
+    if (local.port == 0) {
+        // Every dynamic port once, in turn: a port that was just closed is not the next one again.
+        constexpr int dynamic_ports = 65536 - 49152;
+        int left = dynamic_ports;
+        do {
+            if (left-- == 0)
+                return Error(Errc::address_in_use,
+                             std::error_code(EADDRINUSE, std::generic_category()));
+            local.port = next_port_;
+            next_port_ = next_port_ == 65535 ? 49152 : static_cast<std::uint16_t>(next_port_ + 1);
+        } while (taken(local, false));
+    } else if (taken(local, options.reuse_port)) {
+        return Error(Errc::address_in_use, std::error_code(EADDRINUSE, std::generic_category()));
+    }
+    bound_.push_back({io.id(), socket, local, options.reuse_port});
+    return local;
+}
+
+bool Host::taken(const Address& local, bool reuse_port) const {
+    return std::any_of(bound_.begin(), bound_.end(), [&](const Bound& other) {
+        return other.local.port == local.port && other.local.family == local.family &&
+               (other.local.is_any() || local.is_any() || other.local == local) &&
+               !(reuse_port && other.reuse_port);
+    });
+}
+
+void Host::unbind(const HostIo& io, SocketId socket) {
+    std::erase_if(
+        bound_, [&](const Bound& bound) { return bound.io == io.id() && bound.socket == socket; });
+}
+
+Address Host::source_for(const Address& to) const {
+    if (has(to)) return without_port(to);
+    const Address* fallback = nullptr;
+    for (const Address& own : addresses_) {
+        if (own.family != to.family) continue;
+        if (world_.has_link(*this, own, to)) return own;
+        if (!fallback) fallback = &own;
+    }
+    return fallback ? *fallback : Address{};
+}
+
+void Host::arrive(Packet packet) {
+    const Bound* bound = listener(packet.to, packet.from);
+    HostIo* io = bound ? world_.find_io(bound->io) : nullptr;
+    if (io) {
+        const SocketId socket = bound->socket;
+        if (packet.protocol == Protocol::icmp)
+            io->handle_trouble(socket, packet.from, packet.trouble);
+        else
+            io->handle_packet(socket, std::move(packet));
+        return;
+    }
+    if (packet.protocol == Protocol::udp && !silent)
+        world_.send(*this, {.from = packet.to,
+                            .to = packet.from,
+                            .protocol = Protocol::icmp,
+                            .trouble = ECONNREFUSED});
+}
+
+// As Linux: the most specific address wins; sockets that share a port share it by flow.
+const Host::Bound* Host::listener(const Address& to, const Address& from) const {
+    std::vector<const Bound*> exact;
+    std::vector<const Bound*> any;
+    for (const Bound& bound : bound_) {
+        if (bound.local == to) exact.push_back(&bound);
+        if (bound.local.is_any() && bound.local.port == to.port && bound.local.family == to.family)
+            any.push_back(&bound);
+    }
+    const auto& best = exact.empty() ? any : exact;
+    if (best.size() <= 1) return best.empty() ? nullptr : best.front();
+    Digest flow;
+    flow.add(to);
+    flow.add(from);
+    return best[flow.value() % best.size()];
+}
+
+Address Host::outward(const Address& inner) {
+    if (!translated_) return inner;
+    if (auto known = outer_of_.find(inner); known != outer_of_.end()) return known->second;
+    Address outer = public_ip_.family == inner.family ? public_ip_ : inner;
+    outer.port = next_public_port_++;
+    assert(next_public_port_ != 0);
+    outer_of_[inner] = outer;
+    inner_of_[outer] = inner;
+    return outer;
+}
+
+Address Host::inward(const Address& outer) const {
+    if (!translated_) return outer;
+    const auto known = inner_of_.find(outer);
+    return known == inner_of_.end() ? Address{} : known->second;
+}
+
+void Host::rebind(const Address& ip) {
+    translated_ = true;
+    public_ip_ = ip;
+    outer_of_.clear();
+    inner_of_.clear();
+}
+
+}  // namespace post::sim

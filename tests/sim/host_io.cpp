@@ -1,0 +1,159 @@
+// The Io contract over a simulated host: runs are cut into single datagrams for the links, and
+// what arrives is put together again as GRO does.
+#include "tests/sim/host_io.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "tests/sim/world.hpp"
+
+namespace post::sim {
+
+namespace {
+
+// A turn stays short: at most so many runs a socket, as the real edge has it. The kernel's GRO
+// joins at most 64 datagrams (UDP_GRO_CNT_MAX).
+constexpr std::size_t runs_a_turn = 8;
+constexpr std::size_t datagrams_a_run = 64;
+
+}  // namespace
+
+HostIo::HostIo(World& world, Host& host, std::uint64_t index, const IoOptions& options)
+    : world_(world),
+      host_(host),
+      id_(world.enter(*this)),
+      options_(options),
+      random_(world.seed(), (std::uint64_t{1} << 32) + (host.index() << 16) + index) {}
+
+HostIo::~HostIo() {
+    for (const auto& [id, socket] : sockets_) host_.unbind(*this, id);
+    world_.leave(*this);
+}
+
+Instant HostIo::now() { return world_.now(); }
+
+Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
+    const SocketId id{next_socket_};
+    auto local = host_.bind(*this, id, options);
+    if (!local) return local.error();
+    ++next_socket_;
+    sockets_[id].local = *local;
+    return id;
+}
+
+Address HostIo::local_address(SocketId socket) const {
+    const auto found = sockets_.find(socket);
+    return found == sockets_.end() ? Address{} : found->second.local;
+}
+
+void HostIo::close(SocketId socket) {
+    if (sockets_.erase(socket) != 0) host_.unbind(*this, socket);
+}
+
+bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
+    const auto found = sockets_.find(socket);
+    assert(found != sockets_.end() && "send on a socket that is not open");
+    assert(datagrams.bytes.size() <= largest_run);
+    if (found == sockets_.end() || datagrams.empty()) return true;
+    const Address& to = datagrams.remote;
+
+    Address from = datagrams.local;
+    if (from.family == Address::Family::none || from.is_any()) from = found->second.local;
+    if (from.is_any()) from = host_.source_for(to);
+    if (from.family != to.family || !host_.has(from)) {
+        handle_trouble(socket, to, ENETUNREACH);
+        return true;
+    }
+    from.port = found->second.local.port;
+    const Ecn ecn = options_.ecn ? datagrams.ecn : Ecn::not_ect;
+    for (Datagrams rest = datagrams; !rest.empty(); rest = rest.after(1))
+        world_.send(host_, {.from = from, .to = to, .ecn = ecn, .bytes = Bytes(rest.front())});
+    return true;
+}
+
+std::span<const Io::Received> HostIo::receive() {
+    received_.clear();
+    more_input_ = false;
+    for (auto& [id, socket] : sockets_) {
+        for (std::size_t runs = 0; !socket.queue.empty(); ++runs) {
+            if (runs == runs_a_turn) {
+                more_input_ = true;
+                break;
+            }
+            // Buffers move when the outer vector grows; the bytes inside them do not.
+            if (buffers_.size() == received_.size()) buffers_.emplace_back();
+            auto& buffer = buffers_[received_.size()];
+            received_.push_back(take_run(id, socket, buffer));
+        }
+    }
+    return received_;
+}
+
+Io::Received HostIo::take_run(SocketId id, Socket& socket, std::vector<std::byte>& buffer) {
+    buffer.clear();
+    const Packet first = socket.queue.front();
+    const std::size_t segment = first.bytes.size();
+    const std::size_t limit = options_.gro ? datagrams_a_run : 1;
+    for (std::size_t count = 0; count < limit && !socket.queue.empty(); ++count) {
+        const Packet& packet = socket.queue.front();
+        const std::size_t size = packet.bytes.size();
+        if (packet.from != first.from || packet.to != first.to || packet.ecn != first.ecn ||
+            size > segment || buffer.size() + size > largest_run)
+            break;
+        buffer.insert(buffer.end(), packet.bytes.begin(), packet.bytes.end());
+        socket.queued -= size;
+        socket.queue.pop_front();
+        if (size < segment) break;  // a shorter one is the last of its run
+    }
+    const Ecn ecn = options_.ecn ? first.ecn : Ecn::not_ect;
+    return {
+        id,
+        {.local = first.to, .remote = first.from, .ecn = ecn, .segment = segment, .bytes = buffer}};
+}
+
+void HostIo::handle_packet(SocketId socket, Packet packet) {
+    const auto found = sockets_.find(socket);
+    // A datagram without a byte is dropped, as the real edge does: a run could not say it.
+    if (found == sockets_.end() || packet.bytes.empty()) return;
+    if (found->second.queued + packet.bytes.size() > options_.receive_buffer) {
+        ++overflowed_;
+        return;
+    }
+    found->second.queued += packet.bytes.size();
+    found->second.queue.push_back(std::move(packet));
+}
+
+void HostIo::handle_trouble(SocketId socket, const Address& remote, int error) {
+    if (sockets_.count(socket) == 0) return;
+    troubles_.push_back({socket, remote, std::error_code(error, std::generic_category())});
+}
+
+void HostIo::lookup(const Lookup& lookup) {
+    lookups_.insert(lookup.id);
+    world_.resolve(*this, lookup);
+}
+
+void HostIo::cancel(LookupId lookup) {
+    lookups_.erase(lookup);
+    std::erase_if(resolved_, [&](const Resolved& resolved) { return resolved.id == lookup; });
+}
+
+void HostIo::handle_resolved(Resolved resolved) {
+    if (lookups_.count(resolved.id) == 0) return;
+    if (resolved.complete) lookups_.erase(resolved.id);
+    resolved_.push_back(std::move(resolved));
+}
+
+void HostIo::wait(Instant until) {
+    world_.wait(*this, until);
+    clear_wake();
+}
+
+bool HostIo::ready() const {
+    return woken_.load(std::memory_order_acquire) || !troubles_.empty() || !resolved_.empty() ||
+           std::any_of(sockets_.begin(), sockets_.end(),
+                       [](const auto& entry) { return !entry.second.queue.empty(); });
+}
+
+}  // namespace post::sim

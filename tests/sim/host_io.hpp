@@ -1,0 +1,91 @@
+// HostIo: the Io of one Context on a simulated host. Everything happens in the World's virtual
+// time and in its one thread; only wake() may come from elsewhere.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "lib/io/io.hpp"
+#include "tests/sim/host.hpp"
+#include "tests/sim/packet.hpp"
+#include "tests/sim/random.hpp"
+
+namespace post::sim {
+
+class HostIo final : public Io {
+public:
+    HostIo(World& world, Host& host, std::uint64_t index, const IoOptions& options);
+    ~HostIo() override;
+    HostIo(const HostIo&) = delete;
+    HostIo& operator=(const HostIo&) = delete;
+
+    Instant now() override;
+    void random(std::span<std::byte> bytes) override { random_.fill(bytes); }
+
+    Result<SocketId> open_udp(const UdpOptions& options) override;
+    Address local_address(SocketId socket) const override;
+    void close(SocketId socket) override;
+
+    std::span<const Received> receive() override;
+    bool more_input() const override { return more_input_; }
+    std::vector<Trouble> poll_troubles() override { return std::exchange(troubles_, {}); }
+
+    bool send(SocketId socket, const Datagrams& datagrams) override;
+    bool writable(SocketId) const override { return true; }
+    std::size_t run_limit() const override { return options_.run_limit; }
+
+    void lookup(const Lookup& lookup) override;
+    void cancel(LookupId lookup) override;
+    std::vector<Resolved> poll_resolved() override { return std::exchange(resolved_, {}); }
+    Instant deadline() const override { return never; }
+
+    // Lets the rest of the World go on until there is something here: this is how a Context that
+    // is driven by its own run() lives in a simulation.
+    void wait(Instant until) override;
+    void wake() noexcept override { woken_.store(true, std::memory_order_release); }
+    int fd() const override { return -1; }
+
+    // What the network and the names bring.
+    void handle_packet(SocketId socket, Packet packet);
+    void handle_trouble(SocketId socket, const Address& remote, int error);
+    void handle_resolved(Resolved resolved);
+
+    std::uint64_t id() const { return id_; }
+    Host& host() const { return host_; }
+    // True when a turn has something to do.
+    bool ready() const;
+    void clear_wake() { woken_.store(false, std::memory_order_relaxed); }
+    // Datagrams that found the receive buffer full.
+    std::uint64_t overflowed() const { return overflowed_; }
+
+private:
+    struct Socket {
+        Address local;
+        std::deque<Packet> queue;
+        std::size_t queued = 0;  // bytes
+    };
+    // Takes the next run from a socket's queue and puts it into `buffer`.
+    Received take_run(SocketId id, Socket& socket, std::vector<std::byte>& buffer);
+
+    World& world_;
+    Host& host_;
+    std::uint64_t id_;
+    IoOptions options_;
+    Random random_;
+    std::uint32_t next_socket_ = 1;
+    std::map<SocketId, Socket> sockets_;
+    std::vector<std::vector<std::byte>> buffers_;  // reused; one for each run of a receive()
+    std::vector<Received> received_;
+    bool more_input_ = false;
+    std::vector<Trouble> troubles_;
+    std::set<LookupId> lookups_;
+    std::vector<Resolved> resolved_;
+    std::uint64_t overflowed_ = 0;
+    std::atomic<bool> woken_{false};
+};
+
+}  // namespace post::sim

@@ -1,0 +1,56 @@
+// Packet: what travels over a link, one UDP datagram or one ICMP error, and what became of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <post/address.hpp>
+#include <post/bytes.hpp>
+#include <post/time.hpp>
+
+#include "mappings/wire/datagrams.hpp"
+
+namespace post::sim {
+
+enum class Protocol : std::uint8_t { udp, icmp };
+
+struct Packet {
+    Instant sent{};           // when it was put on the link
+    std::uint64_t index = 0;  // its place among all of its direction, from 1
+    Address from;
+    Address to;
+    Ecn ecn = Ecn::not_ect;
+    Protocol protocol = Protocol::udp;
+    int trouble = 0;  // icmp: the errno; `from` is the destination that was not reached
+    Bytes bytes{};    // udp: the payload
+
+    // On the wire: 20 (IPv4) or 40 (IPv6), 8 (UDP, ICMP), and the payload. An ICMP error quotes
+    // at least the headers of what it answers (RFC 792, RFC 4443): 28 or 48.
+    std::size_t size() const {
+        const std::size_t header = to.family == Address::Family::v6 ? 40 : 20;
+        return header + 8 + (protocol == Protocol::icmp ? header + 8 : bytes.size());
+    }
+};
+
+// Filters for LinkOptions::drop.
+inline bool udp(const Packet& packet) { return packet.protocol == Protocol::udp; }
+inline bool icmp(const Packet& packet) { return packet.protocol == Protocol::icmp; }
+inline bool ipv4(const Packet& packet) { return packet.to.family == Address::Family::v4; }
+inline bool ipv6(const Packet& packet) { return packet.to.family == Address::Family::v6; }
+// The packets first to last of a direction, counted from 1.
+inline auto numbered(std::uint64_t first, std::uint64_t last) {
+    return [=](const Packet& packet) { return packet.index >= first && packet.index <= last; };
+}
+
+// What a link, or the network between the links, did with a packet.
+enum class Verdict : std::uint8_t {
+    passed,       // it will arrive, perhaps twice
+    lost,         // the dice said so
+    queue_full,   // tail drop
+    too_big,      // longer than the MTU
+    filtered,     // LinkOptions::drop
+    blackholed,   // the link is down, or inside a blackhole window
+    unreachable,  // there is no link, or nobody has that address
+};
+
+}  // namespace post::sim
