@@ -15,7 +15,10 @@ int main(int argc, char** argv) {
     auto carrier = context.initiate(remote, {.trust = post::Trust::pinned(argv[2])});
     bool open = true;
     std::size_t waiting = 0;  // lines without their echo
-    carrier.on_closed([&](const post::Error&) { open = false; });
+    carrier.on_closed([&](const post::Error& error) {
+        std::fprintf(stderr, "closed: %s\n", error.message().c_str());
+        open = false;
+    });
     carrier.ready([&](post::Carrier&, post::InMessage message) {
         std::printf("echo: %s", message.content().string().c_str());
         --waiting;

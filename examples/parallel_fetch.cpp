@@ -123,7 +123,10 @@ int main(int argc, char** argv) try {
         return both(options, words.empty() ? "." : words[0]);
     std::fputs(usage, stderr);
     return 2;
-} catch (const std::exception& error) {
+} catch (const std::invalid_argument& error) {
     std::fprintf(stderr, "parallel_fetch: %s\n%s", error.what(), usage);
+    return 2;
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "parallel_fetch: %s\n", error.what());
     return 2;
 }

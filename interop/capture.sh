@@ -3,16 +3,17 @@
 # decoder, with the key log of the run, counts the connections and the client's bidirectional
 # streams that carry data in a capture of the loopback interface.
 #
-#   interop/capture.sh [N]                   runs examples/parallel_fetch with N Carriers (16)
+#   interop/capture.sh [N]                   runs examples/parallel_fetch with N Carriers (16): one
+#                                            for the catalogue, the others forked from it
 #   interop/capture.sh count PCAP KEYLOG N   judges a capture that is already there
 #
-# KEEP=folder keeps the capture and the key log there. Exit code 77 and "SKIPPED: why" without
+# KEEP=folder keeps the capture and the key log there. Exit code 77 and "skipped: why" without
 # tshark, or without the right to capture.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 skip() {
-    echo "SKIPPED: $*"
+    echo "skipped: $*"
     exit 77
 }
 
@@ -28,7 +29,8 @@ fields() {
     shift 3
     for field in "$@"; do columns+=(-e "$field"); done
     # A port is not enough for Wireshark to try QUIC; decoding by heuristics is on by default.
-    tshark -Q -r "$pcap" -o "tls.keylog_file:$keys" -Y "$filter" -T fields "${columns[@]}" ||
+    tshark -Q -r "$pcap" -o "tls.keylog_file:$keys" -Y "$filter" -T fields "${columns[@]}" \
+        2> >(grep -v "This could be dangerous" >&2) ||
         fail "tshark cannot read $pcap"
 }
 
@@ -104,9 +106,9 @@ capturing_or_gone() {
 port=$((20000 + RANDOM % 10000))
 while port_is_bound "$port"; do port=$((port + 1)); done
 
-# One file a Carrier, so that every one of them has something to carry.
+# One file a fork, so that every one of them has something to carry.
 mkdir "$work/www"
-for i in $(seq "$carriers"); do head -c 3000 /dev/urandom > "$work/www/file$i"; done
+for i in $(seq $((carriers - 1))); do head -c 3000 /dev/urandom > "$work/www/file$i"; done
 
 tshark -i lo -f "udp port $port" -w "$work/run.pcapng" > /dev/null 2> "$work/tshark.log" &
 capture=$!
@@ -117,11 +119,12 @@ kill -0 "$capture" 2> /dev/null ||
 
 "$program" serve "$work/www" --port "$port" > "$work/server.log" 2>&1 &
 processes+=("$!")
-wait_for 10 port_is_bound "$port" ||
-    fail "parallel_fetch does not serve: $(tail -n 3 "$work/server.log")"
+wait_for 10 test -s "$work/server.log" || fail "parallel_fetch does not serve"
+pin=$(sed -n 's/.* --pin //p' "$work/server.log")
+[ -n "$pin" ] || fail "parallel_fetch does not serve: $(tail -n 3 "$work/server.log")"
 
 SSLKEYLOGFILE=$work/keys.log timeout 60 "$program" get "post://localhost:$port" \
-    --carriers "$carriers" > "$work/client.log" 2>&1 ||
+    --carriers $((carriers - 1)) --pin "$pin" > "$work/client.log" 2>&1 ||
     fail "parallel_fetch does not get: $(tail -n 3 "$work/client.log")"
 [ -s "$work/keys.log" ] || fail "SSLKEYLOGFILE was ignored"
 

@@ -6,7 +6,7 @@
 #   interop/deno_echo.sh            what it needs, it finds in build/*/ or $POST_BUILD_DIR
 #   DENO=/path/to/deno              that one, instead of the npm package
 #
-# Exit code 77 and "SKIPPED: why" where something that is not ours is missing.
+# Exit code 77 and "skipped: why" where something that is not ours is missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -15,7 +15,7 @@ package='@deno/linux-x64-glibc'
 alpn=post-interop-echo
 
 skip() {
-    echo "SKIPPED: $*"
+    echo "skipped: $*"
     exit 77
 }
 

@@ -38,7 +38,8 @@ private:
 
     void fail(const std::string& what) {
         ++failures_;
-        std::fprintf(stderr, "\nparallel_fetch: %s\n", what.c_str());
+        if (progress_) progress_->interrupt();
+        std::fprintf(stderr, "parallel_fetch: %s\n", what.c_str());
     }
 
     post::Task<> fetch_all(post::Carrier first) {
@@ -78,7 +79,8 @@ private:
         std::ofstream out;
         if (!options_.out.empty()) {
             const auto path = std::filesystem::path(options_.out) / file.path;
-            std::filesystem::create_directories(path.parent_path());
+            std::error_code unwritable;  // shows when the file is opened
+            std::filesystem::create_directories(path.parent_path(), unwritable);
             out.open(path, std::ios::binary);
             if (!out) co_return fail(path.string() + ": cannot be written"), false;
         }
@@ -114,13 +116,24 @@ private:
                         static_cast<unsigned long long>(worker.carrier.value()), worker.files,
                         human(static_cast<double>(worker.bytes)).c_str());
         for (const post::Path& path : association.paths())
-            std::printf("\n  one %s association, %s to %s, MTU %zu, RTT %.0f us, loss %.2f %%\n",
+            std::printf("\n  one %s association, %s to %s, MTU %zu, RTT %.2f ms, loss %.2f %%\n",
                         post::to_string(association.stack()), path.local.string().c_str(),
-                        path.remote.string().c_str(), path.mtu, seconds(path.smoothed_rtt) * 1e6,
+                        path.remote.string().c_str(), path.mtu, seconds(path.smoothed_rtt) * 1e3,
                         path.loss * 100);
-        std::printf("  %zu files, %s, each verified: %.3f s, %.2f Gbit/s\n", files_.size(),
-                    human(static_cast<double>(total)).c_str(), time,
-                    static_cast<double>(total) * 8 / time / 1e9);
+        std::size_t verified = 0;
+        std::uint64_t bytes = 0;
+        for (const Worker& worker : workers_) {
+            verified += worker.files;
+            bytes += worker.bytes;
+        }
+        if (verified == files_.size())
+            std::printf("  %zu files, %s, each verified: %.3f s, %.2f Gbit/s\n", verified,
+                        human(static_cast<double>(total)).c_str(), time,
+                        static_cast<double>(bytes) * 8 / time / 1e9);
+        else
+            std::printf("  only %zu of %zu files, %s of %s, could be verified\n", verified,
+                        files_.size(), human(static_cast<double>(bytes)).c_str(),
+                        human(static_cast<double>(total)).c_str());
     }
 
     post::Context& context_;

@@ -28,6 +28,11 @@ public:
                      percent == 100 ? "\n" : "");
     }
 
+    // Something else is about to be printed.
+    void interrupt() {
+        if (terminal_ && shown_ != 100) std::fputs("\n", stderr);
+    }
+
 private:
     std::string what_;
     std::uint64_t total_;

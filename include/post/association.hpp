@@ -1,5 +1,6 @@
 // Association and Transient: read-only views of what lies under a Carrier (draft 2.3 and 2.6). They
-// may be kept and asked at any time; when what they show is gone they answer with empty values.
+// may be kept and asked at any time; when what they show is gone they answer with empty values. One
+// thread: that of the Context. What they return is a snapshot, and the caller's.
 #pragma once
 
 #include <optional>
@@ -24,13 +25,13 @@ struct Transient {
 
 // What a message, a Carrier or an Association can be asked for (RFC 8303, RFC 9622).
 enum class Feature : std::uint8_t {
-    fork,
-    one_way,
-    niceness,
-    lifetime,
-    idempotent,
-    message_boundaries,
-    acked,
+    fork,                // Carrier::fork
+    one_way,             // Source and Sink
+    niceness,            // SendOptions::niceness
+    lifetime,            // SendOptions::lifetime
+    idempotent,          // SendOptions::idempotent reaches the receiver
+    message_boundaries,  // a message arrives as it was sent, whole
+    acked,               // what Fate::acked rests on
     backpressure,  // a Carrier that nobody reads stops its own peer and nobody else
 };
 
@@ -49,9 +50,11 @@ public:
     AssociationId id() const { return id_; }
     // Where it goes; nothing for one that a Listener accepted.
     std::optional<Remote> remote() const;
+    // What is known of the ways in use; none before there is a connection, at most one today.
     std::vector<Path> paths() const;
     std::vector<Transient> transients() const;
     Stack stack() const;
+    // As agreed in the handshake ("post-quic/1", or the application's); empty before.
     std::string alpn() const;
     // The peer's own certificate as DER; empty when it showed none.
     Bytes peer_identity() const;
@@ -59,6 +62,7 @@ public:
     std::size_t carriers() const;
     // True while a Transient is established.
     bool active() const;
+    // Exact once the Association is established: only then it is known what the peer speaks.
     Support explain(Feature feature) const;
     bool operator==(const Association& other) const { return id_ == other.id_; }
 

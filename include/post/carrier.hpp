@@ -30,8 +30,8 @@ class Carriers;
 
 class Carrier;
 
-// The answer of send(): known at once while there is room in the send budget, and else when there
-// is. id() is the message's id as soon as it was accepted.
+// The answer of send(): the message's id, known at once while there is room in the send budget, and
+// else when there is.
 class Sending : public Operation<MessageId> {
 public:
     using Operation<MessageId>::Operation;
@@ -44,6 +44,7 @@ public:
     using OnCarrier = Function<bool(Carrier)>;
     using OnClosed = Function<void(const Error&)>;
 
+    // Draft 2.1, RFC 9622, 7.4.
     struct ForkOptions {
         Priority priority = 0;  // strict: a Carrier waits for those with a smaller number
         bool announce = false;  // true: the peer hears of it now, and not with the first message
@@ -59,59 +60,85 @@ public:
 
     // Sending.
 
-    // Sends a message. The first one activates the Carrier; until that is done messages wait. While
-    // there is room in the send budget (Bounds::send_budget bytes that are not yet in a packet) the
-    // answer is there at once; else the operation keeps the message until there is room: awaiting
-    // it is backpressure, and dropping it then ends the message as failed(would_block). The fates
-    // come to `on_fate` if there is one, else to the Carrier's on_fate.
+    // Sends a message (draft 2.1, RFC 9622, 9.2). The first one activates the Carrier; until that
+    // is done messages wait. While there is room in the send budget (Bounds::send_budget bytes that
+    // are not yet in a packet) the answer is there at once; else the operation keeps the message
+    // until there is room: awaiting it is backpressure, and dropping it then ends the message as
+    // failed(would_block). The fates come to `on_fate` if there is one, else to the Carrier's
+    // on_fate.
+    //
+    // Content that was moved in is held, uncopied, until the message has its fate; what was given
+    // as a view is copied before the call returns. Errors: carrier_closed (closed, finished, or
+    // over: then what ended it), no_return_path (a Sink), invalid_argument (a negative lifetime),
+    // context_closed. A message that was not accepted ends as failed with the same error.
     Sending send(Content content, SendOptions options = {}, OnFate on_fate = {});
     Sending send(OutMessage message, OnFate on_fate = {}) {
         return send(std::move(message.content), message.options, std::move(on_fate));
     }
-    // True while a send would be accepted at once (level-triggered).
+    // True while a send would be accepted at once (level-triggered). One more message is accepted
+    // whatever its length, so that a message may be longer than the budget.
     bool writable() const;
-    // The fates of all messages whose send named no callback of its own.
+    // The fates of all messages whose send named no callback of its own. Not kept behind: fates of
+    // messages that were sent before the first call of on_fate may have passed unheard.
     void on_fate(OnFate on_fate);
-    // Our direction ends behind what was sent; receiving goes on.
+    // Our direction ends behind what was sent; receiving goes on. A further send answers
+    // carrier_closed. The same as SendOptions::final without a message.
     void finish();
 
     // Receiving.
 
     // Messages are given to `on_message` until it returns false or the Carrier ends, in order
-    // within each niceness class. The Carrier's life goes over to the callback. What nobody takes
-    // is held back at the peer: not calling ready or receive is backpressure.
+    // within each niceness class (draft 2.1). The Carrier's life goes over to the callback: it
+    // lives until then, whether or not a handle is left. The Carrier& is lent for the call; moving
+    // from it takes it over. Calling ready again replaces the callback. What nobody takes is held
+    // back at the peer: not calling ready or receive is backpressure.
     void ready(OnMessage on_message);
-    // The next message. carrier_closed when the peer finished in good order, else what happened.
+    // The next message; several may wait, and are answered in their order. The error says why there
+    // is none: carrier_closed when the peer finished in good order, else what happened
+    // (carrier_reset, connection_lost, ...). Before ready when both are there. The message's Bytes
+    // belong to whoever takes it; until then they are charged to the receive budget.
     Operation<InMessage> receive();
 
     // Forks (draft 2.1).
 
     // A further Carrier to the same peer: the next stream of the same Association. It goes to the
     // accept of the peer's end of this Carrier, else to the Listener that this one came from. A
-    // fork that nobody takes ends with carrier_refused.
+    // fork that nobody takes ends with carrier_refused. No round trip: it may send at once. No
+    // Carrier (false) when this one is over, is one-way, or its Association is closing.
     Carrier fork(ForkOptions options);
     Carrier fork() { return fork(ForkOptions{}); }
-    // Takes the Carriers that the peer forks from this one, until `on_carrier` returns false.
+    // Takes the Carriers that the peer forks from this one, until `on_carrier` returns false; an
+    // empty Carrier::OnCarrier ends it too.
     void accept(OnCarrier on_carrier);
+    // The next one. From the first call on up to 1024 forks wait for the following calls; further
+    // ones are refused.
     Operation<Carrier> accept();
 
     // Life.
 
-    // Makes it active without sending anything: the answer comes when the handshake is done.
+    // Makes it active without sending anything: the answer comes when the handshake is done, or
+    // when every candidate has failed, each within Bounds::handshake_timeout. The error is that of
+    // the candidate that came furthest; its detail lists all of them. Stages: resolve, connect,
+    // handshake, verify.
     Operation<void> activate();
+    // True while the Association under it is established.
     bool is_active() const;
     // Ends it in good order: finish(), and what still arrives is discarded. What was sent is
-    // delivered first, for at most Bounds::linger.
+    // delivered first, for at most Bounds::linger; what is left then ends as failed. Twice is once.
     void close();
-    // Ends both directions at once; the peer gets the code.
+    // Ends both directions at once; the peer gets the code with carrier_reset, and what has no fate
+    // ends as failed(cancelled).
     void abort(AbortCode code = AbortCode{0});
-    // Called once when the Carrier is over, with what ended it: carrier_closed in good order.
+    // Called once when the Carrier is over, with what ended it: carrier_closed in good order. Who
+    // sets it has taken note of the error: it is not printed then (Context::on_unhandled).
     void on_closed(OnClosed on_closed);
 
     // Views.
 
+    // Known from the beginning; 0 for no Carrier.
     CarrierId id() const;
     Association association() const;
+    // Those of the Association (draft 2.6); at most one today.
     std::vector<Transient> transients() const;
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
@@ -126,7 +153,7 @@ private:
     bool borrowed_ = false;  // the library lends it for one callback: dropping it closes nothing
 };
 
-// A Carrier that only sends (draft 2.1.2).
+// A Carrier that only sends (draft 2.1.2). Its calls are those of Carrier.
 class Source {
 public:
     Source() = default;
@@ -149,7 +176,8 @@ private:
     Carrier carrier_;
 };
 
-// A Carrier that only receives (draft 2.1.3): what accept() gives for a Source of the peer's.
+// A Carrier that only receives (draft 2.1.3), made of what accept() gives for a Source of the
+// peer's (Carrier::can_send is false). Its calls are those of Carrier.
 class Sink {
 public:
     Sink() = default;

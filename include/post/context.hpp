@@ -21,10 +21,12 @@ namespace post {
 class Io;
 
 struct ContextOptions {
-    // Received and untaken bytes of all Associations together.
+    // Received and untaken bytes of all Associations together, at most.
     std::uint64_t receive_budget = 256 * 1024 * 1024;
-    // Name servers as "address" or "address:port"; empty: those of the system.
+    // Name servers as "address" or "address:port"; empty: those of the system (/etc/resolv.conf;
+    // /etc/hosts is read in any case).
     std::vector<std::string> name_servers{};
+    // For the whole of one lookup.
     Duration name_timeout = std::chrono::seconds(5);
     // False masks what the system has, for tests: segmentation offload on sending and receiving,
     // and congestion marks.
@@ -35,33 +37,39 @@ struct ContextOptions {
     std::shared_ptr<Io> io{};
 };
 
-// How a Carrier is initiated.
+// How a Carrier is initiated (draft 2.4, RFC 9622, 7.1). Carriers share an Association when all but
+// priority and one_way are the same, and the Remote too.
 struct InitiateOptions {
     Policy policy{};
     // Whom to believe. The default is the system's authorities, and the name is always checked.
     Trust trust{};
     Local local{};
-    // The application's own protocol, when the peer does not speak Post: its bytes go out as they
-    // are, and what arrives is one message each time (raw framing). Empty: Post.
+    // The application's own protocol (ALPN, RFC 7301: 1 to 255 bytes), when the peer does not speak
+    // Post: its bytes go out as they are, and what arrives is one message each time (raw framing).
+    // Empty: Post.
     std::string alpn{};
     Bounds bounds{};
     Priority priority = 0;
     bool one_way = false;  // a Source
 };
 
+// How peers are taken (draft 2.1.1, RFC 9622, 7.2).
 struct ListenOptions {
     Policy policy{};
     // Accepted beside Post: the applications' own protocols, with raw framing.
     std::vector<std::string> alpn{};
     enum class ClientCertificate : std::uint8_t { none, optional, required };
     ClientCertificate client_certificate = ClientCertificate::none;
+    // Whom a client's certificate must come from, when it shows one. Its name is not checked:
+    // Association::peer_identity() has the certificate.
     Trust client_trust{};
     Bounds bounds{};
 };
 
 class Context {
 public:
-    explicit Context(ContextOptions options = {});  // throws Failure when the system gives no socket
+    // Throws Failure when the system gives no descriptors.
+    explicit Context(ContextOptions options = {});
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
     // Gives every message its fate, sends one last flight of closes without waiting, and drops all
@@ -70,20 +78,27 @@ public:
 
     // A Carrier to `remote` (draft, Initiate). Does not block and sends nothing: the first send or
     // activate connects. Carriers to the same Remote from the same Local share the Association.
-    // Throws Failure for what is wrong with the options.
+    // Throws Failure for what is wrong with the options (invalid_argument, invalid_url,
+    // unsupported). What becomes of the connection comes with activate, receive, on_closed and the
+    // messages' fates; an error that none of them took goes to on_unhandled.
     Carrier initiate(Remote remote, InitiateOptions options = {});
     Source initiate_source(Remote remote, InitiateOptions options = {});
-    // Takes peers on `local` (draft, Listen). Throws Failure: no identity, the port is taken.
+    // Takes peers on `local` (draft, Listen), from now on: those who come before accept() was
+    // called are refused. Throws Failure: invalid_argument (no identity), address_in_use, no_route.
     Listener listen(Local local, ListenOptions options = {});
     Result<Listener> try_listen(Local local, ListenOptions options = {});
 
-    // Turns until nothing is unacknowledged, registered or awaited, or stop() was called.
+    // Turns until nothing is unacknowledged, registered (ready, accept) or awaited (operations), or
+    // stop() was called. An exception from a callback leaves it; the next call goes on.
     void run();
+    // run() returns after its turn, or at once when it is called next. Any thread, signal handlers.
     void stop() noexcept;
-    // Calls `work` from a turn of this Context; from any thread.
+    // Calls `work` from a turn of this Context, in the order of the calls; from any thread. What
+    // was not called when the Context goes is destroyed uncalled.
     void submit(Function<void()> work);
 
-    // One turn without sleeping; true when there is something left to do at once.
+    // One turn without sleeping; true when there is something left to do at once. From inside a
+    // callback it does nothing.
     bool turn();
     // Readable when a turn has something to do; stays valid as long as the Context.
     int fd() const;
@@ -95,9 +110,10 @@ public:
     int timeout() const;
 
     // Waits until everything that was sent has its fate, for at most `linger`, and closes all.
-    // True when nothing was cut short.
+    // True when nothing was cut short. Blocks, and turns meanwhile.
     bool shutdown(Duration linger);
-    // Called with errors that nobody took, instead of the line on stderr.
+    // Called with errors that nobody took, instead of the lines on stderr: nobody's first wrong
+    // certificate shall end in silence.
     void on_unhandled(Function<void(const Error&)> on_unhandled);
 
 private:

@@ -3,14 +3,14 @@
 //
 // g++ 12.0 to 12.2 misplaces the frame of a coroutine whose outermost block declares no variable
 // while an await stands in a condition, if (co_await ...) or while (co_await ...) (GCC bug 106188,
-// fixed in 12.3): declare one there. Such a frame is recognised when it first waits, and the program
-// ended with a line that says so, instead of jumping to nowhere later.
+// fixed in 12.3): declare one there. Such a frame is recognised when it first waits, and the
+// program ended with a line that says so, instead of jumping to nowhere later.
 //
 //   co_await operation    gives Result<T>: a value, or the error
 //   co_await task         gives what the task returned, or throws what it threw
 //
-// A Task that is dropped goes on by itself; an exception that leaves it then reaches on_unhandled of
-// the Context whose operation it awaited last. When a Context goes, every wait in it ends with
+// A Task that is dropped goes on by itself; an exception that leaves it then reaches on_unhandled
+// of the Context whose operation it awaited last. When a Context goes, every wait in it ends with
 // context_closed. A coroutine may be destroyed while it waits: the wait is forgotten, not the work.
 #pragma once
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include <post/address.hpp>
 #include <post/bytes.hpp>
@@ -61,7 +62,7 @@ enum class Errc {
 const std::error_category& post_category() noexcept;
 // Foreign codes, each in a category of its own; `message()` is the library's own text.
 const std::error_category& tls_alert_category() noexcept;    // TLS alert numbers (RFC 8446, 6)
-const std::error_category& quic_category() noexcept;         // QUIC transport error codes (RFC 9000, 20)
+const std::error_category& quic_category() noexcept;         // QUIC transport errors (RFC 9000, 20)
 const std::error_category& ngtcp2_category() noexcept;       // ngtcp2's negative return values
 const std::error_category& gnutls_category() noexcept;       // GnuTLS's negative return values
 const std::error_category& resolver_category() noexcept;     // c-ares's status codes
@@ -101,11 +102,17 @@ struct Error {
 // What a throwing call throws; `error()` has everything.
 class Failure : public std::system_error {
 public:
-    explicit Failure(Error error) : std::system_error(error.code, error.message()), error_(error) {}
+    explicit Failure(Error error) : std::system_error(error.code), error_(std::move(error)) {
+        text_ = error_.message();
+        if (!error_.detail.empty()) text_ += "\n" + error_.detail.string();
+    }
     const Error& error() const { return error_; }
+    // The line and below it the detail. (std::system_error's own would say the code twice.)
+    const char* what() const noexcept override { return text_.c_str(); }
 
 private:
     Error error_;
+    std::string text_;
 };
 
 }  // namespace post

@@ -28,7 +28,8 @@ public:
     static Result<Identity> try_from_files(const std::string& certificates, const std::string& key);
 
     // For development: a fresh ECDSA P-256 key and a certificate for `name`, localhost, 127.0.0.1
-    // and ::1, valid for 14 days. Peers believe it by its pin, or by its PEM as an authority.
+    // and ::1, valid for 14 days. Peers believe it by its pin, or by its PEM as an authority (those
+    // of other makers may refuse a certificate that is its own authority).
     static Identity self_signed(std::string_view name);
 
     explicit operator bool() const { return !certificates_.empty(); }
@@ -53,9 +54,11 @@ public:
     // These authorities alone (PEM text, one or more certificates). Throws Failure (invalid_pem).
     static Trust authorities(std::string_view pem);
     static Result<Trust> try_authorities(std::string_view pem);
+    // The same from a file, read now.
     static Trust authorities_file(const std::string& path);
     static Result<Trust> try_authorities_file(const std::string& path);
-    // Whoever has this key, whatever the name and the dates in its certificate say.
+    // Whoever has this key, whatever the name and the dates in its certificate say. Throws Failure
+    // (invalid_argument) for what is no pin.
     static Trust pinned(Pin pin);
     // Anybody at all: encrypted, but a stranger in the middle can read and change everything.
     static Trust danger_anyone();

@@ -25,6 +25,8 @@ public:
     // Takes the peers' first Carriers, and the forks that no Carrier's own accept takes, until the
     // callback returns false.
     void accept(Carrier::OnCarrier on_carrier);
+    // The next one; not_listening when it is closed. From the first call on up to 1024 wait for the
+    // following calls; further ones are refused.
     Operation<Carrier> accept();
     // Takes no new peers. Carriers that were accepted live on.
     void close();

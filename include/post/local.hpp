@@ -1,4 +1,5 @@
-// Local: what the near end of an Association is made of (draft 2.5): address, port, identity.
+// Local: what the near end of an Association is made of (draft 2.5, RFC 9622, 6.1): address, port,
+// identity. A plain value.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,6 @@
 // Messages: what is sent and received, and what becomes of it (paper II.B, draft 2.2, RFC 9622, 9).
+// A message has 0 bytes up to what the receiver takes (Bounds::largest_message); a longer one ends
+// as failed, and resets its Carrier with message_too_large.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +19,8 @@
 namespace post {
 
 // The bytes of a message at the call of send: views are copied by the call and need not live
-// longer; what is moved in is held, uncopied when it is 2 KiB or more, until the message is settled.
+// longer; what is moved in is held, uncopied when it is 2 KiB or more, until the message is
+// settled.
 class Content {
 public:
     Content(const char* text) : view_(text) {}
@@ -42,13 +45,15 @@ private:
 // What the application says of one message.
 struct SendOptions {
     // Yields to messages of the same Carrier with a smaller niceness (draft 2.2.2), also while it
-    // is on its way in chunks. Across classes there is no order. Default 0: the most urgent.
+    // is on its way in chunks. Across classes there is no order. Default 0: the most urgent; from
+    // 63 on all share the receiver's last class.
     Niceness niceness = 0;
     // How long it is worth sending (draft 2.2.1, RFC 9622, 9.1.3.1), counted from send() until its
-    // last byte is in a packet; zero: for ever. When it ends first the fate is expired, and the
-    // receiver never shows a part.
+    // last byte is in a packet; zero: for ever; negative: invalid_argument. When it ends first the
+    // fate is expired, and the receiver never shows a part.
     Duration lifetime{};
-    // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark.
+    // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark; nothing else rests
+    // on it today.
     bool idempotent = false;
     // The last message of our direction: like finish() behind it (RFC 9622, 9.1.3.5).
     bool final = false;
@@ -60,8 +65,9 @@ struct OutMessage {
     SendOptions options;
 };
 
-// What became of a message. `sent` comes at most once and before the others; of acked, expired and
-// failed every message gets exactly one, also when its Carrier, Association or Context is closed.
+// What became of a message (RFC 9622, 9.2.2). `sent` comes at most once and before the others; of
+// acked, expired and failed every message gets exactly one, also when its Carrier, Association or
+// Context is closed. Told from a turn of the Context, never from inside send().
 struct Fate {
     enum class Kind : std::uint8_t {
         sent,     // its last byte is in a packet
@@ -71,14 +77,15 @@ struct Fate {
         failed,   // see error; maybe_delivered when the peer could have got it all the same
     };
     Kind kind = Kind::failed;
-    MessageId message;
-    Error error;
-    bool maybe_delivered = false;
+    MessageId message;             // what send answered; of one not accepted, the Carrier alone
+    Error error;                   // of expired and failed
+    bool maybe_delivered = false;  // of failed: it was in a packet, whole or in part
 };
 using OnFate = Function<void(const Fate&)>;
 
-// A received message. Bytes of small messages lie in blocks shared with their neighbours; those of
-// large ones are the receive buffers themselves, in segments.
+// A received message, whole. Bytes of small messages lie in blocks shared with their neighbours;
+// those of large ones are the receive buffers themselves, in segments. It is a value of its own: it
+// may be kept, moved to another thread, and outlive its Carrier and Context.
 class InMessage {
 public:
     InMessage() = default;
@@ -86,7 +93,8 @@ public:
         : content_(std::move(content)), niceness_(niceness), sequence_(sequence) {}
 
     std::size_t size() const { return size_ + content_.size(); }
-    // All bytes in one piece. A message of several segments is copied together by the first call.
+    // All bytes in one piece. A message of several segments is copied together by the first call;
+    // view() stays valid as long as the message.
     const Bytes& content() &;
     Bytes content() &&;
     std::string_view view() { return content().view(); }
@@ -97,6 +105,7 @@ public:
         for (const Bytes& segment : rest_) visit(segment);
     }
 
+    // As its sender said; with a plain peer 0, counted and false.
     Niceness niceness() const { return niceness_; }
     Sequence sequence() const { return sequence_; }
     bool idempotent() const { return idempotent_; }

@@ -23,7 +23,9 @@ struct Policy {
     bool operator==(const Policy&) const = default;
 };
 
-// How far the peer may go before the library says no. Every bound can be set; zero is refused.
+// How far the peer may go before the library says no. Every bound can be set: numbers from 1 to
+// 2^60, largest_message at most half of receive_budget, timeouts above zero; anything else is
+// refused with invalid_argument by initiate and listen.
 struct Bounds {
     std::uint64_t largest_message = 16 * 1024 * 1024;      // received, bytes
     std::uint64_t receive_budget = 64 * 1024 * 1024;       // received and untaken, an Association
@@ -31,8 +33,8 @@ struct Bounds {
     std::uint64_t association_send_budget = 64 * 1024 * 1024;
     std::uint64_t unsettled = 32 * 1024 * 1024;            // packed and not yet acked, bytes
     std::uint64_t carriers = 65536;                        // that the peer may have open
-    Duration handshake_timeout = std::chrono::seconds(10);
-    Duration idle_timeout = std::chrono::seconds(30);
+    Duration handshake_timeout = std::chrono::seconds(10);  // for each candidate
+    Duration idle_timeout = std::chrono::seconds(30);       // the lesser of both ends'
     Duration stalled_after = std::chrono::seconds(60);     // an unfinished message; zero: never
     Duration linger = std::chrono::seconds(10);            // what close() waits for at most
     bool operator==(const Bounds&) const = default;

@@ -30,7 +30,8 @@ public:
     // True when nothing is left to be looked up (draft 2.4: fully resolved).
     bool complete() const { return address_.family != Address::Family::none; }
     const Address& address() const { return address_; }
-    // The name that the peer's certificate must be made out to; the host unless it is set.
+    // The name that the peer's certificate must be made out to, and that it is asked for (SNI); the
+    // host unless it is set.
     const std::string& server_name() const { return server_name_.empty() ? host_ : server_name_; }
     void set_server_name(std::string name) { server_name_ = std::move(name); }
     // "post://example.net:4433"

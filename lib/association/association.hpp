@@ -156,6 +156,7 @@ private:
     State state_ = State::fresh;
     Attempts attempts_;
     std::unique_ptr<Mapping> mapping_;
+    std::vector<std::unique_ptr<Mapping>> leaving_;  // lost, with a last word still to be said
     std::unordered_map<CarrierId, std::unique_ptr<Lane, LaneDelete>> lanes_;
     Outbox outbox_;
     Inbox inbox_;

@@ -204,8 +204,9 @@ void Association::handle(Instant now, Abandon& abandon) {
 }
 
 void Association::handle(Instant, event::Lost& event) {
+    if (!mapping_->over()) leaving_.push_back(std::move(mapping_));
+    mapping_.reset();
     if (state_ == State::connecting && options_.remote) {
-        mapping_.reset();
         handle_failure(event.error);
         return;
     }

@@ -12,6 +12,13 @@ constexpr Duration idle_close = std::chrono::seconds(5);
 constexpr Duration delivered_patience = std::chrono::seconds(30);
 constexpr std::uint64_t largest_chunk = 64 * 1024;
 
+// For a mapping that is lost and says its last word.
+struct Nothing final : Supply {
+    Outgoing* next() override { return nullptr; }
+    void packed(CarrierId, std::uint64_t) override {}
+    void blocked(CarrierId) override {}
+};
+
 }  // namespace
 
 std::optional<Want> Association::poll_want() {
@@ -21,22 +28,29 @@ std::optional<Want> Association::poll_want() {
 
 void Association::prepare(Instant now) {
     now_ = now;
-    if (!mapping_) return;
-    inbox_.flush(now, *mapping_);
-    outbox_.wake_starved();
-    if (outbox_.unsettled_messages() == 0) heard_ = now;
     // A server waits for its client: only that knows what it still wants to open.
-    if (!lanes_.empty() || options_.role == Role::server)
+    const bool open = state_ == State::connecting || state_ == State::established;
+    if (!lanes_.empty() || options_.role == Role::server || !open)
         idle_since_ = never;
     else if (idle_since_ == never)
         idle_since_ = now;
+    if (!mapping_) return;
+    inbox_.flush(now, *mapping_);
+    outbox_.wake_starved();
+    if (outbox_.packed_messages() == 0) heard_ = now;
     if (stall_check_ == never && options_.bounds.stalled_after > Duration::zero())
         stall_check_ = now + options_.bounds.stalled_after / 4;
 }
 
 Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
-    if (!mapping_) return {};
     now_ = now;
+    while (!leaving_.empty()) {
+        Nothing nothing;
+        const Datagrams last = leaving_.back()->poll_transmit(now, nothing, space);
+        if (!last.empty()) return last;
+        leaving_.pop_back();
+    }
+    if (!mapping_) return {};
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
@@ -118,11 +132,12 @@ void Association::blocked(CarrierId carrier) {
 Instant Association::deadline() const {
     if (state_ == State::gone) return never;
     Instant first = outbox_.deadline();
-    if (mapping_) {
-        first = std::min({first, mapping_->deadline(), inbox_.deadline()});
-        if (outbox_.unsettled_messages() > 0 && !plain_)
+    if (mapping_) first = std::min(first, mapping_->deadline());
+    if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
+    if (state_ == State::established) {
+        first = std::min(first, inbox_.deadline());
+        if (outbox_.packed_messages() > 0 && !plain_)
             first = std::min(first, heard_ + delivered_patience);
-        if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
         if (inbox_.charged() > 0) first = std::min(first, stall_check_);
     }
     if (!lingering_.empty()) first = std::min(first, lingering_.front().first);
@@ -141,6 +156,11 @@ void Association::handle_timeout(Instant now) {
             cut(*lane, Error(Errc::cancelled, {}, Stage::established,
                              "closed, and not delivered within Bounds::linger"));
     }
+    if (idle_since_ != never && idle_since_ + idle_close <= now) {
+        idle_since_ = never;
+        return shut(Error(Errc::carrier_closed));
+    }
+    inbox_.handle_timeout(now);
     if (!mapping_) return;
     if (mapping_->deadline() <= now) mapping_->handle_timeout(now);
     drain_mapping(now);
@@ -153,9 +173,7 @@ void Association::handle_timeout(Instant now) {
                                  "a message was begun and made no progress "
                                  "(Bounds::stalled_after)"));
     }
-    if (idle_since_ != never && idle_since_ + idle_close <= now)
-        return shut(Error(Errc::carrier_closed));
-    if (!plain_ && outbox_.unsettled_messages() > 0 && heard_ + delivered_patience <= now) {
+    if (!plain_ && outbox_.packed_messages() > 0 && heard_ + delivered_patience <= now) {
         if (mapping_->quiet())
             shut(Error(Errc::delivered_missing));
         else

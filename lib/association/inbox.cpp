@@ -226,9 +226,11 @@ bool Inbox::next_report(Instant now, bool traffic, Delivered& report) {
     return false;
 }
 
-Instant Inbox::deadline() const {
-    if (urgent_reports_ || !last_words_.empty()) return Instant::min();
-    return report_at_;
+// What is urgent goes with the next packet; congestion control, and no timer, says when that is.
+void Inbox::handle_timeout(Instant now) {
+    if (now < report_at_) return;
+    report_at_ = never;
+    urgent_reports_ = true;
 }
 
 }  // namespace post::core

@@ -111,7 +111,8 @@ public:
     std::vector<InLane*> stalled(Instant now) const;
     // Something to report now; `traffic`: a packet goes out anyway.
     bool next_report(Instant now, bool traffic, Delivered& report);
-    Instant deadline() const;
+    void handle_timeout(Instant now);
+    Instant deadline() const { return report_at_; }
 
     std::vector<Happened>& events() { return events_; }
     std::uint64_t charged() const { return charged_; }
@@ -129,7 +130,7 @@ private:
     Receipts& receipts(InLane& lane, NicenessClass niceness);
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
-    void grant(InLane& lane, std::uint64_t bytes, Mapping& mapping);
+    void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);
     void tune(Instant now, InLane& lane, const Path& path) const;
     void readable(InLane& lane);
     void hold(InLane& lane);

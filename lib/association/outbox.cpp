@@ -66,7 +66,7 @@ MessageId Outbox::push(OutLane& lane, Bytes content, const SendOptions& options,
     ++lane.unsettled;
     ++unsettled_messages_;
     ++outstanding_;
-    if (deadline != never) expiries_.emplace(deadline, Expiry{&lane, niceness, sequence});
+    if (deadline != never) expiries_.insert({deadline, lane.carrier, niceness, sequence, &lane});
     const MessageId id = id_of(lane, entry, sequence);
     if (options.final) lane.finish_wanted = true;
     if (!queue->scheduled) schedule(lane);
@@ -261,6 +261,7 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
         OutEntry& entry = queue.entries[pulled.sequence - queue.first];
         if (entry.state != OutEntry::State::pulled) continue;
         entry.state = OutEntry::State::packed;
+        ++packed_messages_;
         report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, {}, false);
     }
 }
@@ -325,14 +326,10 @@ void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
     --lane.unsettled;
     --unsettled_messages_;
     --outstanding_;
-    if (entry.deadline != never) {
-        auto [at, end] = expiries_.equal_range(entry.deadline);
-        at = std::find_if(at, end, [&](const auto& expiry) {
-            return expiry.second.lane == &lane && expiry.second.sequence == id.sequence.value() &&
-                   expiry.second.niceness == class_of(id.niceness);
-        });
-        if (at != end) expiries_.erase(at);
-    }
+    if (entry.deadline != never)
+        expiries_.erase({entry.deadline, lane.carrier, class_of(id.niceness), id.sequence.value(),
+                         &lane});
+    if (entry.state == OutEntry::State::packed) --packed_messages_;
     const bool maybe = entry.state >= OutEntry::State::pulled;
     entry.state = OutEntry::State::settled;
     report(lane, entry, id, kind, error, maybe);
@@ -348,11 +345,11 @@ void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
 
 // Time.
 
-Instant Outbox::deadline() const { return expiries_.empty() ? never : expiries_.begin()->first; }
+Instant Outbox::deadline() const { return expiries_.empty() ? never : expiries_.begin()->at; }
 
 void Outbox::handle_timeout(Instant now) {
-    while (!expiries_.empty() && expiries_.begin()->first <= now) {
-        const Expiry expiry = expiries_.begin()->second;
+    while (!expiries_.empty() && expiries_.begin()->at <= now) {
+        const Expiry expiry = *expiries_.begin();
         expiries_.erase(expiries_.begin());
         OutClass& queue = *find_class(*expiry.lane, expiry.niceness);
         OutEntry& entry = queue.entries[expiry.sequence - queue.first];

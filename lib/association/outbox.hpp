@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <post/message.hpp>
@@ -125,8 +126,9 @@ public:
     Instant deadline() const;
     std::uint64_t unsettled_bytes() const { return unsettled_bytes_; }
     std::uint64_t unsettled_messages() const { return unsettled_messages_; }
-    // Something packed waits for the peer's word.
-    bool awaiting_peer() const { return unsettled_bytes_ > 0; }
+    // Messages that are wholly packed and wait for the peer's word. Those that are queued, or stuck
+    // half way for want of a window, are not the peer's fault.
+    std::uint64_t packed_messages() const { return packed_messages_; }
     std::vector<Happened>& events() { return events_; }
 
 private:
@@ -148,10 +150,14 @@ private:
     void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error& error,
                 bool maybe_delivered);
 
+    // In the order of time; among equals as they were sent, so that each is found at once.
     struct Expiry {
-        OutLane* lane;
+        Instant at;
+        CarrierId carrier;
         NicenessClass niceness;
-        std::uint64_t sequence;
+        std::uint64_t sequence = 0;
+        OutLane* lane = nullptr;
+        auto operator<=>(const Expiry&) const = default;
     };
 
     Limits limits_;
@@ -159,12 +165,13 @@ private:
     Ready ready_;
     Ready::iterator current_{};
     std::uint64_t served_ = 0;  // bytes that the front lane has had in this turn of the ring
-    std::multimap<Instant, Expiry> expiries_;
+    std::set<Expiry> expiries_;
     std::vector<OutLane*> starved_;
     std::vector<Happened> events_;
     std::uint64_t queued_bytes_ = 0;
     std::uint64_t unsettled_bytes_ = 0;
     std::uint64_t unsettled_messages_ = 0;
+    std::uint64_t packed_messages_ = 0;
     bool plain_ = false;
 };
 

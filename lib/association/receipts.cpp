@@ -8,15 +8,15 @@ namespace post::core {
 bool Receipts::has(Sequence sequence) const {
     const std::uint64_t at = sequence.value();
     if (at < watermark_) return true;
-    return std::any_of(ranges_.begin(), ranges_.end(), [&](const Delivered::Range& range) {
-        return at >= range.first.value() && at - range.first.value() < range.count;
-    });
+    const auto range = std::partition_point(
+        ranges_.begin(), ranges_.end(),
+        [&](const Delivered::Range& one) { return one.first.value() + one.count <= at; });
+    return range != ranges_.end() && range->first.value() <= at;
 }
 
 void Receipts::add(Sequence first, std::uint64_t count) {
     changed_ = true;
-    if (partial_ && partial_->value() >= first.value() &&
-        partial_->value() - first.value() < count)
+    if (partial_ && partial_->value() >= first.value() && partial_->value() - first.value() < count)
         partial_.reset();
     std::uint64_t from = first.value();
     std::uint64_t end = from + count;
@@ -24,16 +24,16 @@ void Receipts::add(Sequence first, std::uint64_t count) {
         watermark_ = std::max(watermark_, end);
     } else {
         // Joins every range that it touches.
-        auto at = std::find_if(ranges_.begin(), ranges_.end(), [&](const Delivered::Range& range) {
-            return range.first.value() + range.count >= from;
-        });
+        auto at = std::partition_point(
+            ranges_.begin(), ranges_.end(),
+            [&](const Delivered::Range& one) { return one.first.value() + one.count < from; });
         auto last = at;
         for (; last != ranges_.end() && last->first.value() <= end; ++last) {
             from = std::min(from, last->first.value());
             end = std::max(end, last->first.value() + last->count);
         }
         at = ranges_.erase(at, last);
-        if (ranges_.size() < most_ranges)
+        if (ranges_.size() < most_kept)
             ranges_.insert(at, Delivered::Range{Sequence{from}, end - from});
     }
     while (!ranges_.empty() && ranges_.front().first.value() <= watermark_) {
@@ -54,7 +54,8 @@ Delivered Receipts::take(CarrierId carrier) {
     delivered.carrier = carrier;
     delivered.niceness = niceness_;
     delivered.watermark = Sequence{watermark_};
-    delivered.ranges = ranges_;
+    delivered.ranges.assign(ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                                   ranges_.size(), most_ranges)));
     if (partial_) {
         delivered.partial = partial_;
         delivered.progress = progress_;

@@ -1,6 +1,7 @@
 // Receipts: which messages of one Carrier and niceness class have arrived whole, and what of that
-// the peer still has to be told (FORMAT.md, DELIVERED). Memory is bounded whatever arrives: what
-// does not fit into 32 ranges is kept back until the watermark reaches it.
+// the peer still has to be told (FORMAT.md, DELIVERED). What does not fit into the 32 ranges of a
+// report is said when the watermark has come closer. Memory is bounded whatever arrives: a peer that
+// leaves more gaps than we keep is never told what lies behind them.
 #pragma once
 
 #include <vector>
@@ -11,7 +12,8 @@ namespace post::core {
 
 class Receipts {
 public:
-    static constexpr std::size_t most_ranges = 32;
+    static constexpr std::size_t most_ranges = 32;  // that one DELIVERED says
+    static constexpr std::size_t most_kept = 1024;
 
     explicit Receipts(NicenessClass niceness) : niceness_(niceness) {}
 

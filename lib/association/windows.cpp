@@ -40,12 +40,15 @@ void Inbox::touch(InLane& lane) {
     touched_.push_back(&lane);
 }
 
-// What the unfinished messages of the lane need beyond what was promised.
+// What the unfinished messages of the lane need beyond what was promised. A transport keeps credit
+// back until about half of a first window has come together (and the framing's bytes are credit
+// too), so a message that needs the last half window of a promise could wait for ever: then more.
 std::uint64_t Inbox::wanted(const InLane& lane) const {
     std::uint64_t rest = 0;
     for (const Assembly& one : lane.unfinished) rest += one.total - one.message.size();
-    const std::uint64_t promised = lane.allowed - lane.received;
-    return rest > promised ? rest - promised : 0;
+    const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
+    if (rest == 0 || rest + limits_.window / 2 <= promised) return 0;
+    return rest + limits_.window - promised;
 }
 
 // A Carrier with a full account gets nothing until its application takes something; when finished
@@ -56,10 +59,8 @@ bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
            context_.charged + bytes <= context_.limit;
 }
 
-// A window more than the message needs: a transport keeps credit back until about half a window of
-// it has come together, and the message must not wait for the last of it.
-void Inbox::grant(InLane& lane, std::uint64_t bytes, Mapping& mapping) {
-    bytes += limits_.window;
+void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping) {
+    lane.progressed = now;
     lane.allowed += bytes;
     lane.granted += bytes;
     granted_ += bytes;
@@ -72,7 +73,12 @@ void Inbox::flush(Instant now, Mapping& mapping) {
     const Path path = mapping.path();
     for (InLane* lane : std::exchange(touched_, {})) {
         lane->touched = false;
-        if (lane->over || lane->discarding) continue;
+        if (lane->over || lane->discarding) {
+            // Its grants have done their work when nothing is held any more.
+            if (lane->untaken + lane->assembling == 0)
+                granted_ -= std::exchange(lane->granted, 0);
+            continue;
+        }
         tune(now, *lane, path);
         // What was granted beyond the window is not promised a second time.
         const std::uint64_t target = lane->taken + lane->window;
@@ -103,7 +109,7 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         const std::uint64_t bytes = wanted(*lane);
         const bool needless = bytes == 0 || lane->over || lane->discarding;
         if (!needless && !may_grant(*lane, bytes)) return false;
-        if (!needless) grant(*lane, bytes, mapping);
+        if (!needless) grant(now, *lane, bytes, mapping);
         lane->waiting = false;
         return true;
     });
@@ -131,8 +137,10 @@ InLane* Inbox::fullest() {
 std::vector<InLane*> Inbox::stalled(Instant now) const {
     std::vector<InLane*> late;
     if (limits_.stalled_after <= Duration::zero()) return late;
+    // Who waits for a grant of ours is not to blame.
     for (InLane* lane : lanes_)
-        if (!lane->unfinished.empty() && now - lane->progressed >= limits_.stalled_after)
+        if (!lane->unfinished.empty() && !lane->waiting &&
+            now - lane->progressed >= limits_.stalled_after)
             late.push_back(lane);
     return late;
 }

@@ -150,10 +150,12 @@ Operation<T> Carriers::wait(std::vector<WaitingRef<Waiting<T>>>& queue) {
 Operation<InMessage> Carriers::receive(CarrierKey key) {
     using Answer = Result<InMessage>;
     Row* row = rows_.find(key);
-    Association* association = row ? this->association(*row) : nullptr;
-    if (!association) {
-        Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
-        return {Answer(std::move(error)), anchor()};
+    if (!row) return {Answer(Error(Errc::carrier_closed)), anchor()};
+    Association* association = this->association(*row);
+    if (!association || !association->has(row->carrier)) {
+        // When it is forgotten already, its Over is on the way with the reason.
+        if (row->end) return {Answer(*row->end), anchor()};
+        return wait(callbacks(*row).receiving);
     }
     const bool first = !row->callbacks || row->callbacks->receiving.empty();
     if (first) {
@@ -257,6 +259,12 @@ void Carriers::abort(CarrierKey key, AbortCode code) {
 void Carriers::on_closed(CarrierKey key, Carrier::OnClosed on_closed) {
     Row* row = rows_.find(key);
     if (!row) return;
+    if (row->over) {  // it is late, and hears all the same
+        functions_.push([on_closed = std::move(on_closed), error = *row->end]() mutable {
+            if (on_closed) on_closed(error);
+        });
+        return;
+    }
     callbacks(*row).on_closed = std::move(on_closed);
 }
 

@@ -135,10 +135,13 @@ void Carriers::give_to_waiting(CarrierKey key) {
             answer<InMessage>(waiting, std::move(*message));
             continue;
         }
-        const auto all = association ? association->received_all(row->carrier)
-                                     : std::optional<Error>(Errc::carrier_closed);
+        // One that is forgotten already has its Over, with the reason, on the way.
+        const bool known = association && association->has(row->carrier);
+        const auto all = row->end ? std::optional<Error>(*row->end)
+                         : known  ? association->received_all(row->carrier)
+                                  : std::nullopt;
         if (!all) break;
-        answer<InMessage>(waiting, row->end ? *row->end : *all);
+        answer<InMessage>(waiting, *all);
     }
     queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(served));
 }
@@ -260,7 +263,11 @@ void Carriers::make(happened::Over& event) {
     row->end = std::make_unique<Error>(event.error);
     if (row->callbacks) {
         Callbacks& own = *row->callbacks;
-        if (own.on_closed || !own.sending.empty()) took_note_.push_back(row->association);
+        // A wait for messages takes note only of what ends a connection that there was: nobody's
+        // first wrong certificate shall end in silence.
+        const bool waits = !own.receiving.empty() && event.error.stage == Stage::established;
+        if (own.on_closed || !own.sending.empty() || waits)
+            took_note_.push_back(row->association);
         settle_waiting(own, event.error);
         end_accept(own);
         if (own.on_closed)
@@ -302,8 +309,11 @@ void Carriers::make(happened::Gone& event) {
         for (const auto& one : waiting.mapped()) waited |= one->wanted;
         fail_all(waiting.mapped(), event.error);
     }
-    const bool our_end = event.error == Errc::carrier_closed || event.error == Errc::context_closed;
-    if (waited || noted || !event.error || our_end) return;
+    const auto in_order = [](std::error_code code) {
+        return code == Errc::carrier_closed || code == Errc::context_closed;
+    };
+    const bool good = in_order(event.error.code) || in_order(event.error.cause);
+    if (waited || noted || !event.error || good) return;
     unhandled(event.error);
 }
 

@@ -11,7 +11,7 @@ const char* text_of(Errc code) noexcept {
         case Errc::context_closed: return "the Context is gone; keep it alive longer than this";
         case Errc::carrier_closed: return "the Carrier is closed; fork or initiate another one";
         case Errc::invalid_argument: return "a value is outside its documented range";
-        case Errc::invalid_url: return "not a URL of the form post://host:port or https://host";
+        case Errc::invalid_url: return "not a URL of the form post://host:port or quic://host:port";
         case Errc::invalid_pem: return "not a certificate, key or authority in PEM";
         case Errc::key_mismatch: return "the private key does not belong to the certificate";
         case Errc::not_listening: return "the Listener is closed; listen again";

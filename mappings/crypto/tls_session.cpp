@@ -91,9 +91,13 @@ TlsSession::Progress TlsSession::advance(int level, std::span<const std::byte> b
     if (!bytes.empty())
         code = gnutls_handshake_write(native_, static_cast<gnutls_record_encryption_level_t>(level),
                                       bytes.data(), bytes.size());
+    // Past the handshake only tickets come, which the write has taken in. Another
+    // gnutls_handshake() would derive the keys a second time.
+    if (code >= 0 && complete_) return Progress::complete;
     if (code >= 0) code = gnutls_handshake(native_);
     if (code >= 0) {
         check_alpn();
+        complete_ = !failed();
         return failed() ? Progress::failed : Progress::complete;
     }
     // gnutls_handshake_write answers AGAIN for a message that is not whole yet.

@@ -78,6 +78,7 @@ private:
     std::vector<std::string> offered_;
     Error error_;
     ClientCertificate client_certificate_ = ClientCertificate::none;
+    bool complete_ = false;
     std::uint8_t alert_ = 0;
     bool server_ = false;
 };

@@ -44,6 +44,7 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       pacing_(options.pacing),
       raw_(options.raw),
       run_limit_(std::max<std::size_t>(1, options.run_limit)),
+      budget_(std::min(options.limits.budget, std::uint64_t{1} << 60)),
       now_(now),
       streams_(role, options.limits, random_word(endpoint)) {
     endpoint_.opened_half();
@@ -174,6 +175,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
     if (!alive() || datagrams.empty()) return;
     // A client stays on the path it opened; ngtcp2 follows a client that moves.
     bool client = role_ == Role::client;
+    if (datagrams.local.family != Address::Family::none) seen_local_ = datagrams.local;
     PathStorage path(
         client || datagrams.local.family == Address::Family::none ? local_ : datagrams.local,
         datagrams.remote);
@@ -256,6 +258,9 @@ Path Connection::path() const {
     if (!native_) return path;
     const auto* current = ngtcp2_conn_get_path(native_.get());
     path.local = to_address(current->local);
+    // A port of every address: what the peer's packets were sent to says which one it is.
+    if (path.local.is_any() && seen_local_.family != Address::Family::none)
+        path.local = seen_local_;
     path.remote = to_address(current->remote);
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
@@ -366,6 +371,7 @@ void Connection::on_handshake_completed() {
     established_ = true;
     left_handshake();
     streams_.establish(post_);
+    if (budget_ > first_budget) streams_.extend_budget(budget_ - first_budget);
     streams_.inbox().add(event::Established{std::move(alpn), post_, tls_->peer_certificate()});
 }
 

@@ -112,8 +112,10 @@ private:
     bool pacing_ = true;
     bool raw_ = false;
     std::size_t run_limit_ = 1;
+    std::uint64_t budget_;
     Instant now_;
     Address local_;
+    Address seen_local_;  // of the packet that came last
     Address remote_;
     std::vector<ConnectionId> ids_;  // that lead here
     std::unique_ptr<crypto::TlsSession> tls_;

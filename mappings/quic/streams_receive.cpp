@@ -64,11 +64,6 @@ bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {
 }
 
 bool Streams::deliver(Stream& stream, Piece&& piece) {
-    if (piece.total > limits_.largest_message)
-        return violate(Error(Errc::message_too_large, {}, Stage::established,
-                             named(stream.carrier) + ": a message of " +
-                                 std::to_string(piece.total) + " bytes, our limit is " +
-                                 std::to_string(limits_.largest_message)));
     stream.brought_message = stream.brought_message || piece.last();
     inbox_.arrived(std::move(piece));
     return true;

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Runs every example as a user would, and looks at what it says and how it ends: also with a wrong
+# pin, a file that is not what it was, an address where nobody is, and a command line that is wrong.
+set -euo pipefail
+
+build=${POST_BUILD_DIR:?run by ctest, or set POST_BUILD_DIR to a build folder}
+bin=$build/examples
+if [ ! -x "$bin/parallel_fetch" ]; then
+    echo "skipped: the examples are not built"
+    exit 77
+fi
+work=$(mktemp -d)
+background=()
+cleanup() {
+    for process in "${background[@]}"; do
+        kill "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work"
+passed=0 failed=0
+
+# check WHAT STATUS TEXT COMMAND...: it ends with STATUS, and a line of what it says matches TEXT.
+check() {
+    local what=$1 wanted=$2 text=$3 status=0
+    shift 3
+    timeout 60 "$@" >said 2>&1 </dev/null || status=$?
+    if [ "$status" -eq "$wanted" ] && grep -qE -e "$text" said; then
+        passed=$((passed + 1))
+        return
+    fi
+    failed=$((failed + 1))
+    echo "FAILED: $what: ended with $status (wanted $wanted), a line like '$text' in:"
+    tail -n 20 said
+}
+
+# start NAME COMMAND...: in the background; waits until it has said its first line.
+start() {
+    local name=$1
+    shift
+    "$@" >"$name.out" 2>&1 &
+    background+=("$!")
+    for _ in $(seq 100); do
+        if [ -s "$name.out" ]; then return; fi
+        sleep 0.1
+    done
+    echo "FAILED: $name says nothing"
+    exit 1
+}
+
+check "hello" 0 '^Hello!$' "$bin/hello"
+
+# echo takes its port from the command line: one that was free a moment ago.
+free_port() {
+    local port hex
+    for _ in $(seq 50); do
+        port=$((20000 + RANDOM % 10000))
+        hex=$(printf ':%04X ' "$port")
+        if ! cat /proc/net/udp /proc/net/udp6 2>/dev/null | grep -q "$hex"; then break; fi
+    done
+    echo "$port"
+}
+port=$(free_port)
+start echo "$bin/echo" "$port"
+pin=$(sed -n 's/.*, pin //p' echo.out)
+printf 'one\ntwo\n' >lines
+check "embed_in_poll" 0 '^two$' sh -c '"$1" "$2" "$3" <lines' sh "$bin/embed_in_poll" "$port" "$pin"
+check "embed_in_poll, a wrong pin" 1 'verify with .*another key' \
+    sh -c '"$1" "$2" "$3" <lines' sh "$bin/embed_in_poll" "$port" "sha256//$(printf 'A%.0s' $(seq 43))="
+
+mkdir -p www/deep/er
+for i in $(seq 20); do head -c $((i * 7001)) /dev/urandom >"www/deep/$i"; done
+head -c 3000000 /dev/urandom >www/deep/er/large
+: >www/empty
+fetch=$bin/parallel_fetch
+check "both in one process" 0 '22 files, .*, each verified' "$fetch" --carriers 5 www
+check "generated content" 0 '8 files, 20.0 MiB, each verified' "$fetch" --generate 20M
+check "more Carriers than files" 0 '22 files' "$fetch" --carriers 100 www
+mkdir nothing
+check "an empty folder" 0 '0 files' "$fetch" nothing
+
+start serve "$fetch" serve www --port "$(free_port)"
+url=$(sed -n 's/.* get \([^ ]*\) --pin .*/\1/p' serve.out)
+pin=$(sed -n 's/.* --pin //p' serve.out)
+check "get" 0 '22 files' "$fetch" get "$url" --pin "$pin" --carriers 7
+check "get --out" 0 '22 files' "$fetch" get "$url" --pin "$pin" --out copy
+check "what --out wrote is what was served" 0 '^$' sh -c 'diff -r www copy && echo'
+check "get from IPv4" 0 '22 files' "$fetch" get "${url/localhost/127.0.0.1}" --pin "$pin"
+check "get from IPv6" 0 '22 files' "$fetch" get "${url/localhost/[::1]}" --pin "$pin"
+check "a wrong pin" 1 'verify with .*another key than the one pinned' \
+    "$fetch" get "$url" --pin "sha256//$(printf 'A%.0s' $(seq 43))="
+check "nobody's certificate" 1 'certificate of nobody that is trusted' "$fetch" get "$url"
+printf 'x' | dd of=www/deep/7 conv=notrunc status=none
+check "a file that differs" 1 'deep/7: what came is not what the catalogue says' \
+    "$fetch" get "$url" --pin "$pin"
+truncate -s 100 www/deep/er/large
+check "a file that shrank" 1 'deep/er/large: .*application.s code 500' \
+    "$fetch" get "$url" --pin "$pin"
+check "a folder that cannot be written" 1 'cannot be written' \
+    "$fetch" get "$url" --pin "$pin" --out /proc/nowhere
+check "nobody listens" 1 'connect to .*nobody listens there' \
+    "$fetch" get "post://localhost:$(free_port)" --pin "$pin"
+check "a bad URL" 2 'not a URL of the form' "$fetch" get http://localhost
+check "a bad pin" 2 'pin' "$fetch" get "$url" --pin short
+check "a missing folder" 2 'nowhere' "$fetch" serve nowhere
+check "an unknown option" 2 '^usage: ' "$fetch" --wrong 1
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
