@@ -1,10 +1,10 @@
 // A Context in somebody else's loop: here plain poll(2), which also watches standard input. Each
 // line that is typed goes to an echo server and comes back.
 //   embed_in_poll PORT PIN      (what the example "echo" prints)
-#include <cstdio>
-#include <cstdlib>
 #include <poll.h>
 #include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
 
 #include <post/post.hpp>
 
@@ -39,8 +39,7 @@ int main(int argc, char** argv) {
                 ++waiting;
             }
         }
-        while (context.turn()) {
-        }
+        while (context.turn()) {}
     }
     return open ? 0 : 1;
 }

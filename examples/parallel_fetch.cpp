@@ -44,15 +44,24 @@ Options parse(int argc, char** argv) {
         }
         if (i + 1 == argc) throw std::invalid_argument(word + " wants a value");
         const std::string value = argv[++i];
-        if (word == "--out") options.out = value;
-        else if (word == "--pin") options.pin = value;
-        else if (word == "--ca") options.ca = value;
-        else if (word == "--cert") options.certificate = value;
-        else if (word == "--key") options.key = value;
-        else if (word == "--carriers") options.carriers = number(value, 10'000);
-        else if (word == "--port") options.port = static_cast<std::uint16_t>(number(value, 65535));
-        else if (word == "--generate") options.generate = number(value, std::uint64_t{1} << 40);
-        else throw std::invalid_argument("unknown option " + word);
+        if (word == "--out")
+            options.out = value;
+        else if (word == "--pin")
+            options.pin = value;
+        else if (word == "--ca")
+            options.ca = value;
+        else if (word == "--cert")
+            options.certificate = value;
+        else if (word == "--key")
+            options.key = value;
+        else if (word == "--carriers")
+            options.carriers = number(value, 10'000);
+        else if (word == "--port")
+            options.port = static_cast<std::uint16_t>(number(value, 65535));
+        else if (word == "--generate")
+            options.generate = number(value, std::uint64_t{1} << 40);
+        else
+            throw std::invalid_argument("unknown option " + word);
     }
     return options;
 }
@@ -69,10 +78,9 @@ example::Catalogue catalogue(const Options& options, const std::string& folder) 
 }
 
 int serve(const Options& options, const std::string& folder) {
-    const auto identity =
-        options.certificate.empty()
-            ? post::Identity::self_signed("localhost")
-            : post::Identity::from_files(options.certificate, options.key);
+    const auto identity = options.certificate.empty()
+                              ? post::Identity::self_signed("localhost")
+                              : post::Identity::from_files(options.certificate, options.key);
     example::FetchServer server(folder, catalogue(options, folder));
     post::Context context;
     auto listener = context.listen({.port = options.port, .identity = identity});

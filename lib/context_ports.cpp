@@ -143,8 +143,7 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
         return association.handle_failure(error);
     }
     quic::ConnectOptions connect;
-    connect.local = options.local.address;
-    connect.local.port = (*port)->local.port;
+    connect.local = (*port)->local;
     connect.remote = remote;
     connect.security.identity = options.local.identity;
     connect.security.trust = options.trust;

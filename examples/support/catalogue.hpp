@@ -49,7 +49,8 @@ inline Catalogue catalogue_of(const std::filesystem::path& root) {
 
 inline std::string to_message(const Catalogue& files) {
     std::ostringstream out;
-    for (const File& file : files) out << file.digest << ' ' << file.size << ' ' << file.path << '\n';
+    for (const File& file : files)
+        out << file.digest << ' ' << file.size << ' ' << file.path << '\n';
     return out.str();
 }
 
@@ -57,10 +58,11 @@ inline std::string to_message(const Catalogue& files) {
 inline std::optional<Catalogue> from_message(const std::string& message) {
     Catalogue files;
     std::istringstream in(message);
-    for (File file; in >> file.digest >> file.size && in.get() == ' ' &&
-                    std::getline(in, file.path);) {
+    for (File file;
+         in >> file.digest >> file.size && in.get() == ' ' && std::getline(in, file.path);) {
         const std::filesystem::path path(file.path);
-        if (path.is_absolute() || file.path.empty() || file.digest.size() != 64) return std::nullopt;
+        if (path.is_absolute() || file.path.empty() || file.digest.size() != 64)
+            return std::nullopt;
         for (const auto& part : path)
             if (part == "..") return std::nullopt;
         files.push_back(file);

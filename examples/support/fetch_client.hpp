@@ -34,7 +34,9 @@ private:
         std::uint64_t bytes = 0;
     };
 
-    static double seconds(post::Duration time) { return std::chrono::duration<double>(time).count(); }
+    static double seconds(post::Duration time) {
+        return std::chrono::duration<double>(time).count();
+    }
 
     void fail(const std::string& what) {
         ++failures_;

@@ -1,10 +1,10 @@
 // A progress bar on a terminal; a line at each quarter where there is none.
 #pragma once
 
+#include <unistd.h>
 #include <cstdint>
 #include <cstdio>
 #include <string>
-#include <unistd.h>
 
 namespace example {
 

@@ -36,7 +36,6 @@ struct Address {
 
 }  // namespace post
 
-template <>
-struct std::hash<post::Address> {
+template <> struct std::hash<post::Address> {
     std::size_t operator()(const post::Address& address) const noexcept;
 };

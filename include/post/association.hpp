@@ -32,7 +32,7 @@ enum class Feature : std::uint8_t {
     idempotent,          // SendOptions::idempotent reaches the receiver
     message_boundaries,  // a message arrives as it was sent, whole
     acked,               // what Fate::acked rests on
-    backpressure,  // a Carrier that nobody reads stops its own peer and nobody else
+    backpressure,        // a Carrier that nobody reads stops its own peer and nobody else
 };
 
 // How a stack gives a feature: by itself, by work of the library's, or not at all; and why.

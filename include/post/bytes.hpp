@@ -74,8 +74,8 @@ public:
     }
     // With a literal or a string: a template, because they would convert to Bytes just as well.
     template <class Text>
-        requires(std::is_convertible_v<const Text&, std::string_view>)
-    friend bool operator==(const Bytes& a, const Text& b) {
+    requires(std::is_convertible_v<const Text&, std::string_view>) friend bool operator==(
+        const Bytes& a, const Text& b) {
         return a.view() == std::string_view(b);
     }
 
@@ -110,8 +110,7 @@ public:
 
 private:
     static Bytes copy(const void* data, std::size_t size);
-    template <class Container>
-    static Bytes adopt(Container&& container);
+    template <class Container> static Bytes adopt(Container&& container);
     void release() noexcept {
         if (owner_ && owner_->count.fetch_sub(1, std::memory_order_acq_rel) == 1)
             owner_->destroy(owner_);
@@ -184,8 +183,7 @@ inline Bytes Bytes::copy(const void* data, std::size_t size) {
     return block.commit(size);
 }
 
-template <class Container>
-Bytes Bytes::adopt(Container&& container) {
+template <class Container> Bytes Bytes::adopt(Container&& container) {
     if (container.size() < small) return copy(container.data(), container.size());
     struct Holder : Owner {
         explicit Holder(Container&& kept) : container(std::move(kept)) {}

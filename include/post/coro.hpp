@@ -28,8 +28,7 @@
 
 namespace post {
 
-template <class T = void>
-class Task;
+template <class T = void> class Task;
 
 namespace coro {
 
@@ -46,16 +45,16 @@ inline void check_frame(std::coroutine_handle<> frame) {
         std::uintptr_t first = 0;
         std::memcpy(&first, frame.address(), sizeof first);
         if (first >= 4096) return;
-        std::fputs("post: this compiler misplaced the frame of a coroutine that awaits in a "
-                   "condition and declares no variable (GCC bug 106188): declare one in its "
-                   "outermost block\n",
-                   stderr);
+        std::fputs(
+            "post: this compiler misplaced the frame of a coroutine that awaits in a "
+            "condition and declares no variable (GCC bug 106188): declare one in its "
+            "outermost block\n",
+            stderr);
         std::abort();
     }
 }
 
-template <class T>
-class Await {
+template <class T> class Await {
 public:
     explicit Await(Operation<T>&& operation) : operation_(std::move(operation)) {}
     bool await_ready() const { return operation_.ready(); }
@@ -98,13 +97,11 @@ struct PromiseBase {
     std::suspend_never initial_suspend() noexcept { return {}; }
     void unhandled_exception() { exception = std::current_exception(); }
 
-    template <class T>
-    Await<T> await_transform(Operation<T>&& operation) {
+    template <class T> Await<T> await_transform(Operation<T>&& operation) {
         anchor = operation.anchor();
         return Await<T>(std::move(operation));
     }
-    template <class T>
-    Await<T> await_transform(Operation<T>& operation) {
+    template <class T> Await<T> await_transform(Operation<T>& operation) {
         return await_transform(std::move(operation));
     }
     Await<MessageId> await_transform(Sending&& sending) {
@@ -113,8 +110,7 @@ struct PromiseBase {
     Await<MessageId> await_transform(Sending& sending) {
         return await_transform(std::move(sending));
     }
-    template <class Awaitable>
-    Awaitable&& await_transform(Awaitable&& awaitable) {
+    template <class Awaitable> Awaitable&& await_transform(Awaitable&& awaitable) {
         return std::forward<Awaitable>(awaitable);
     }
 
@@ -138,8 +134,7 @@ struct Final {
     void await_resume() noexcept {}
 };
 
-template <class T>
-struct Promise : PromiseBase {
+template <class T> struct Promise : PromiseBase {
     std::optional<T> value;
     Task<T> get_return_object();
     Final final_suspend() noexcept { return {}; }
@@ -147,8 +142,7 @@ struct Promise : PromiseBase {
     T take() { return std::move(*value); }
 };
 
-template <>
-struct Promise<void> : PromiseBase {
+template <> struct Promise<void> : PromiseBase {
     Task<void> get_return_object();
     Final final_suspend() noexcept { return {}; }
     void return_void() {}
@@ -157,8 +151,7 @@ struct Promise<void> : PromiseBase {
 
 }  // namespace coro
 
-template <class T>
-class Task {
+template <class T> class Task {
 public:
     using promise_type = coro::Promise<T>;
 
@@ -201,8 +194,7 @@ private:
     std::coroutine_handle<promise_type> frame_;
 };
 
-template <class T>
-Task<T> coro::Promise<T>::get_return_object() {
+template <class T> Task<T> coro::Promise<T>::get_return_object() {
     return Task<T>(std::coroutine_handle<Promise>::from_promise(*this));
 }
 

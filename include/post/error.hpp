@@ -17,46 +17,46 @@ namespace post {
 
 enum class Errc {
     // At the call.
-    context_closed = 1,    // the Context is gone
-    carrier_closed,        // the Carrier is closed, finished, or its peer ended it in good order
-    invalid_argument,      // a value outside its documented range
-    invalid_url,           // not a URL that the library understands
-    invalid_pem,           // not a certificate, key or CA in PEM
-    key_mismatch,          // the private key does not belong to the certificate
-    not_listening,         // the Listener is closed
-    would_block,           // no room in the send budget, and nobody waited for it
-    message_too_large,     // longer than the limit of the Carrier or its peer
-    too_many,              // a stated limit is reached
-    unsupported,           // no stack in use can do this; Association::explain has the reason
-    no_return_path,        // the Carrier has no direction back
+    context_closed = 1,  // the Context is gone
+    carrier_closed,      // the Carrier is closed, finished, or its peer ended it in good order
+    invalid_argument,    // a value outside its documented range
+    invalid_url,         // not a URL that the library understands
+    invalid_pem,         // not a certificate, key or CA in PEM
+    key_mismatch,        // the private key does not belong to the certificate
+    not_listening,       // the Listener is closed
+    would_block,         // no room in the send budget, and nobody waited for it
+    message_too_large,   // longer than the limit of the Carrier or its peer
+    too_many,            // a stated limit is reached
+    unsupported,         // no stack in use can do this; Association::explain has the reason
+    no_return_path,      // the Carrier has no direction back
     // While connecting.
-    resolve_failed,        // the name has no address, or no server answered
-    no_route,              // no local address can reach the candidate
-    refused_port,          // nobody listens there (ICMP port unreachable)
-    unreachable,           // the network says that it cannot get there
-    handshake_timeout,     // the peer did not answer in time
-    handshake_failed,      // the peer and we do not agree; the cause says on what
-    certificate_untrusted, // the chain ends in nobody that is trusted
-    certificate_expired,   // not valid at this time
-    certificate_name,      // made out to another name
-    certificate_pin,       // the pinned key is another one
-    certificate_required,  // the peer wants a certificate and got none that it takes
-    alpn_mismatch,         // the peer speaks none of the offered protocols
-    address_in_use,        // the local port is taken
+    resolve_failed,         // the name has no address, or no server answered
+    no_route,               // no local address can reach the candidate
+    refused_port,           // nobody listens there (ICMP port unreachable)
+    unreachable,            // the network says that it cannot get there
+    handshake_timeout,      // the peer did not answer in time
+    handshake_failed,       // the peer and we do not agree; the cause says on what
+    certificate_untrusted,  // the chain ends in nobody that is trusted
+    certificate_expired,    // not valid at this time
+    certificate_name,       // made out to another name
+    certificate_pin,        // the pinned key is another one
+    certificate_required,   // the peer wants a certificate and got none that it takes
+    alpn_mismatch,          // the peer speaks none of the offered protocols
+    address_in_use,         // the local port is taken
     // While talking.
-    connection_lost,       // idle for longer than the timeout
-    connection_closed,     // closed by the peer with the code that is the cause
-    stateless_reset,       // the peer does not know the connection any more
-    protocol_violation,    // the peer broke a rule; the detail says which
-    carrier_refused,       // nobody at the peer accepts this fork
-    carrier_reset,         // the peer aborted the Carrier; the cause is its code
-    expired,               // the lifetime ended first
-    too_slow,              // received data were left untaken beyond every promise
-    stalled,               // an unfinished message made no progress for too long
-    delivered_missing,     // the peer acknowledges packets, but no messages
-    excessive_load,        // the peer opens and resets faster than allowed
-    cancelled,             // our own side gave up: closed, aborted or stopped
-    exception,             // an exception left a Task that nobody awaits; the detail has its text
+    connection_lost,     // idle for longer than the timeout
+    connection_closed,   // closed by the peer with the code that is the cause
+    stateless_reset,     // the peer does not know the connection any more
+    protocol_violation,  // the peer broke a rule; the detail says which
+    carrier_refused,     // nobody at the peer accepts this fork
+    carrier_reset,       // the peer aborted the Carrier; the cause is its code
+    expired,             // the lifetime ended first
+    too_slow,            // received data were left untaken beyond every promise
+    stalled,             // an unfinished message made no progress for too long
+    delivered_missing,   // the peer acknowledges packets, but no messages
+    excessive_load,      // the peer opens and resets faster than allowed
+    cancelled,           // our own side gave up: closed, aborted or stopped
+    exception,           // an exception left a Task that nobody awaits; the detail has its text
 };
 
 const std::error_category& post_category() noexcept;
@@ -80,8 +80,8 @@ struct Error {
     std::error_code code;   // ours: what to react to
     std::error_code cause;  // foreign, kept as it came; may be empty
     Stage stage = Stage::none;
-    Address candidate;      // the remote address tried; family none where there is none
-    Bytes detail;           // one or more lines for people: what was tried, and what to do
+    Address candidate;  // the remote address tried; family none where there is none
+    Bytes detail;       // one or more lines for people: what was tried, and what to do
 
     Error() = default;
     Error(Errc errc) : code(make_error_code(errc)) {}
@@ -117,5 +117,4 @@ private:
 
 }  // namespace post
 
-template <>
-struct std::is_error_code_enum<post::Errc> : std::true_type {};
+template <> struct std::is_error_code_enum<post::Errc> : std::true_type {};

@@ -10,18 +10,15 @@
 
 namespace post {
 
-template <class Signature>
-class Function;
+template <class Signature> class Function;
 
-template <class R, class... Args>
-class Function<R(Args...)> {
+template <class R, class... Args> class Function<R(Args...)> {
 public:
     Function() = default;
     Function(std::nullptr_t) {}
     template <class F>
-        requires(!std::is_same_v<std::decay_t<F>, Function> &&
-                 std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-    Function(F&& callable) {
+    requires(!std::is_same_v<std::decay_t<F>, Function> &&
+             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>) Function(F&& callable) {
         using Callable = std::decay_t<F>;
         if constexpr (fits<Callable>) {
             new (space_) Callable(std::forward<F>(callable));
@@ -57,16 +54,15 @@ private:
     };
 
     template <class C>
-    static constexpr bool fits = sizeof(C) <= inside_size && alignof(C) <= alignof(void*) &&
-                                 std::is_nothrow_move_constructible_v<C>;
+    static constexpr bool fits =
+        sizeof(C) <= inside_size &&
+        alignof(C) <= alignof(void*) && std::is_nothrow_move_constructible_v<C>;
 
-    template <class C>
-    static C& in(std::byte* space) {
+    template <class C> static C& in(std::byte* space) {
         return *std::launder(reinterpret_cast<C*>(space));
     }
 
-    template <class C>
-    static R invoke(C& callable, Args&&... args) {
+    template <class C> static R invoke(C& callable, Args&&... args) {
         if constexpr (std::is_void_v<R>)
             callable(std::forward<Args>(args)...);
         else
@@ -74,15 +70,14 @@ private:
     }
 
     template <class C>
-    static constexpr Table inside = {
-        [](std::byte* space, Args&&... args) -> R {
-            return invoke(in<C>(space), std::forward<Args>(args)...);
-        },
-        [](std::byte* to, std::byte* from) noexcept {
-            new (to) C(std::move(in<C>(from)));
-            in<C>(from).~C();
-        },
-        [](std::byte* space) noexcept { in<C>(space).~C(); }};
+    static constexpr Table inside = {[](std::byte* space, Args&&... args) -> R {
+                                         return invoke(in<C>(space), std::forward<Args>(args)...);
+                                     },
+                                     [](std::byte* to, std::byte* from) noexcept {
+                                         new (to) C(std::move(in<C>(from)));
+                                         in<C>(from).~C();
+                                     },
+                                     [](std::byte* space) noexcept { in<C>(space).~C(); }};
 
     template <class C>
     static constexpr Table outside = {

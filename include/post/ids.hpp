@@ -10,8 +10,7 @@
 
 namespace post {
 
-template <class Tag, class Rep>
-class Strong {
+template <class Tag, class Rep> class Strong {
 public:
     using rep = Rep;
 
@@ -73,8 +72,7 @@ struct MessageId {
 
 }  // namespace post
 
-template <class Tag, class Rep>
-struct std::hash<post::Strong<Tag, Rep>> {
+template <class Tag, class Rep> struct std::hash<post::Strong<Tag, Rep>> {
     std::size_t operator()(const post::Strong<Tag, Rep>& id) const noexcept {
         return std::hash<Rep>{}(id.value());
     }

@@ -99,8 +99,7 @@ public:
     Bytes content() &&;
     std::string_view view() { return content().view(); }
     // Calls visit(const Bytes&) for each segment in order, without copying any.
-    template <class Visit>
-    void segments(Visit&& visit) const {
+    template <class Visit> void segments(Visit&& visit) const {
         if (!content_.empty()) visit(content_);
         for (const Bytes& segment : rest_) visit(segment);
     }

@@ -27,13 +27,12 @@ struct WaitingBase {
     virtual void fail(Error error) = 0;
     virtual bool answered() const = 0;
     virtual void dropped(Anchor&) {}  // the application let go before there was an answer
-    Function<void()> notify;   // queued when the answer is there
-    std::uint32_t count = 1;   // holders
-    bool wanted = true;        // the application still holds its end
+    Function<void()> notify;          // queued when the answer is there
+    std::uint32_t count = 1;          // holders
+    bool wanted = true;               // the application still holds its end
 };
 
-template <class T>
-struct Waiting : WaitingBase {
+template <class T> struct Waiting : WaitingBase {
     std::optional<Result<T>> answer;
     bool answered() const override { return answer.has_value(); }
     void fail(Error error) override {
@@ -42,8 +41,7 @@ struct Waiting : WaitingBase {
 };
 
 // A counted pointer to one; not thread-safe, as nothing of a Context is.
-template <class W>
-class WaitingRef {
+template <class W> class WaitingRef {
 public:
     WaitingRef() = default;
     explicit WaitingRef(W* waiting) : waiting_(waiting) {}
@@ -51,8 +49,7 @@ public:
         if (waiting_) ++waiting_->count;
     }
     WaitingRef(WaitingRef&& other) noexcept : waiting_(std::exchange(other.waiting_, nullptr)) {}
-    template <class Other>
-    WaitingRef(const WaitingRef<Other>& other) : waiting_(other.get()) {
+    template <class Other> WaitingRef(const WaitingRef<Other>& other) : waiting_(other.get()) {
         if (waiting_) ++waiting_->count;
     }
     WaitingRef& operator=(WaitingRef other) noexcept {
@@ -97,8 +94,7 @@ void unhandled(const AnchorRef& anchor, Error error);
 
 }  // namespace core
 
-template <class T>
-class Operation {
+template <class T> class Operation {
 public:
     // An operation whose answer is known at once.
     Operation(Result<T> answer, core::AnchorRef anchor = {})
@@ -119,9 +115,7 @@ public:
     // True when get() has the answer.
     bool ready() const { return answer_ || (waiting_ && waiting_->answer); }
     // The answer, once; only when ready().
-    Result<T> get() {
-        return answer_ ? std::move(*answer_) : std::move(*waiting_->answer);
-    }
+    Result<T> get() { return answer_ ? std::move(*answer_) : std::move(*waiting_->answer); }
     // Calls `callback` with the answer from a turn of the Context; the operation is used up.
     void then(Function<void(Result<T>)> callback) && {
         auto waiting = std::move(waiting_);

@@ -10,8 +10,7 @@
 
 namespace post {
 
-template <class T>
-class Result {
+template <class T> class Result {
 public:
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
     Result(Errc error) : Result(Error(error)) {}
@@ -37,8 +36,7 @@ private:
     std::variant<T, Error> state_;
 };
 
-template <>
-class Result<void> {
+template <> class Result<void> {
 public:
     Result() = default;
     Result(Errc error) : error_(error) {}

@@ -94,19 +94,22 @@ bool Association::writable(CarrierId carrier) const {
     return lane && !lane->closing && lane->sends() && outbox_.writable(lane->out);
 }
 
-Error Association::send_error(CarrierId carrier) const {
+Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
     const Lane* lane = find(carrier);
     if (!lane) return Error(Errc::carrier_closed);
     if (!lane->sends()) return Error(Errc::no_return_path);
     if (lane->error) return *lane->error;
     if (lane->closing || lane->out.finish_wanted) return Error(Errc::carrier_closed);
+    if (size > peer_largest_)
+        return Error(Errc::message_too_large, {}, Stage::call,
+                     "the peer takes messages of at most " + std::to_string(peer_largest_) +
+                         " bytes (its Bounds::largest_message); send it in parts");
     return {};
 }
 
 Result<MessageId> Association::send(Instant now, CarrierId carrier, Content content,
                                     const SendOptions& options, FateToken on_fate) {
-    if (Error error = send_error(carrier)) return error;
-    if (options.lifetime < Duration::zero()) return Error(Errc::invalid_argument);
+    if (Error error = send_error(carrier, content.size())) return error;
     Lane& lane = *find(carrier);
     const bool lives = options.lifetime > Duration::zero();
     const Instant deadline = lives ? now + options.lifetime : never;

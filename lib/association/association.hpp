@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,8 +65,8 @@ public:
     // Takes the message, whatever the budget: the caller asked writable. An id, or why not.
     Result<MessageId> send(Instant now, CarrierId carrier, Content content,
                            const SendOptions& options, FateToken on_fate);
-    // Why a send would fail, apart from the budget.
-    Error send_error(CarrierId carrier) const;
+    // Why a send of so many bytes would fail, apart from the budget.
+    Error send_error(CarrierId carrier, std::uint64_t size) const;
     void starve(CarrierId carrier);
     void want_fates(CarrierId carrier, bool wanted);
     void finish(CarrierId carrier);
@@ -177,6 +178,7 @@ private:
     Instant heard_{};  // when the peer last said DELIVERED, or had nothing to say
     Instant stall_check_ = never;
     std::uint64_t chunk_ = 0;
+    std::uint64_t peer_largest_ = std::numeric_limits<std::uint64_t>::max();  // message, bytes
     bool plain_ = false;
     bool chosen_ = false;  // the peer's SETTINGS are here
     bool traffic_ = false;

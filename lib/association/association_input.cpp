@@ -99,9 +99,10 @@ void Association::offer(Lane& lane) {
         happened::Opened{id(), lane.id(), parent ? parent->out.tag : no_tag, lane.kind});
 }
 
-void Association::handle(Instant, Settings&) {
+void Association::handle(Instant, Settings& settings) {
     if (chosen_) return violation("SETTINGS came twice");
     chosen_ = true;
+    peer_largest_ = settings.largest_message;
     for (CarrierId carrier : std::exchange(held_, {}))
         if (Lane* lane = find(carrier)) offer(*lane);
 }

@@ -22,6 +22,7 @@ auto find(InLane& lane, NicenessClass niceness, Sequence sequence) {
 
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     const std::uint64_t size = piece.bytes.size();
+    if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
     lane.received += size;
     charge(size);
     if (lane.discarding || lane.over) {
@@ -40,18 +41,28 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
                          " are allowed (Bounds::largest_message)");
     }
     hold(lane);
-    if (piece.first() && piece.last()) {
-        if (!plain_ && receipts(lane, piece.niceness).has(piece.sequence)) {
-            release(lane, size);
-            return {};
-        }
+    auto at = find(lane, piece.niceness, piece.sequence);
+    const bool begun = at != lane.unfinished.end();
+    const bool whole = !begun && piece.first() && piece.last();
+    const bool known = !begun && !plain_ && receipts(lane, piece.niceness).has(piece.sequence);
+    if (whole && known) {
+        release(lane, size);
+        return {};
+    }
+    const bool fits = begun ? piece.total == at->total && piece.offset == at->message.size()
+                            : piece.first() && !known;
+    if (!fits && !plain_) {
+        release(lane, size);
+        return Error(Errc::protocol_violation, {}, Stage::established,
+                     "the chunks of a message do not fit together");
+    }
+    if (whole) {
         InMessage message(keep(std::move(piece.bytes)), Niceness{piece.niceness.value()},
                           piece.sequence);
         finish(now, lane, std::move(message), piece.niceness, piece.marks);
         return {};
     }
-    auto at = find(lane, piece.niceness, piece.sequence);
-    if (at == lane.unfinished.end()) {
+    if (!begun) {
         lane.unfinished.push_back({.niceness = piece.niceness,
                                    .sequence = piece.sequence,
                                    .total = piece.total,

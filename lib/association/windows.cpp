@@ -126,7 +126,7 @@ void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
 }
 
 InLane* Inbox::fullest() {
-    constexpr std::uint64_t margin = 64 * 1024;
+    const std::uint64_t margin = std::min<std::uint64_t>(64 * 1024, limits_.budget / 16);
     const bool spent = charged_ + margin >= limits_.budget || context_.charged >= context_.limit;
     if (!spent || lanes_.empty()) return nullptr;
     return *std::max_element(lanes_.begin(), lanes_.end(), [](const InLane* a, const InLane* b) {

@@ -52,7 +52,7 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
     Association* association = row ? this->association(*row) : nullptr;
     Error error = !association ? Error(Errc::carrier_closed)
                   : row->end   ? *row->end
-                               : association->send_error(row->carrier);
+                               : association->send_error(row->carrier, content.size());
     if (!error && options.lifetime < Duration::zero()) error = Error(Errc::invalid_argument);
     const FateToken token = keep(std::move(on_fate));
     if (error) {

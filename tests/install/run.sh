@@ -63,7 +63,7 @@ points_nowhere_else() {
 for kind in static shared; do
     shared=$([ $kind = shared ] && echo ON || echo OFF)
     if "$cmake" -S "$root" -B "$work/$kind/build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" $flags \
-        -DBUILD_SHARED_LIBS=$shared -DPOST_TESTS=OFF -DPOST_EXAMPLES=OFF \
+        -DBUILD_SHARED_LIBS=$shared -DPOST_TESTS=OFF -DPOST_EXAMPLES=OFF -DPOST_INTEROP=OFF \
         -DCMAKE_INSTALL_PREFIX="$work/$kind/prefix" -DCMAKE_INSTALL_LIBDIR=lib \
         >"$work/log" 2>&1 &&
         "$cmake" --build "$work/$kind/build" >"$work/log" 2>&1 &&
