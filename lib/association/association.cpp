@@ -239,6 +239,12 @@ std::optional<Path> Association::path() const {
     return mapping_->path();
 }
 
+Tag Association::parent(CarrierId carrier) const {
+    const Lane* lane = find(carrier);
+    const Lane* parent = lane && lane->parent ? find(*lane->parent) : nullptr;
+    return parent ? parent->out.tag : no_tag;
+}
+
 Support Association::explain(Feature feature) const {
     using Level = Support::Level;
     switch (feature) {

@@ -113,6 +113,8 @@ public:
     std::optional<Path> path() const;
     Support explain(Feature feature) const;
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
+    // The tag of the Carrier that this one was forked from; no_tag when it is not known (yet).
+    Tag parent(CarrierId carrier) const;
 
 private:
     struct Lane;
@@ -164,7 +166,9 @@ private:
     std::uint64_t next_carrier_;
     std::deque<Outgoing> control_;
     std::deque<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
+    std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
     std::vector<CarrierId> blocked_;                        // for want of a stream
+    std::vector<CarrierId> stop_;  // closed before they were opened: the peer is told after that
     std::vector<CarrierId> held_;  // the peer's Carriers, until its SETTINGS are here
     std::vector<Event> arrived_;
     std::vector<Happened> events_;

@@ -94,9 +94,7 @@ void Association::handle(Instant now, event::Opened& event) {
 }
 
 void Association::offer(Lane& lane) {
-    const Lane* parent = lane.parent ? find(*lane.parent) : nullptr;
-    events_.push_back(
-        happened::Opened{id(), lane.id(), parent ? parent->out.tag : no_tag, lane.kind});
+    events_.push_back(happened::Opened{id(), lane.id(), lane.kind});
 }
 
 void Association::handle(Instant, Settings& settings) {

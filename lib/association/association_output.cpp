@@ -54,6 +54,10 @@ Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
+    for (CarrierId carrier : std::exchange(stop_, {}))
+        if (find(carrier)) mapping_->stop(carrier, Error(Errc::carrier_closed));
+    for (CarrierId carrier : std::exchange(closed_early_, {}))
+        mapping_->stop(carrier, Error(Errc::carrier_closed));
     if (mapping_->over() && datagrams.empty()) after_failure();
     return datagrams;
 }
@@ -107,6 +111,8 @@ Outgoing* Association::open_for(Lane& lane) {
         first = parent;
     }
     first->opened = first->out.opened = true;
+    if (first->closing && first->receives()) stop_.push_back(first->id());
+    if (first->closing && first->receives()) closed_early_.push_back(first->id());
     first->out.announce = false;
     out_ = Open{first->id(), first->parent, first->kind};
     return &out_;

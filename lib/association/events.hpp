@@ -19,12 +19,11 @@ inline constexpr FateToken no_fate = 0;
 
 namespace happened {
 
-// The peer opened a Carrier; it waits for adopt or refuse. `parent` is the tag of the Carrier that
-// it was forked from, where that is known.
+// The peer opened a Carrier; it waits for adopt or refuse. Association::parent says from which one it
+// was forked.
 struct Opened {
     AssociationId association;
     CarrierId carrier;
-    Tag parent = no_tag;
     CarrierKind kind = CarrierKind::messages;
 };
 // take() has something, or has nothing for good: the Carrier's receiving is over.

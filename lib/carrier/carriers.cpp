@@ -50,9 +50,9 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
                        OnFate on_fate) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
-    Error error = !association ? Error(Errc::carrier_closed)
-                  : row->end   ? *row->end
-                               : association->send_error(row->carrier, content.size());
+    Error error = row && row->end ? *row->end
+                  : !association  ? Error(Errc::carrier_closed)
+                                  : association->send_error(row->carrier, content.size());
     if (!error && options.lifetime < Duration::zero()) error = Error(Errc::invalid_argument);
     const FateToken token = keep(std::move(on_fate));
     if (error) {
@@ -333,7 +333,14 @@ void Carriers::on_unhandled(Function<void(const Error&)> on_unhandled) {
 
 void Carriers::unhandled(Error error) {
     functions_.push([this, error = std::move(error)] {
-        if (on_unhandled_) return on_unhandled_(error);
+        if (on_unhandled_) {
+            // Out of its place while it runs: it may replace itself.
+            auto handler = std::move(on_unhandled_);
+            const Finally put_back{[&] {
+                if (!on_unhandled_) on_unhandled_ = std::move(handler);
+            }};
+            return handler(error);
+        }
         std::fputs(("post: " + error.message() + "\n").c_str(), stderr);
         if (!error.detail.empty()) std::fputs((error.detail.string() + "\n").c_str(), stderr);
     });

@@ -58,7 +58,8 @@ Carriers::Callbacks* Carriers::acceptor(CarrierKey parent, ListenerKey listener)
 void Carriers::make(happened::Opened& event) {
     Association* association = associations_.use(event.association);
     if (!association || !association->has(event.carrier)) return;
-    const CarrierKey parent = key_of(event.parent);
+    // Asked now: the parent may have been accepted just before.
+    const CarrierKey parent = key_of(association->parent(event.carrier));
     const Row* parent_row = rows_.find(parent);
     const std::uint64_t origin = associations_.origin(event.association);
     const ListenerKey listener = parent_row ? parent_row->listener
@@ -233,20 +234,21 @@ void Carriers::make(happened::Progress& event) {
         const auto at = fates_.find(event.on_fate);
         if (at == fates_.end()) return;
         OnFate on_fate = std::move(at->second);
-        const bool last = event.fate.kind != Fate::Kind::sent;
-        if (last) fates_.erase(at);
-        on_fate(event.fate);
-        if (last) return;
-        const auto again = fates_.find(event.on_fate);
-        if (again != fates_.end()) again->second = std::move(on_fate);
-        return;
+        if (event.fate.kind != Fate::Kind::sent) fates_.erase(at);
+        const Finally put_back{[&] {
+            const auto again = fates_.find(event.on_fate);
+            if (again != fates_.end()) again->second = std::move(on_fate);
+        }};
+        return on_fate(event.fate);
     }
     if (!row || !row->callbacks || !row->callbacks->on_fate) return;
     OnFate on_fate = std::move(row->callbacks->on_fate);
+    const Finally put_back{[&] {
+        Row* again = rows_.find(key);
+        if (again && again->callbacks && !again->callbacks->on_fate)
+            again->callbacks->on_fate = std::move(on_fate);
+    }};
     on_fate(event.fate);
-    Row* again = rows_.find(key);
-    if (again && again->callbacks && !again->callbacks->on_fate)
-        again->callbacks->on_fate = std::move(on_fate);
 }
 
 void Carriers::make(happened::Active& event) {

@@ -19,4 +19,11 @@ void Carriers::fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error&
     for (const auto& waiting : std::exchange(queue, {})) answer<T>(waiting, Result<T>(error));
 }
 
+// Does something when its scope ends, by an exception too.
+template <class Action> struct Finally {
+    Action action;
+    ~Finally() { action(); }
+};
+template <class Action> Finally(Action) -> Finally<Action>;
+
 }  // namespace post::core

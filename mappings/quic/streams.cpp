@@ -35,9 +35,11 @@ void Streams::reset(CarrierId carrier, const Error& reason) {
 
 void Streams::stop(CarrierId carrier, const Error& reason) {
     auto* stream = find(carrier);
-    if (stream == nullptr || !stream->opened() || !stream->may_receive() || stream->peer_done)
-        return;
-    ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
+    if (stream == nullptr || !stream->may_receive() || stream->peer_done) return;
+    if (stream->opened())
+        ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
+    else
+        stream->stop_read = wire_code(reason);
 }
 
 void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {

@@ -105,6 +105,8 @@ bool Streams::open_native(Stream& stream) {
                               : ngtcp2_conn_open_bidi_stream(native_, &stream.id, &stream);
     if (code == NGTCP2_ERR_NOMEM) throw std::bad_alloc();
     if (code != 0) stream.id = -1;
+    if (code == 0 && stream.stop_read)
+        ngtcp2_conn_shutdown_stream_read(native_, 0, stream.id, *stream.stop_read);
     return code == 0;
 }
 

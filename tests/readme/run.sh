@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The programs in README.md are what they claim to be: every ```cpp block with a main() is taken out
-# as it stands, built against the installed library, and run. The first one must say Hello!.
+# as it stands and built against the installed library. The first one is run, and must say Hello!;
+# the others are servers, which would go on for ever.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -32,7 +33,15 @@ libraries=${config%/pkgconfig/*}
 
 # program-1.cpp and so on.
 awk -v out="$work/program-" '
-    /^```/ && inside { inside = 0; if (text ~ /int main\(/) printf "%s", text > (out ++count ".cpp"); next }
+    /^```/ && inside {
+        inside = 0
+        if (text ~ /int main\(/) {
+            count = count + 1
+            file = out count ".cpp"
+            printf "%s", text > file
+        }
+        next
+    }
     /^```cpp$/ { inside = 1; text = ""; next }
     inside { text = text $0 "\n" }' "$root/README.md"
 
@@ -46,9 +55,11 @@ while [ -f "$work/program-$((number + 1)).cpp" ]; do
         fail "$name does not build"
     elif [ -s "$work/log" ]; then
         fail "$name builds with warnings"
+    elif [ "$number" -gt 1 ]; then
+        passed=$((passed + 1))
     elif ! LD_LIBRARY_PATH=$libraries timeout 20 "$work/program" >"$work/log" 2>&1; then
         fail "$name does not end with 0"
-    elif [ "$number" -eq 1 ] && [ "$(cat "$work/log")" != 'Hello!' ]; then
+    elif [ "$(cat "$work/log")" != 'Hello!' ]; then
         fail "$name does not say Hello!"
     else
         passed=$((passed + 1))

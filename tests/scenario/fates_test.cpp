@@ -21,7 +21,7 @@ TEST_SUITE("scenario") {
             CAPTURE(seed);
             Scene scene(seed, {.delay = 15ms, .rate = 20'000'000, .loss = 0.05, .reorder = 0.05});
             scene.echo();
-            auto carrier = scene.initiate();
+            auto carrier = scene.initiate({.bounds = {.send_budget = 16 * 1024 * 1024}});
             Texts got;
             gather(carrier, got);
             Fates fates;
@@ -213,6 +213,8 @@ TEST_SUITE("scenario") {
         Ends ends, theirs;
         gather_end(carrier, ends);
         gather_end(scene.accepted[0], theirs);
+        Texts got;
+        gather(scene.accepted[0], got);
         scene.link.change([](sim::LinkOptions& options) { options.down = true; });
         carrier.send("anybody there?", {}, fates.watch());
         const Duration before = scene.world.elapsed();
@@ -234,7 +236,7 @@ TEST_SUITE("scenario") {
                                .rate = 10'000'000,
                                .blackhole = {{.from = 200ms, .to = 12s}}});
             scene.collect();
-            auto carrier = scene.initiate();
+            auto carrier = scene.initiate({.bounds = {.send_budget = 16 * 1024 * 1024}});
             Fates fates;
             for (int i = 0; i < 8; ++i) send_some(carrier, fates);
             REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));

@@ -14,7 +14,7 @@ using post::Instant;
 using post::Priority;
 using post::core::OutLane;
 using post::test::Rig;
-using Words = std::vector<std::string>;
+using post::test::Words;
 
 TEST_SUITE("unit") {
     TEST_CASE("within a Carrier and class the first sent is the first to go") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/association/outbox.hpp"
+#include "tests/unit/words.hpp"
 
 namespace post::test {
 

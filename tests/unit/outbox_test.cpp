@@ -23,7 +23,7 @@ using post::Sequence;
 using post::core::Outbox;
 using post::core::OutLane;
 using post::test::Rig;
-using Words = std::vector<std::string>;
+using post::test::Words;
 
 TEST_SUITE("unit") {
     TEST_CASE("a message is sent when its last piece is packed and acked when the peer says so") {

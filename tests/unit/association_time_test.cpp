@@ -1,0 +1,219 @@
+// Association: connecting to one candidate after the other, and what time does to it. Its deadline
+// always has a reason: nothing turns in circles.
+#include <ostream>
+
+#include <doctest/doctest.h>
+
+#include "tests/unit/association_support.hpp"
+
+using namespace std::chrono_literals;
+using namespace post::test;
+using post::Address;
+using post::CarrierId;
+using post::Errc;
+using post::Error;
+using post::Role;
+using post::Stage;
+using post::core::Association;
+using State = Association::State;
+
+namespace {
+
+post::event::Lost lost(Errc errc, Stage stage) { return {Error(errc, {}, stage)}; }
+
+}  // namespace
+
+TEST_SUITE("unit") {
+    TEST_CASE("candidates are tried in turn, and the report names each of them") {
+        post::core::Shared shared;
+        Association association(
+            {post::AssociationId{1}, Role::client, "post://example.net", {}, {}}, shared);
+        association.open({.tag = 1});
+        association.activate();
+        auto want = association.poll_want();
+        REQUIRE(want);
+        CHECK(std::get<post::core::LookUp>(*want).host == "example.net");
+        CHECK_FALSE(association.poll_want());
+        association.handle_resolved({*Address::parse("192.0.2.1", 4433)}, {}, false);
+        Script scripts[3];
+        std::vector<post::core::Happened> events;
+        for (int i = 0; i < 3; ++i) {
+            want = association.poll_want();
+            REQUIRE(want);
+            CHECK(std::get<post::core::Connect>(*want).remote.string() ==
+                  "192.0.2." + std::to_string(i + 1) + ":4433");
+            CHECK_FALSE(association.poll_want());
+            if (i == 0)
+                association.handle_resolved(
+                    {*Address::parse("192.0.2.2", 4433), *Address::parse("192.0.2.3", 4433)}, {},
+                    true);
+            association.attach(std::make_unique<ScriptedMapping>(scripts[i]));
+            scripts[i].over = true;
+            scripts[i].events.push_back(i == 1 ? lost(Errc::certificate_name, Stage::verify)
+                                               : lost(Errc::handshake_timeout, Stage::handshake));
+            association.handle_input({}, {});
+        }
+        CHECK_FALSE(association.poll_want());
+        CHECK(association.state() == State::gone);
+        association.poll_events(events);
+        const auto& gone = std::get<post::core::happened::Gone>(events.back());
+        CHECK(gone.error == Errc::certificate_name);  // what came furthest
+        const std::string report = gone.error.detail.string();
+        CAPTURE(report);
+        for (const char* part :
+             {"example.net", "192.0.2.1:4433", "192.0.2.2:4433", "192.0.2.3:4433"})
+            CHECK(report.find(part) != std::string::npos);
+    }
+
+    TEST_CASE("a name without an address ends the attempt, and so does a candidate without a way") {
+        post::core::Shared shared;
+        Association association(
+            {post::AssociationId{1}, Role::client, "post://example.net", {}, {}}, shared);
+        const CarrierId carrier = association.open({.tag = 1});
+        (void)association.send({}, carrier, "x", {}, 7);
+        (void)association.poll_want();
+        SUBCASE("no address") {
+            association.handle_resolved({}, Error(Errc::resolve_failed, {}, Stage::resolve), true);
+        }
+        SUBCASE("no way") {
+            association.handle_resolved({*Address::parse("192.0.2.1", 1)}, {}, true);
+            CHECK(association.poll_want());
+            association.handle_failure(Error(Errc::no_route, {}, Stage::connect));
+        }
+        CHECK(association.state() == State::gone);
+        std::vector<post::core::Happened> events;
+        association.poll_events(events);
+        REQUIRE(events.size() == 4);  // the message's fate, readable, over, gone
+        CHECK(shared.outstanding == 0);
+    }
+
+    TEST_CASE("an association without Carriers closes after 5 s, a server's never by itself") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        rig.send(carrier, "x");
+        rig.said();
+        rig.association.abort(carrier, Error(Errc::cancelled));
+        rig.tell(post::event::Ended{carrier});
+        rig.turn();
+        const auto since = rig.now;
+        CHECK(rig.association.deadline() == since + 5s);
+        rig.run_until(since + 5s - 1ns);
+        CHECK(rig.association.state() == State::established);
+        rig.run_until(since + 5s);
+        CHECK(rig.association.state() == State::gone);
+
+        AssociationRig server(Role::server);
+        server.establish();
+        CHECK(server.run_until(server.now + 1h) == 0);
+        CHECK(server.association.state() == State::established);
+    }
+
+    TEST_CASE("a Carrier that comes in time keeps the association") {
+        AssociationRig rig;
+        rig.establish();
+        rig.run_until(rig.now + 4s);
+        const CarrierId carrier = rig.open();
+        rig.run_until(rig.now + 1h);
+        CHECK(rig.association.state() == State::established);
+        rig.association.close(rig.now, carrier);
+        rig.run_until(rig.now + 5s);
+        CHECK(rig.association.state() == State::gone);
+    }
+
+    TEST_CASE("a peer that acknowledges packets and no messages is closed after 30 s") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        rig.run_until(rig.now + 100s);  // silence before does not count
+        rig.send(carrier, "x");
+        rig.turn();
+        const auto sent = rig.now;
+        rig.run_until(sent + 30s - 1ns);
+        CHECK(rig.association.state() == State::established);
+        rig.script.quiet = false;  // some packet is not acknowledged: its time begins again
+        rig.run_until(sent + 30s);
+        CHECK(rig.association.state() == State::established);
+        rig.script.quiet = true;
+        CHECK(rig.run_until(sent + 60s) < 5);
+        CHECK(rig.association.state() == State::gone);
+        rig.happened();
+        CHECK(rig.errors.back() == Errc::delivered_missing);
+    }
+
+    TEST_CASE("a peer whose application does not read is not at fault") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        rig.send(carrier, "x");
+        rig.turn();
+        rig.peer_has(carrier, 1);
+        rig.turn();
+        rig.script.pulls = false;  // no window: the next message waits
+        rig.send(carrier, "y");
+        CHECK(rig.run_until(rig.now + 1h) < 5);
+        CHECK(rig.association.state() == State::established);
+        rig.script.pulls = true;
+        rig.run_until(rig.now + 29s);
+        CHECK(rig.association.state() == State::established);
+        rig.run_until(rig.now + 1s);
+        CHECK(rig.association.state() == State::gone);  // now it has it, and does not say so
+    }
+
+    TEST_CASE("a message expires at its time, also while nothing is connected") {
+        AssociationRig rig;
+        const CarrierId carrier = rig.open();
+        rig.send(carrier, "x", {.lifetime = 250ms});
+        CHECK(rig.association.deadline() == rig.now + 250ms);
+        rig.run_until(rig.now + 250ms);
+        CHECK(rig.happened() == Words{"expired 1#0"});
+        CHECK(rig.association.deadline() > rig.now);
+    }
+
+    TEST_CASE("a report that cannot go out does not turn in circles") {
+        AssociationRig rig;
+        rig.establish();
+        rig.peer_opens(1);
+        rig.turn();
+        rig.association.adopt(CarrierId{1}, 50);
+        rig.script.pulls = false;  // congestion control lets nothing out
+        rig.peer_sends(1, 0, "x");
+        rig.turn();
+        CHECK(rig.association.deadline() == rig.now + 25ms);
+        CHECK(rig.run_until(rig.now + 10s) < 5);
+        rig.script.pulls = true;
+        CHECK(rig.said() == Words{"delivered 1 below 1"});
+    }
+
+    TEST_CASE("a message that is begun and not finished stalls its Carrier") {
+        AssociationRig rig(Role::client, {.stalled_after = 8s});
+        rig.establish();
+        rig.peer_opens(1);
+        post::Piece piece;
+        piece.carrier = CarrierId{1};
+        piece.bytes = post::Bytes("part");
+        piece.total = 100;
+        rig.tell(post::event::Arrived{piece});
+        rig.turn();
+        rig.association.adopt(CarrierId{1}, 50);
+        const auto begun = rig.now;
+        CHECK(rig.run_until(begun + 8s - 1ns) < 10);
+        CHECK(rig.commands().empty());
+        CHECK(rig.run_until(begun + 10s) < 10);  // looked at every quarter of the time
+        CHECK(rig.commands() == Words{"reset 1", "stop 1"});
+        CHECK(rig.association.state() == State::established);
+    }
+
+    TEST_CASE("shutting an idle association needs no time, one with Carriers is left alone") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        rig.association.shut_if_idle();
+        CHECK(rig.association.state() == State::established);
+        rig.association.close(rig.now, carrier);
+        rig.association.shut_if_idle();
+        CHECK(rig.association.state() == State::closing);
+        rig.turn();
+        CHECK(rig.association.state() == State::gone);
+    }
+}
