@@ -245,7 +245,8 @@ void Root::forget(AssociationId id) {
     }
     if (setup.attempt) {
         auto [first, last] = attempts_.equal_range(*setup.attempt);
-        const auto mine = std::find_if(first, last, [&](const auto& one) { return one.second == id; });
+        const auto mine = std::find_if(first, last,
+                                       [&](const auto& one) { return one.second == id; });
         if (mine != last) attempts_.erase(mine);
     }
     Port* port = setup.port;

@@ -165,6 +165,7 @@ public:
         if (!frame_) return;
         if (!frame_.done()) {
             frame_.promise().detached = true;
+            frame_.promise().continuation = {};  // whoever awaited us is gone with the Task
             return;
         }
         frame_.promise().report();

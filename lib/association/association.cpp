@@ -113,8 +113,10 @@ Result<MessageId> Association::send(Instant now, CarrierId carrier, Content cont
     Lane& lane = *find(carrier);
     const bool lives = options.lifetime > Duration::zero();
     const Instant deadline = lives ? now + options.lifetime : never;
-    const MessageId id =
-        outbox_.push(lane.out, std::move(content).take(), options, deadline, on_fate);
+    Bytes bytes = content.size() < SmallBlocks::largest
+                      ? small_.keep(std::as_bytes(std::span(content.view())))
+                      : std::move(content).take();
+    const MessageId id = outbox_.push(lane.out, std::move(bytes), options, deadline, on_fate);
     activate();
     return id;
 }
@@ -248,10 +250,8 @@ Tag Association::parent(CarrierId carrier) const {
 Support Association::explain(Feature feature) const {
     using Level = Support::Level;
     switch (feature) {
-        case Feature::fork:
-            return {Level::native, "a fork is the next stream of the connection"};
-        case Feature::one_way:
-            return {Level::native, "a unidirectional stream"};
+        case Feature::fork: return {Level::native, "a fork is the next stream of the connection"};
+        case Feature::one_way: return {Level::native, "a unidirectional stream"};
         case Feature::backpressure:
             return {Level::native, "each stream has a flow control window of its own"};
         case Feature::niceness:
@@ -259,7 +259,8 @@ Support Association::explain(Feature feature) const {
             return {Level::emulated, "our scheduler decides what goes into the next packet"};
         case Feature::lifetime:
             if (plain_)
-                return {Level::emulated, "until the first byte is sent; what has begun is finished"};
+                return {Level::emulated,
+                        "until the first byte is sent; what has begun is finished"};
             return {Level::emulated, "unsent bytes are dropped and announced as such"};
         case Feature::idempotent:
             if (plain_) return {Level::unsupported, "a plain peer has no place for the mark"};

@@ -163,12 +163,12 @@ private:
     std::unordered_map<CarrierId, std::unique_ptr<Lane, LaneDelete>> lanes_;
     Outbox outbox_;
     Inbox inbox_;
+    SmallBlocks small_;  // of what is sent
     std::uint64_t next_carrier_;
     std::deque<Outgoing> control_;
     std::deque<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
     std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
     std::vector<CarrierId> blocked_;                        // for want of a stream
-    std::vector<CarrierId> stop_;  // closed before they were opened: the peer is told after that
     std::vector<CarrierId> held_;  // the peer's Carriers, until its SETTINGS are here
     std::vector<Event> arrived_;
     std::vector<Happened> events_;

@@ -36,6 +36,7 @@ void Association::prepare(Instant now) {
         idle_since_ = now;
     if (!mapping_) return;
     inbox_.flush(now, *mapping_);
+    if (outbox_.unsettled_messages() == 0) small_.rest();
     outbox_.wake_starved();
     if (outbox_.packed_messages() == 0) heard_ = now;
     if (stall_check_ == never && options_.bounds.stalled_after > Duration::zero())
@@ -54,8 +55,6 @@ Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
-    for (CarrierId carrier : std::exchange(stop_, {}))
-        if (find(carrier)) mapping_->stop(carrier, Error(Errc::carrier_closed));
     for (CarrierId carrier : std::exchange(closed_early_, {}))
         mapping_->stop(carrier, Error(Errc::carrier_closed));
     if (mapping_->over() && datagrams.empty()) after_failure();
@@ -111,7 +110,6 @@ Outgoing* Association::open_for(Lane& lane) {
         first = parent;
     }
     first->opened = first->out.opened = true;
-    if (first->closing && first->receives()) stop_.push_back(first->id());
     if (first->closing && first->receives()) closed_early_.push_back(first->id());
     first->out.announce = false;
     out_ = Open{first->id(), first->parent, first->kind};

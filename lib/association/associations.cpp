@@ -80,7 +80,7 @@ void Associations::take_active(std::vector<AssociationId>& taken) {
 void Associations::wake(Instant now) {
     while (!timers_.empty() && timers_.begin()->first <= now) {
         const AssociationId id = timers_.begin()->second;
-        timers_.erase(timers_.begin());
+        spare_ = timers_.extract(timers_.begin());
         Slot* found = slot(id);
         found->deadline = never;
         use(id)->handle_timeout(now);
@@ -91,16 +91,16 @@ bool Associations::put_back(AssociationId id) {
     Slot* found = slot(id);
     if (!found) return true;
     Association& association = *found->association;
-    const bool over = association.state() == Association::State::gone && association.carriers() == 0;
+    const bool over = association.state() == Association::State::gone &&
+                      association.carriers() == 0;
     const Instant deadline = over ? never : association.deadline();
     if (deadline != found->deadline) {
-        // The node is used again, so that a timer that moves every turn allocates nothing.
-        auto node = found->deadline == never ? decltype(timers_)::node_type{}
-                                             : timers_.extract({found->deadline, id});
+        // Nodes are used again, so that timers that move every turn allocate nothing.
+        if (found->deadline != never) spare_ = timers_.extract({found->deadline, id});
         found->deadline = deadline;
-        if (deadline != never && node) {
-            node.value() = {deadline, id};
-            timers_.insert(std::move(node));
+        if (deadline != never && spare_) {
+            spare_.value() = {deadline, id};
+            timers_.insert(std::move(spare_));
         } else if (deadline != never) {
             timers_.emplace(deadline, id);
         }

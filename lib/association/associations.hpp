@@ -66,6 +66,7 @@ private:
     std::vector<std::uint32_t> free_;
     std::vector<AssociationId> active_;
     std::set<Timer> timers_;
+    std::set<Timer>::node_type spare_;  // for the next timer
     std::unordered_map<Key, AssociationId> by_key_;
     std::size_t live_ = 0;
 };

@@ -43,8 +43,9 @@ bool Attempts::exhausted() const { return !resolving_ && !trying_ && candidates_
 
 Error Attempts::report() const {
     if (failures_.empty()) return Error(Errc::no_route, {}, Stage::resolve);
-    Error worst = *std::max_element(failures_.begin(), failures_.end(),
-                                    [](const Error& a, const Error& b) { return a.stage < b.stage; });
+    Error worst = *std::max_element(
+        failures_.begin(), failures_.end(),
+        [](const Error& a, const Error& b) { return a.stage < b.stage; });
     std::string text = "could not reach " + remote_ + "; tried:";
     for (const Error& failure : failures_) text += "\n  " + failure.message();
     if (!worst.detail.empty()) text += "\n" + worst.detail.string();

@@ -19,8 +19,8 @@ inline constexpr FateToken no_fate = 0;
 
 namespace happened {
 
-// The peer opened a Carrier; it waits for adopt or refuse. Association::parent says from which one it
-// was forked.
+// The peer opened a Carrier; it waits for adopt or refuse. Association::parent says from which one
+// it was forked.
 struct Opened {
     AssociationId association;
     CarrierId carrier;

@@ -7,7 +7,6 @@ namespace post::core {
 
 namespace {
 
-constexpr std::size_t shared_below = 2 * 1024;
 constexpr std::size_t copied_below = 16 * 1024;
 constexpr std::size_t small_block = 4 * 1024;
 constexpr std::size_t largest_block = 64 * 1024;
@@ -112,9 +111,8 @@ void Inbox::readable(InLane& lane) {
 // Copies what is small, so that it does not pin the transport's receive buffer.
 Bytes Inbox::keep(Bytes bytes) {
     if (bytes.size() >= copied_below || bytes.empty()) return bytes;
-    if (bytes.size() >= shared_below) return Bytes(bytes.span());
-    if (small_.room() < bytes.size()) small_ = Block(small_block);
-    return small_.append(bytes.span());
+    if (bytes.size() >= SmallBlocks::largest) return Bytes(bytes.span());
+    return small_.keep(bytes.span());
 }
 
 // A run long enough stays where it is; shorter ones are gathered in blocks that never are larger

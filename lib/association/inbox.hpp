@@ -18,6 +18,7 @@
 #include "lib/association/events.hpp"
 #include "lib/association/receipts.hpp"
 #include "lib/association/ring.hpp"
+#include "lib/association/small_blocks.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
@@ -55,18 +56,18 @@ struct InLane {
     std::uint64_t granted = 0;  // of `allowed`, what goes beyond the window
     std::uint64_t epoch = 0;    // `taken` when the window was last looked at
     Instant epoch_began{};
-    Instant progressed{};         // when an unfinished message last grew
+    Instant progressed{};          // when an unfinished message last grew
     std::uint32_t unreported = 0;  // messages since the last DELIVERED
     bool ask = false;              // the peer wants DELIVERED this turn
     static constexpr std::uint32_t nowhere = 0xffffffff;
     std::uint32_t place = nowhere;  // in the list of those that hold something
-    bool told = false;             // Readable was said and take() was not yet empty since
-    bool touched = false;          // in the list of those whose windows want a look
-    bool waiting = false;          // in the list of those that wait for a grant
-    bool reporting = false;        // in the list of those with something to report
-    bool discarding = false;       // what still comes is thrown away
-    bool over = false;             // nothing more will come
-    Error end;                     // why, when it is over
+    bool told = false;              // Readable was said and take() was not yet empty since
+    bool touched = false;           // in the list of those whose windows want a look
+    bool waiting = false;           // in the list of those that wait for a grant
+    bool reporting = false;         // in the list of those with something to report
+    bool discarding = false;        // what still comes is thrown away
+    bool over = false;              // nothing more will come
+    Error end;                      // why, when it is over
 };
 
 class Inbox {
@@ -138,17 +139,18 @@ private:
 
     Limits limits_;
     Charge& context_;
-    Block small_;
-    std::vector<InLane*> lanes_;      // those that hold something
+    SmallBlocks small_;
+    std::vector<InLane*> lanes_;  // those that hold something
     std::vector<InLane*> touched_;
-    std::vector<InLane*> waiting_;    // for a grant
+    std::vector<InLane*> looking_;  // touched_ while it is looked at
+    std::vector<InLane*> waiting_;  // for a grant
     std::vector<InLane*> reporting_;
     std::deque<Delivered> last_words_;  // of Carriers that are gone
     std::vector<Happened> events_;
     std::uint64_t charged_ = 0;
-    std::uint64_t finished_ = 0;      // of charged_, bytes of finished messages
-    std::uint64_t granted_ = 0;       // of all lanes
-    std::uint64_t budget_due_ = 0;    // taken, and not yet given back to the peer
+    std::uint64_t finished_ = 0;    // of charged_, bytes of finished messages
+    std::uint64_t granted_ = 0;     // of all lanes
+    std::uint64_t budget_due_ = 0;  // taken, and not yet given back to the peer
     Instant report_at_ = never;
     bool urgent_reports_ = false;
     bool plain_ = false;

@@ -179,7 +179,8 @@ OutLane* Outbox::turn() {
             served_ = 0;
             if (!lane.blocked) schedule(lane);  // perhaps its tail
         }
-        // Empty rings are kept for their next use, unless the application uses very many priorities.
+        // Empty rings are kept for their next use, unless the application uses very many
+        // priorities.
         at = ready_.size() > 64 ? ready_.erase(at) : std::next(at);
     }
     current_ = ready_.end();
@@ -354,7 +355,8 @@ void Outbox::handle_timeout(Instant now) {
         OutClass& queue = *find_class(*expiry.lane, expiry.niceness);
         OutEntry& entry = queue.entries[expiry.sequence - queue.first];
         entry.deadline = never;
-        if (entry.state > OutEntry::State::begun) continue;  // its last byte is pulled: acked or failed
+        if (entry.state > OutEntry::State::begun)
+            continue;  // its last byte is pulled: acked or failed
         if (plain_ && entry.state == OutEntry::State::begun) continue;
         settle(*expiry.lane, entry, id_of(*expiry.lane, entry, expiry.sequence),
                Fate::Kind::expired, Error(Errc::expired));

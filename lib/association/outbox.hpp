@@ -32,7 +32,13 @@ struct OutEntry {
     Instant deadline = never;
     FateToken on_fate = no_fate;
     Niceness niceness;  // as the application gave it; the wire has the class
-    enum class State : std::uint8_t { queued, begun, pulled, packed, settled } state = State::queued;
+    enum class State : std::uint8_t {
+        queued,
+        begun,
+        pulled,
+        packed,
+        settled
+    } state = State::queued;
     bool idempotent = false;
     bool final = false;
 };

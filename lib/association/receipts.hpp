@@ -1,7 +1,7 @@
 // Receipts: which messages of one Carrier and niceness class have arrived whole, and what of that
 // the peer still has to be told (FORMAT.md, DELIVERED). What does not fit into the 32 ranges of a
-// report is said when the watermark has come closer. Memory is bounded whatever arrives: a peer that
-// leaves more gaps than we keep is never told what lies behind them.
+// report is said when the watermark has come closer. Memory is bounded whatever arrives: a peer
+// that leaves more gaps than we keep is never told what lies behind them.
 #pragma once
 
 #include <vector>

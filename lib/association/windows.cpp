@@ -69,14 +69,15 @@ void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mappi
 
 void Inbox::flush(Instant now, Mapping& mapping) {
     if (budget_due_ > 0) mapping.extend_budget(std::exchange(budget_due_, 0));
+    if (charged_ == 0) small_.rest();
     if (touched_.empty() && waiting_.empty()) return;
     const Path path = mapping.path();
-    for (InLane* lane : std::exchange(touched_, {})) {
+    looking_.swap(touched_);
+    for (InLane* lane : looking_) {
         lane->touched = false;
         if (lane->over || lane->discarding) {
             // Its grants have done their work when nothing is held any more.
-            if (lane->untaken + lane->assembling == 0)
-                granted_ -= std::exchange(lane->granted, 0);
+            if (lane->untaken + lane->assembling == 0) granted_ -= std::exchange(lane->granted, 0);
             continue;
         }
         tune(now, *lane, path);
@@ -96,15 +97,15 @@ void Inbox::flush(Instant now, Mapping& mapping) {
             waiting_.push_back(lane);
         }
     }
+    looking_.clear();
     const auto urgency = [](const InLane* lane) {
         std::uint8_t least = niceness_classes;
         for (const Assembly& one : lane->unfinished) least = std::min(least, one.niceness.value());
         return least;
     };
     if (waiting_.size() > 1)
-        std::stable_sort(waiting_.begin(), waiting_.end(), [&](const InLane* a, const InLane* b) {
-            return urgency(a) < urgency(b);
-        });
+        std::stable_sort(waiting_.begin(), waiting_.end(),
+                         [&](const InLane* a, const InLane* b) { return urgency(a) < urgency(b); });
     std::erase_if(waiting_, [&](InLane* lane) {
         const std::uint64_t bytes = wanted(*lane);
         const bool needless = bytes == 0 || lane->over || lane->discarding;

@@ -209,7 +209,9 @@ void Carriers::make(happened::Writable& event) {
     std::size_t served = 0;
     for (; served < queue.size() && association; ++served) {
         const auto& waiting = queue[served];
-        if (!association->send_error(row->carrier, waiting->content.size()) && !association->writable(row->carrier)) break;
+        if (!association->send_error(row->carrier, waiting->content.size()) &&
+            !association->writable(row->carrier))
+            break;
         auto sent = association->send(now_, row->carrier, std::move(waiting->content),
                                       waiting->options, waiting->on_fate);
         if (!sent)

@@ -9,8 +9,9 @@
 namespace post::quic {
 
 // What the peer may send on all Carriers together before the handshake is complete. ngtcp2 keeps
-// credit back until it amounts to half of this first window, so the whole budget is not given as the
-// first window, or half of it could be kept from a peer that needs it; the rest follows as credit.
+// credit back until it amounts to half of this first window, so the whole budget is not given as
+// the first window, or half of it could be kept from a peer that needs it; the rest follows as
+// credit.
 inline constexpr std::uint64_t first_budget = 1024 * 1024;
 
 class Endpoint;

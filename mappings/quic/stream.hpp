@@ -40,6 +40,7 @@ struct Stream {
     std::uint64_t credit = 0;     // window to be given to the peer with the next packets
     std::uint64_t arrivals = 0;   // raw framing: the next message's sequence number
     std::uint64_t stop_code = 0;  // of a STOP_SENDING that came before OPEN
+    std::optional<std::uint64_t> stop_read{};  // wanted before the transport had the stream
     std::list<Stream>::iterator self;
     Stream* next_ready = nullptr;  // links of the ReadyList
     Stream* previous_ready = nullptr;

@@ -289,20 +289,6 @@ TEST_SUITE("contract") {
         CHECK(*pair.server.lost() == Errc::protocol_violation);
     }
 
-    TEST_CASE("quic: a message above the limit is refused at its header") {
-        auto options = by_hand();
-        options.server.largest_message = 1000;
-        QuicPair pair(options);
-        REQUIRE(pair.connect());
-        auto header = framed(Open{CarrierId{0}, {}, CarrierKind::messages},
-                             message(0, pattern(1001)))
-                          .slice(0, 20);
-        pair.client.send(pair.client.open(), header);
-        pair.run(1s);
-        REQUIRE(pair.server.lost());
-        CHECK(*pair.server.lost() == Errc::message_too_large);
-    }
-
     TEST_CASE("quic: opening and resetting in a loop is excessive load") {
         auto options = by_hand();
         QuicPair pair(options);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs post, static and shared, into a folder of its own; then builds a stranger's program
+# Installs post, static and shared, into a folder of its own (one of the two is the build that the
+# test belongs to, the other is built here); then builds a stranger's program
 # against each, once with find_package and once with pkg-config, and runs it. Nothing installed may
 # point into the source tree, the build tree or the cache of built dependencies.
 set -euo pipefail
@@ -31,6 +32,13 @@ check() {
     if "$@" >"$work/log" 2>&1; then passed=$((passed + 1)); else fail "$what" "$work/log"; fi
 }
 
+# libdir KIND: lib, or what the system calls it.
+libdir() {
+    local config
+    config=$(find "$work/$1/moved" -name post.pc)
+    echo "${config%/pkgconfig/*}"
+}
+
 with_find_package() {
     mkdir -p "$work/$1/package" &&
         cat >"$work/$1/package/CMakeLists.txt" <<END &&
@@ -43,15 +51,15 @@ END
         "$cmake" -S "$work/$1/package" -B "$work/$1/package/build" -G Ninja \
             -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$work/$1/moved" &&
         "$cmake" --build "$work/$1/package/build" &&
-        LD_LIBRARY_PATH=$work/$1/moved/lib timeout 20 "$work/$1/package/build/stranger"
+        LD_LIBRARY_PATH=$(libdir "$1") timeout 20 "$work/$1/package/build/stranger"
 }
 
 with_pkg_config() {
     # shellcheck disable=SC2046
-    PKG_CONFIG_PATH=$work/$1/moved/lib/pkgconfig "$cxx" -std=c++20 "$here/stranger.cpp" \
+    PKG_CONFIG_PATH=$(libdir "$1")/pkgconfig "$cxx" -std=c++20 "$here/stranger.cpp" \
         -o "$work/$1/stranger" \
-        $(PKG_CONFIG_PATH=$work/$1/moved/lib/pkgconfig pkg-config --cflags --libs post) &&
-        LD_LIBRARY_PATH=$work/$1/moved/lib timeout 20 "$work/$1/stranger"
+        $(PKG_CONFIG_PATH=$(libdir "$1")/pkgconfig pkg-config --cflags --libs post) &&
+        LD_LIBRARY_PATH=$(libdir "$1") timeout 20 "$work/$1/stranger"
 }
 
 points_nowhere_else() {
@@ -60,14 +68,25 @@ points_nowhere_else() {
     ! grep -rIlF -e "$root" -e "$work" -e "${cache:-$root}" "$work/$1/moved"
 }
 
+own=static
+if grep -q '^BUILD_SHARED_LIBS:BOOL=ON' "$build/CMakeCache.txt"; then own=shared; fi
+
+build_and_install() {
+    local from=$build shared=OFF
+    if [ "$1" != "$own" ]; then
+        from=$work/$1/build
+        if [ "$1" = shared ]; then shared=ON; fi
+        # shellcheck disable=SC2086
+        "$cmake" -S "$root" -B "$from" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" $flags \
+            -DBUILD_SHARED_LIBS=$shared \
+            -DPOST_TESTS=OFF -DPOST_EXAMPLES=OFF -DPOST_INTEROP=OFF &&
+            "$cmake" --build "$from" || return 1
+    fi
+    "$cmake" --install "$from" --prefix "$work/$1/prefix"
+}
+
 for kind in static shared; do
-    shared=$([ $kind = shared ] && echo ON || echo OFF)
-    if "$cmake" -S "$root" -B "$work/$kind/build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" $flags \
-        -DBUILD_SHARED_LIBS=$shared -DPOST_TESTS=OFF -DPOST_EXAMPLES=OFF -DPOST_INTEROP=OFF \
-        -DCMAKE_INSTALL_PREFIX="$work/$kind/prefix" -DCMAKE_INSTALL_LIBDIR=lib \
-        >"$work/log" 2>&1 &&
-        "$cmake" --build "$work/$kind/build" >"$work/log" 2>&1 &&
-        "$cmake" --install "$work/$kind/build" >"$work/log" 2>&1; then
+    if build_and_install $kind >"$work/log" 2>&1; then
         # Moved, so that only what finds its own way is found.
         mv "$work/$kind/prefix" "$work/$kind/moved"
         check "$kind, find_package" with_find_package $kind

@@ -1,5 +1,5 @@
-// What callbacks may do: anything. Each kind may destroy what it stands on, the Context included, and
-// may throw; turn() hands the exception on and the next turn goes on.
+// What callbacks may do: anything. Each kind may destroy what it stands on, the Context included,
+// and may throw; turn() hands the exception on and the next turn goes on.
 #include <stdexcept>
 
 #include "tests/scenario/scene.hpp"

@@ -1,5 +1,5 @@
-// Connections that cannot be: each failure names its stage, its candidate and the foreign code, lists
-// what was tried, and gives every waiting message its fate.
+// Connections that cannot be: each failure names its stage, its candidate and the foreign code,
+// lists what was tried, and gives every waiting message its fate.
 #include <cerrno>
 
 #include "tests/scenario/scene.hpp"

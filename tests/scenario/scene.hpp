@@ -1,5 +1,5 @@
-// Scene: what nearly every story begins with, two hosts with a Context each, a link between them and
-// a server that is believed by its pin. And Fates, which counts what became of every message.
+// Scene: what nearly every story begins with, two hosts with a Context each, a link between them
+// and a server that is believed by its pin. And Fates, which counts what became of every message.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -117,7 +117,8 @@ using Ends = Log<Error>;
 inline constexpr std::uint16_t server_port = 4433;
 
 struct Scene {
-    explicit Scene(std::uint64_t seed = test::seed(), const sim::LinkOptions& both = {.delay = 10ms},
+    explicit Scene(std::uint64_t seed = test::seed(),
+                   const sim::LinkOptions& both = {.delay = 10ms},
                    ContextOptions server_options = {}, ContextOptions client_options = {})
         : world(seed),
           near(world.host("10.0.0.1")),

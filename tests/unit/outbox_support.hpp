@@ -1,5 +1,5 @@
-// A Rig around an Outbox for its tests: lanes, sends of strings, and what was pulled as short words,
-// "4/1#0 hello" for the whole message 0 of class 1 on Carrier 4.
+// A Rig around an Outbox for its tests: lanes, sends of strings, and what was pulled as short
+// words, "4/1#0 hello" for the whole message 0 of class 1 on Carrier 4.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Outbox: what becomes of messages. Fates, deadlines, the peer's word, budgets, and the cost of many.
+// Outbox: what becomes of messages. Fates, deadlines, the peer's word, budgets, and the cost of
+// many.
 #include "lib/association/outbox.hpp"
 
 #include <map>
