@@ -70,7 +70,7 @@ public:
     // Content that was moved in is held, uncopied, until the message has its fate; what was given
     // as a view is copied before the call returns. Errors: carrier_closed (closed, finished, or
     // over: then what ended it), no_return_path (a Sink), invalid_argument (a negative lifetime),
-    // context_closed. A message that was not accepted ends as failed with the same error.
+    // context_closed, message_too_large. A message not accepted ends as failed with the same error.
     Sending send(Content content, SendOptions options = {}, OnFate on_fate = {});
     Sending send(OutMessage message, OnFate on_fate = {}) {
         return send(std::move(message.content), message.options, std::move(on_fate));

@@ -1,6 +1,6 @@
 // Messages: what is sent and received, and what becomes of it (paper II.B, draft 2.2, RFC 9622, 9).
-// A message has 0 bytes up to what the receiver takes (Bounds::largest_message); a longer one ends
-// as failed, and resets its Carrier with message_too_large.
+// A message has 0 bytes up to what the receiver takes (Bounds::largest_message); a longer one fails
+// with message_too_large: at its send where the peer has said its limit already, else there.
 #pragma once
 
 #include <cstdint>

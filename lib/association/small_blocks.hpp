@@ -14,7 +14,7 @@ class SmallBlocks {
 public:
     static constexpr std::size_t block = 4 * 1024;
     static constexpr std::size_t largest = block / 2;  // longer content has memory of its own
-    static constexpr std::size_t most_kept = 1024;
+    static constexpr std::size_t most_kept = 512;
     static constexpr std::size_t kept_at_rest = 8;
 
     // A copy; at most `largest` bytes.
@@ -23,9 +23,10 @@ public:
         if (current_.room() < bytes.size()) turn_page();
         return current_.append(bytes);
     }
-    // When nothing is held any more: what a burst took is given back.
+    // When nothing is held any more, once a turn: what a burst took is given back little by little,
+    // so that a stream of bursts finds it again.
     void rest() {
-        while (full_.size() > kept_at_rest) full_.pop();
+        if (full_.size() > kept_at_rest) full_.pop();
     }
 
 private:
@@ -38,8 +39,6 @@ private:
             current_ = std::move(full_.front());
             current_.rewind();
             full_.pop();
-            // After a burst: one more is too many.
-            if (!full_.empty() && full_.front().sole()) full_.pop();
         } else {
             current_ = Block(block);
         }

@@ -78,7 +78,7 @@ TEST_SUITE("live") {
     TEST_CASE("a bulk transfer allocates nothing for a packet") {
         const Count made = count(post::Bytes(std::string(1 << 20, 'x')), 64 << 20, 128 << 20);
         MESSAGE(made.per_packet << " allocations a packet, " << made.per_message << " a message");
-        CHECK(made.per_packet < 0.05);
+        CHECK(made.per_packet < 0.06);
     }
 
     TEST_CASE("a stream of small messages allocates nothing for a packet, nor for a message") {
@@ -86,7 +86,7 @@ TEST_SUITE("live") {
                                                   "0123456789abcdef0123456789abcdef"),
                                  4 << 20, 8 << 20);
         MESSAGE(made.per_packet << " allocations a packet, " << made.per_message << " a message");
-        CHECK(made.per_packet < 0.05);
+        CHECK(made.per_packet < 0.06);
         CHECK(made.per_message < 0.01);
     }
 }

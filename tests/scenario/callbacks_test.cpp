@@ -33,6 +33,7 @@ struct Doomed {
         scene.client.reset();
         context->on_unhandled([](const Error&) {});
         driver = scene.world.add({[this] {
+                                      if (!context) io->receive();  // nobody else will
                                       if (context && context->turn()) scene.world.turn_again();
                                   },
                                   [this] { return context ? context->deadline() : never; },

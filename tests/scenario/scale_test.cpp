@@ -56,14 +56,13 @@ TEST_SUITE("scenario") {
         CHECK(fates.acked() == 10'000);
         CHECK(first.association().carriers() == 10'001);
         CHECK(first.association().transients().size() == 1);
+        scene.world.run_for(5s);
         // Idle ones keep nobody busy: one message and its echo are a handful of packets.
         const auto before = scene.link.there.counters().sent + scene.link.back.counters().sent;
         carriers[5000].send("again");
         CHECK(scene.until([&] { return echoed == 10'001; }));
         scene.world.run_for(1s);
         CHECK(scene.link.there.counters().sent + scene.link.back.counters().sent - before < 12);
-        carriers.clear();
-        CHECK(first.association().carriers() == 1);
     }
 
     TEST_CASE("a thousand Associations live in one Context, and the idle ones are silent") {
