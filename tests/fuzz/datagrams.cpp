@@ -1,8 +1,8 @@
 // Fuzz target for what arrives from the network before anybody is authenticated. The data are a
 // list of steps: datagrams as they are, or true ones of a handshake with bytes changed, cut or said
-// twice, to a server's Endpoint, to a client's connection, or to one of the server's. Whatever comes,
-// nothing crashes, half-open connections are counted right, and answers are never larger than what
-// they answer (RFC 9000, 6 and 8.1: no amplification).
+// twice, to a server's Endpoint, to a client's connection, or to one of the server's. Whatever
+// comes, nothing crashes, half-open connections are counted right, and answers are never larger
+// than what they answer (RFC 9000, 6 and 8.1: no amplification).
 #include <array>
 #include <cstdlib>
 #include <map>
