@@ -1,5 +1,5 @@
 # For sourcing, at the root of the tree: build_preset NAME [CMAKE-OPTION...] runs the setup step,
-# configures and builds, says in one line what it does, and shows the compiler's words only when
+# configures and builds (all, or what $build_targets names), says in one line what it does, and shows the compiler's words only when
 # they matter. Leaves the folder's name in $build.
 
 build_preset() {
@@ -16,7 +16,7 @@ build_preset() {
         return 1
     fi
     echo "build: compiling (the first time takes minutes, after a change seconds)"
-    if ! NINJA_STATUS='[%f/%t %es] ' cmake --build "$build" 2>&1 | build_progress "$log"; then
+    if ! NINJA_STATUS='[%f/%t %es] ' cmake --build "$build" ${build_targets:+--target $build_targets} 2>&1 | build_progress "$log"; then
         grep -vE '^\[[0-9]+/[0-9]+ [0-9.]+s\] ' "$log" | tail -n 80 >&2 || true
         echo "build: compiling failed (whole log: $log)" >&2
         return 1

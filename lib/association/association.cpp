@@ -205,6 +205,7 @@ bool Association::forget_if_over(Lane& lane) {
     inbox_.remove(lane.in);
     outbox_.remove(lane.out);
     if (lane.draining) --shared_.draining;
+    if (lane.listed) std::erase(blocked_, lane.id());
     if (last_ == &lane) last_ = nullptr;
     lanes_.erase(lane.id());
     return true;

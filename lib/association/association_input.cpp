@@ -172,7 +172,10 @@ void Association::handle(Instant now, Delivered& delivered) {
 
 void Association::handle(Instant, event::Unblocked& event) {
     if (event.carrier) {
-        if (Lane* lane = find(*event.carrier)) outbox_.unblock(lane->out);
+        Lane* lane = find(*event.carrier);
+        if (!lane) return;
+        if (std::exchange(lane->listed, false)) std::erase(blocked_, lane->id());
+        outbox_.unblock(lane->out);
         return;
     }
     for (CarrierId carrier : std::exchange(blocked_, {})) {
