@@ -22,8 +22,9 @@ Result<void> check(const Bounds& bounds, const Policy& policy) {
                   bounds.association_send_budget, bounds.unsettled, bounds.carriers}) > largest)
         return wrong("a bound is above 2^60");
     if (bounds.largest_message > bounds.receive_budget / 2)
-        return wrong("Bounds::largest_message is more than half of Bounds::receive_budget, so that "
-                     "its memory could not be promised");
+        return wrong(
+            "Bounds::largest_message is more than half of Bounds::receive_budget, so that "
+            "its memory could not be promised");
     if (bounds.handshake_timeout <= Duration::zero() || bounds.idle_timeout <= Duration::zero() ||
         bounds.linger < Duration::zero())
         return wrong("a timeout is not positive");
@@ -54,8 +55,8 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     for (std::uint64_t number : {bounds.largest_message, bounds.receive_budget, bounds.send_budget,
                                  bounds.association_send_budget, bounds.unsettled, bounds.carriers})
         add(std::to_string(number));
-    for (Duration time : {bounds.handshake_timeout, bounds.idle_timeout, bounds.stalled_after,
-                          bounds.linger})
+    for (Duration time :
+         {bounds.handshake_timeout, bounds.idle_timeout, bounds.stalled_after, bounds.linger})
         add(std::to_string(time.count()));
     return key;
 }
@@ -172,8 +173,9 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
 Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
     if (const auto fine = check(options.bounds, options.policy); !fine) return fine.error();
     if (!local.identity)
-        return wrong("a Listener needs an identity: Identity::from_files(certificate, key), or "
-                     "Identity::self_signed(\"localhost\") for development");
+        return wrong(
+            "a Listener needs an identity: Identity::from_files(certificate, key), or "
+            "Identity::self_signed(\"localhost\") for development");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
     // Every address: one socket a family, IPv6 where the machine has it, both on one port.
@@ -205,10 +207,11 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
         port->bounds = options.bounds;
         port->accept.security.identity = local.identity;
         using Theirs = ListenOptions::ClientCertificate;
-        port->accept.security.client_certificate =
-            options.client_certificate == Theirs::required   ? crypto::ClientCertificate::required
-            : options.client_certificate == Theirs::optional ? crypto::ClientCertificate::optional
-                                                             : crypto::ClientCertificate::none;
+        port->accept.security.client_certificate = options.client_certificate == Theirs::required
+                                                       ? crypto::ClientCertificate::required
+                                                   : options.client_certificate == Theirs::optional
+                                                       ? crypto::ClientCertificate::optional
+                                                       : crypto::ClientCertificate::none;
         port->accept.security.client_trust = options.client_trust;
         for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
         port->accept.transport = transport(options.bounds);

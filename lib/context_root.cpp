@@ -44,8 +44,7 @@ Root::~Root() {
 void Root::submit(Function<void()> work) {
     auto* node = new Submitted{std::move(work), submitted_.load(std::memory_order_relaxed)};
     while (!submitted_.compare_exchange_weak(node->next, node, std::memory_order_release,
-                                             std::memory_order_relaxed)) {
-    }
+                                             std::memory_order_relaxed)) {}
     io_->wake();
 }
 
@@ -158,8 +157,7 @@ void Root::accept(Port& port, const Datagrams& first) {
         options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
     setups_[made.id()].port = &port;
     ++port.associations;
-    auto mapping =
-        port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first);
+    auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first);
     if (mapping)
         made.attach(std::move(*mapping));
     else

@@ -59,8 +59,7 @@ Result<Remote> Remote::parse(std::string_view url) {
         const std::string_view host = rest.substr(0, end);
         if (const auto address = Address::parse(host)) {
             remote.address_ = *address;
-        } else if (const std::size_t wrong = wrong_in_name(host);
-                   wrong != std::string_view::npos) {
+        } else if (const std::size_t wrong = wrong_in_name(host); wrong != std::string_view::npos) {
             return bad(url, at + wrong, host.empty() ? "the host is missing" : "no host name");
         }
         remote.host_ = std::string(host);

@@ -41,10 +41,10 @@ public:
 
 // How far a mapping may go; every number can be set by the application.
 struct Limits {
-    std::uint64_t carrier_window = 32 * 1024;      // receive window of a fresh Carrier, bytes
-    std::uint64_t budget = 64 * 1024 * 1024;       // received and untaken bytes, all Carriers
-    std::uint64_t carriers = 100;                  // Carriers the peer may open at once, at first
-    std::uint64_t most_carriers = 65536;           // and at most, as it uses them
+    std::uint64_t carrier_window = 32 * 1024;  // receive window of a fresh Carrier, bytes
+    std::uint64_t budget = 64 * 1024 * 1024;   // received and untaken bytes, all Carriers
+    std::uint64_t carriers = 100;              // Carriers the peer may open at once, at first
+    std::uint64_t most_carriers = 65536;       // and at most, as it uses them
     std::uint64_t largest_message = 16 * 1024 * 1024;
     Duration handshake_timeout = std::chrono::seconds(10);
     Duration idle_timeout = std::chrono::seconds(30);

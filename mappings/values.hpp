@@ -170,9 +170,8 @@ struct Lost {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Arrived, event::Established, event::Opened, event::Finished, event::Reset,
-                 event::Stopped, event::Acked, event::Unblocked, event::Ended, event::Lost, Skip,
-                 Abandon, Settings, Refuse, Delivered>;
+using Event = std::variant<event::Arrived, event::Established, event::Opened, event::Finished,
+                           event::Reset, event::Stopped, event::Acked, event::Unblocked,
+                           event::Ended, event::Lost, Skip, Abandon, Settings, Refuse, Delivered>;
 
 }  // namespace post

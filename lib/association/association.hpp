@@ -168,8 +168,8 @@ private:
     std::deque<Outgoing> control_;
     std::deque<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
     std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
-    std::vector<CarrierId> blocked_;                        // for want of a stream
-    std::vector<CarrierId> held_;  // the peer's Carriers, until its SETTINGS are here
+    std::vector<CarrierId> blocked_;       // for want of a stream
+    std::vector<CarrierId> held_;          // the peer's Carriers, until its SETTINGS are here
     std::vector<Event> arrived_;
     std::vector<Happened> events_;
     Outgoing out_;

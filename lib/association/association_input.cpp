@@ -46,8 +46,7 @@ void Association::handle_trouble(Instant now, const Address& remote, std::error_
 void Association::drain_mapping(Instant now) {
     // Lost destroys the mapping, and is the last event.
     mapping_->poll_events(arrived_);
-    for (Event& event : arrived_)
-        std::visit([&](auto& happened) { handle(now, happened); }, event);
+    for (Event& event : arrived_) std::visit([&](auto& happened) { handle(now, happened); }, event);
     arrived_.clear();
     if (InLane* fullest = state_ == State::established ? inbox_.fullest() : nullptr) {
         if (Lane* lane = find(fullest->carrier))

@@ -115,9 +115,7 @@ bool Associations::put_back(AssociationId id) {
     return true;
 }
 
-Instant Associations::deadline() const {
-    return timers_.empty() ? never : timers_.begin()->first;
-}
+Instant Associations::deadline() const { return timers_.empty() ? never : timers_.begin()->first; }
 
 std::vector<AssociationId> Associations::all() const {
     std::vector<AssociationId> ids;

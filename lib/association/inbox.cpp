@@ -62,11 +62,11 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
         return {};
     }
     if (!begun) {
-        lane.unfinished.push_back({.niceness = piece.niceness,
-                                   .sequence = piece.sequence,
-                                   .total = piece.total,
-                                   .message = InMessage({}, Niceness{piece.niceness.value()},
-                                                        piece.sequence)});
+        lane.unfinished.push_back(
+            {.niceness = piece.niceness,
+             .sequence = piece.sequence,
+             .total = piece.total,
+             .message = InMessage({}, Niceness{piece.niceness.value()}, piece.sequence)});
         at = lane.unfinished.end() - 1;
         touch(lane);
     }
@@ -176,8 +176,7 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
 
 void Inbox::discard(InLane& lane) {
     lane.discarding = true;
-    while (take(lane)) {
-    }
+    while (take(lane)) {}
     release(lane, std::exchange(lane.assembling, 0));
     lane.unfinished.clear();
 }

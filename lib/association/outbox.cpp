@@ -244,8 +244,8 @@ void Outbox::next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, 
     const bool last = entry.pulled == total;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
     piece.marks.ask = last && lane.queued == 0;
-    lane.in_hand.push({queue.niceness, last, static_cast<std::uint32_t>(size),
-                       piece.sequence.value()});
+    lane.in_hand.push(
+        {queue.niceness, last, static_cast<std::uint32_t>(size), piece.sequence.value()});
     if (last) ++queue.next;
 }
 
@@ -328,8 +328,8 @@ void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
     --unsettled_messages_;
     --outstanding_;
     if (entry.deadline != never)
-        expiries_.erase({entry.deadline, lane.carrier, class_of(id.niceness), id.sequence.value(),
-                         &lane});
+        expiries_.erase(
+            {entry.deadline, lane.carrier, class_of(id.niceness), id.sequence.value(), &lane});
     if (entry.state == OutEntry::State::packed) --packed_messages_;
     const bool maybe = entry.state >= OutEntry::State::pulled;
     entry.state = OutEntry::State::settled;

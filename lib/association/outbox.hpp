@@ -73,8 +73,8 @@ struct OutLane {
     bool finish_wanted = false;
     bool finish_pulled = false;
     bool tail_scheduled = false;
-    bool opened = false;            // the mapping knows the Carrier
-    bool announce = false;          // the peer shall hear of it before the first message
+    bool opened = false;    // the mapping knows the Carrier
+    bool announce = false;  // the peer shall hear of it before the first message
 };
 
 class Outbox {

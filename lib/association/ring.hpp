@@ -9,8 +9,7 @@
 
 namespace post::core {
 
-template <class T>
-class Ring {
+template <class T> class Ring {
 public:
     Ring() = default;
     Ring(Ring&& other) noexcept { swap(other); }
@@ -18,7 +17,10 @@ public:
         swap(other);
         return *this;
     }
-    ~Ring() { clear(); std::allocator<T>{}.deallocate(slots_, capacity_); }
+    ~Ring() {
+        clear();
+        std::allocator<T>{}.deallocate(slots_, capacity_);
+    }
 
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }

@@ -138,8 +138,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message) {
     handle(happened::Readable{tag_of(key)});
 }
 
-template <class T>
-Operation<T> Carriers::wait(std::vector<WaitingRef<Waiting<T>>>& queue) {
+template <class T> Operation<T> Carriers::wait(std::vector<WaitingRef<Waiting<T>>>& queue) {
     std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
     WaitingRef<Waiting<T>> waiting(new Waiting<T>);
     queue.push_back(waiting);

@@ -147,10 +147,8 @@ private:
     void call_accept(CarrierKey parent, ListenerKey listener, Carrier carrier);
     Callbacks* acceptor(CarrierKey parent, ListenerKey listener);
     Operation<Carrier> accept_later(Callbacks& callbacks);
-    template <class T>
-    Operation<T> wait(std::vector<WaitingRef<Waiting<T>>>& queue);
-    template <class T>
-    void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
+    template <class T> Operation<T> wait(std::vector<WaitingRef<Waiting<T>>>& queue);
+    template <class T> void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
     template <class T>
     void fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error& error);
     FateToken keep(OnFate on_fate);

@@ -270,8 +270,7 @@ void Carriers::make(happened::Over& event) {
         // A wait for messages takes note only of what ends a connection that there was: nobody's
         // first wrong certificate shall end in silence.
         const bool waits = !own.receiving.empty() && event.error.stage == Stage::established;
-        if (own.on_closed || !own.sending.empty() || waits)
-            took_note_.push_back(row->association);
+        if (own.on_closed || !own.sending.empty() || waits) took_note_.push_back(row->association);
         settle_waiting(own, event.error);
         end_accept(own);
         if (own.on_closed)

@@ -8,8 +8,7 @@
 
 namespace post::core {
 
-template <class Key, class Row>
-class Slots {
+template <class Key, class Row> class Slots {
 public:
     Key add() {
         if (free_.empty()) {
@@ -35,8 +34,7 @@ public:
         rows_[key.slot].live = false;
         free_.push_back(key.slot);
     }
-    template <class Visit>
-    void each(Visit&& visit) {
+    template <class Visit> void each(Visit&& visit) {
         for (std::uint32_t slot = 0; slot < rows_.size(); ++slot)
             if (rows_[slot].live) visit(Key{slot, rows_[slot].generation}, rows_[slot].row);
     }

@@ -5,8 +5,7 @@
 
 namespace post::core {
 
-template <class T>
-void Carriers::answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result) {
+template <class T> void Carriers::answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result) {
     if (waiting->answer) return;
     waiting->answer.emplace(std::move(result));
     if (!waiting->wanted) return;

@@ -45,8 +45,7 @@ TEST_SUITE("scenario") {
         carrier.send("hello");
         REQUIRE(scene.until([&] { return scene.far_context().deadline() != never; }));
         const Duration began = scene.world.elapsed();
-        CHECK_FALSE(
-            scene.until([&] { return scene.far_context().deadline() == never; }, 9s));
+        CHECK_FALSE(scene.until([&] { return scene.far_context().deadline() == never; }, 9s));
         CHECK(scene.until([&] { return scene.far_context().deadline() == never; }, 2s));
         CHECK(scene.world.elapsed() - began >= 9s);
         CHECK(scene.world.elapsed() - began <= 11s);
@@ -57,8 +56,7 @@ TEST_SUITE("scenario") {
         ListenOptions patient;
         patient.bounds.idle_timeout = 10min;
         Siege scene(patient);
-        for (std::uint64_t i = 0; i < 100; ++i)
-            scene.hostile->write(CarrierId{2 * i}, open(2 * i));
+        for (std::uint64_t i = 0; i < 100; ++i) scene.hostile->write(CarrierId{2 * i}, open(2 * i));
         REQUIRE(scene.until([&] { return scene.accepted.size() == 100; }));
         scene.world.run_for(1s);
         const std::size_t before = heap();
@@ -73,8 +71,7 @@ TEST_SUITE("scenario") {
         CHECK(scene.hostile->resets().empty());
         scene.world.run_for(20s);
         CHECK(scene.hostile->resets().size() == 50);
-        for (const auto& [carrier, error] : scene.hostile->resets())
-            CHECK(carrier.value() >= 100);
+        for (const auto& [carrier, error] : scene.hostile->resets()) CHECK(carrier.value() >= 100);
         scene.world.run_for(40s);
         CHECK(scene.hostile->resets().size() == 100);
         auto received = scene.accepted[99].receive();
@@ -127,9 +124,9 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("a broken frame closes the connection with a reason and delivers nothing") {
-        for (const std::string& frames : {std::string("\xff"), std::string("\x37"),
-                                          std::string("\x31\x80"), std::string("\x32\x00", 2),
-                                          std::string("\x38\x00", 2), std::string("\x34\x01x")}) {
+        for (const std::string& frames :
+             {std::string("\xff"), std::string("\x37"), std::string("\x31\x80"),
+              std::string("\x32\x00", 2), std::string("\x38\x00", 2), std::string("\x34\x01x")}) {
             CAPTURE(frames.size());
             Siege scene;
             scene.hostile->write(CarrierId{0}, open(0) + frames);

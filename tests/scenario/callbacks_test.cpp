@@ -51,9 +51,7 @@ struct Doomed {
         options.io = io;
         return options;
     }
-    Carrier initiate() {
-        return context->initiate("post://server.test:4433", scene.pinned());
-    }
+    Carrier initiate() { return context->initiate("post://server.test:4433", scene.pinned()); }
     bool until_gone() {
         return scene.until([&] { return !context; });
     }
@@ -150,8 +148,8 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("each kind of callback may destroy the Context") {
-        for (const char* kind : {"ready", "accept", "fate", "closed", "unhandled", "then",
-                                 "submitted"}) {
+        for (const char* kind :
+             {"ready", "accept", "fate", "closed", "unhandled", "then", "submitted"}) {
             const std::string which = kind;
             CAPTURE(which);
             Scene scene;
@@ -247,8 +245,7 @@ TEST_SUITE("scenario") {
                 if (which == (news.kind == Fate::Kind::sent ? "sent" : "acked")) fail_once();
             });
             carrier.send("two");
-            if (which == "then")
-                carrier.activate().then([&](Result<void>) { fail_once(); });
+            if (which == "then") carrier.activate().then([&](Result<void>) { fail_once(); });
             if (which == "submitted") scene.near_context().submit(fail_once);
             if (which == "unhandled") {
                 scene.near_context().on_unhandled([&](const Error&) { fail_once(); });

@@ -25,7 +25,7 @@ Identity issue(const std::string& name, const Identity* issuer = nullptr,
 }
 
 struct Failed {
-    Error error;             // of the Carrier
+    Error error;  // of the Carrier
     Fates fates;
     Duration took{};
 };
@@ -41,8 +41,8 @@ Failed try_once(Scene& scene, const InitiateOptions& options,
     carrier.send("two", {.idempotent = true}, failed.fates.watch());
     auto active = carrier.activate();
     const Duration before = scene.world.elapsed();
-    CHECK(scene.until(
-        [&] { return !ends.empty() && failed.fates.all() && active.ready(); }, limit));
+    CHECK(
+        scene.until([&] { return !ends.empty() && failed.fates.all() && active.ready(); }, limit));
     failed.took = scene.world.elapsed() - before;
     failed.fates.check();
     CHECK(failed.fates.failed() == 2);
@@ -130,8 +130,8 @@ TEST_SUITE("scenario") {
         Scene scene;
         const Identity client = Identity::self_signed("client.test");
         using Wants = ListenOptions::ClientCertificate;
-        scene.collect({.client_certificate = Wants::required,
-                       .client_trust = Trust::pinned(client.pin())});
+        scene.collect(
+            {.client_certificate = Wants::required, .client_trust = Trust::pinned(client.pin())});
         auto carrier = scene.initiate();
         Fates fates;
         Ends ends;

@@ -232,9 +232,9 @@ TEST_SUITE("scenario") {
     TEST_CASE("a blackhole shorter than the idle timeout loses nothing") {
         for (auto seed : seeds(3)) {
             CAPTURE(seed);
-            Scene scene(seed, {.delay = 10ms,
-                               .rate = 10'000'000,
-                               .blackhole = {{.from = 200ms, .to = 12s}}});
+            Scene scene(
+                seed,
+                {.delay = 10ms, .rate = 10'000'000, .blackhole = {{.from = 200ms, .to = 12s}}});
             scene.collect();
             auto carrier = scene.initiate({.bounds = {.send_budget = 16 * 1024 * 1024}});
             Fates fates;

@@ -27,8 +27,8 @@ public:
         connect.transport.raw = true;
         connect.transport.limits.idle_timeout = 10min;
         mapping_ = endpoint_.connect(io_->now(), TransientId{1}, connect).value();
-        driver_ = world_.add({[this] { turn(); }, [this] { return mapping_->deadline(); },
-                              io_.get()});
+        driver_ = world_.add(
+            {[this] { turn(); }, [this] { return mapping_->deadline(); }, io_.get()});
     }
     ~Hostile() { world_.remove(driver_); }
     Hostile(const Hostile&) = delete;
@@ -38,8 +38,7 @@ public:
     void write(CarrierId stream, std::string_view bytes, bool one_way = false) {
         auto [at, fresh] = written_.emplace(stream, 0);
         if (fresh)
-            supply_.push(
-                Open{stream, {}, one_way ? CarrierKind::one_way : CarrierKind::messages});
+            supply_.push(Open{stream, {}, one_way ? CarrierKind::one_way : CarrierKind::messages});
         Piece piece;
         piece.carrier = stream;
         piece.sequence = Sequence{at->second++};

@@ -62,8 +62,8 @@ TEST_SUITE("scenario") {
         scene.world.name("c.test", {"10.0.0.2"}, {.fate_v6 = Fate::silent});
         scene.world.name("d.test", {"10.0.0.2"}, {.delay_v4 = 2s});
         scene.world.name("e.test", {"2001:db8::2"}, {.fate_v4 = Fate::server_failure});
-        for (const char* url : {"post://a.test", "post://b.test", "post://c.test",
-                                "post://d.test", "post://e.test"}) {
+        for (const char* url : {"post://a.test", "post://b.test", "post://c.test", "post://d.test",
+                                "post://e.test"}) {
             CAPTURE(url);
             CHECK(reaches(scene, url));
         }

@@ -25,8 +25,7 @@ public:
         options.bounds.largest_message = 100'000;
         options.bounds.receive_budget = 400'000;
         scene_.listener = scene_.listen(options);
-        scene_.listener.accept(
-            [this](Carrier carrier) { return take({std::move(carrier), 's'}); });
+        scene_.listener.accept([this](Carrier carrier) { return take({std::move(carrier), 's'}); });
         initiate();
     }
 
@@ -126,8 +125,10 @@ private:
     void end() {
         scene_.link.change([](sim::LinkOptions& options) { options.down = false; });
         const bool context_goes = dice_.below(3) == 0;
-        if (context_goes && dice_.below(2) == 0) scene_.server.reset();
-        else if (context_goes) scene_.client.reset();
+        if (context_goes && dice_.below(2) == 0)
+            scene_.server.reset();
+        else if (context_goes)
+            scene_.client.reset();
         carriers_.clear();
         CHECK(scene_.until([&] { return fates_.all(); }, 120s));
         fates_.check();

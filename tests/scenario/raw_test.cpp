@@ -130,8 +130,7 @@ TEST_SUITE("scenario") {
     TEST_CASE("a raw reader that takes nothing stops its peer") {
         RawScene scene;
         Fates fates;
-        for (int i = 0; i < 100; ++i)
-            scene.carrier.send(std::string(5000, 'x'), {}, fates.watch());
+        for (int i = 0; i < 100; ++i) scene.carrier.send(std::string(5000, 'x'), {}, fates.watch());
         scene.world.run_for(5s);
         CHECK(fates.acked() < 40);
         Stream there;

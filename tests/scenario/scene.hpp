@@ -98,8 +98,7 @@ private:
 
 // What callbacks of Carriers left behind. They share it, since the end of a Context calls them when
 // the variables of a test are gone already.
-template <class T>
-class Log {
+template <class T> class Log {
 public:
     void push_back(T value) const { values_->push_back(std::move(value)); }
     std::size_t size() const { return values_->size(); }
@@ -185,7 +184,7 @@ struct Scene {
     sim::Host& far;
     sim::Link& link;
     Identity identity;
-    std::vector<Error> unhandled;         // of the client's Context
+    std::vector<Error> unhandled;  // of the client's Context
     std::vector<Error> server_unhandled;
     std::unique_ptr<sim::Node> server;
     std::unique_ptr<sim::Node> client;

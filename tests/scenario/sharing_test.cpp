@@ -40,8 +40,7 @@ TEST_SUITE("scenario") {
         auto base = scene.initiate();
         std::vector<Carrier> others;
         Context& context = scene.near_context();
-        others.push_back(context.initiate("post://server.test",
-                                          {.trust = Trust::danger_anyone()}));
+        others.push_back(context.initiate("post://server.test", {.trust = Trust::danger_anyone()}));
         others.push_back(scene.initiate({.alpn = "echo"}));
         others.push_back(scene.initiate({.local = {.identity = Identity::self_signed("me")}}));
         others.push_back(scene.initiate({.bounds = {.idle_timeout = 20s}}));

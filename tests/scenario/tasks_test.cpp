@@ -1,8 +1,8 @@
 // Coroutines over the simulated network: how waits end, where exceptions go, and what is printed
 // when nobody listens.
+#include <unistd.h>
 #include <cstdio>
 #include <stdexcept>
-#include <unistd.h>
 
 #include <post/coro.hpp>
 

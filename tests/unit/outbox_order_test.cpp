@@ -79,10 +79,10 @@ TEST_SUITE("unit") {
             sent[piece.carrier.value()] += piece.bytes.size();
             all += piece.bytes.size();
         }
-        for (const auto& [carrier, bytes] : sent) {
-            CAPTURE(carrier);
-            CHECK(bytes > 80'000);
-            CHECK(bytes < 120'000);
+        for (const auto& row : sent) {
+            CAPTURE(row.first);
+            CHECK(row.second > 80'000);
+            CHECK(row.second < 120'000);
         }
     }
 

@@ -10,8 +10,7 @@ namespace post::test {
 using Words = std::vector<std::string>;
 }
 
-template <>
-struct doctest::StringMaker<post::test::Words> {
+template <> struct doctest::StringMaker<post::test::Words> {
     static String convert(const post::test::Words& words) {
         std::string text = "{";
         for (const std::string& word : words) text += "\"" + word + "\" ";
