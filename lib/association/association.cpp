@@ -20,33 +20,43 @@ Inbox::Limits inbox_limits(const Bounds& bounds) {
 
 }  // namespace
 
-void Association::LaneDelete::operator()(Lane* lane) const { delete lane; }
-
 Association::Association(const Options& options, Shared& shared)
     : options_(options),
       shared_(shared),
-      outbox_(outbox_limits(options.bounds), shared.outstanding),
-      inbox_(inbox_limits(options.bounds), shared.charge),
+      outbox_(outbox_limits(options.bounds), shared.outstanding, shared.out_works),
+      inbox_(inbox_limits(options.bounds), shared.charge, shared.in_works),
       next_carrier_(options.role == Role::client ? 0 : 1) {}
 
 Association::~Association() {
     for (auto& [id, lane] : lanes_)
-        if (lane->draining) --shared_.draining;
+        if (lane.draining) --shared_.draining;
 }
 
-Association::Lane* Association::find(CarrierId carrier) const {
+Lane* Association::find(CarrierId carrier) {
     if (last_ && last_->id() == carrier) return last_;
     const auto at = lanes_.find(carrier);
-    return at == lanes_.end() ? nullptr : at->second.get();
+    return at == lanes_.end() ? nullptr : &at->second;
 }
 
-Association::Lane& Association::make(CarrierId carrier) {
-    auto& lane = lanes_[carrier];
-    lane = std::unique_ptr<Lane, LaneDelete>(new Lane);
-    lane->out.carrier = lane->in.carrier = carrier;
-    inbox_.begin(lane->in);
+const Lane* Association::find(CarrierId carrier) const {
+    return const_cast<Association*>(this)->find(carrier);
+}
+
+Lane& Association::make(CarrierId carrier) {
+    auto& spare = shared_.spare_lanes;
+    if (spare.empty()) {
+        lanes_.try_emplace(carrier);
+    } else {
+        spare.back().key() = carrier;
+        spare.back().mapped() = Lane{};
+        lanes_.insert(std::move(spare.back()));
+        spare.pop_back();
+    }
+    Lane& lane = lanes_.find(carrier)->second;
+    lane.out.carrier = lane.in.carrier = carrier;
+    inbox_.begin(lane.in);
     idle_since_ = never;
-    return *lane;
+    return lane;
 }
 
 CarrierId Association::open(const NewCarrier& carrier) {
@@ -70,7 +80,7 @@ void Association::adopt(CarrierId carrier, Tag tag) {
     Lane* lane = find(carrier);
     if (!lane) return;
     lane->out.tag = lane->in.tag = tag;
-    if (!lane->in.whole.empty() || lane->in.over) {
+    if (!lane->in.empty() || lane->in.over) {
         lane->in.told = true;
         events_.push_back(happened::Readable{tag});
     }
@@ -140,15 +150,15 @@ std::optional<InMessage> Association::take(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return std::nullopt;
     auto message = inbox_.take(lane->in);
-    if (lane->in.over && lane->in.whole.empty()) forget_if_over(*lane);
+    if (lane->in.over && lane->in.empty()) forget_if_over(*lane);
     return message;
 }
 
 std::optional<Error> Association::received_all(CarrierId carrier) const {
     const Lane* lane = find(carrier);
     if (!lane) return Error(Errc::carrier_closed);
-    if (!lane->in.over || !lane->in.whole.empty()) return std::nullopt;
-    return lane->in.end;
+    if (!lane->in.over || !lane->in.empty()) return std::nullopt;
+    return lane->in.ended();
 }
 
 void Association::close(Instant now, CarrierId carrier) {
@@ -168,6 +178,10 @@ void Association::close(Instant now, CarrierId carrier) {
     activate();
     lane->draining = true;
     ++shared_.draining;
+    // Those that were over sooner are forgotten from the front, so that the list is as long as what
+    // drains and not as what was closed within a linger time.
+    for (int i = 0; i < 2 && !lingering_.empty() && !find(lingering_.front().second); ++i)
+        lingering_.pop_front();
     lingering_.emplace_back(now + options_.bounds.linger, carrier);
     forget_if_over(*lane);
 }
@@ -195,8 +209,7 @@ void Association::cut(Lane& lane, const Error& error) {
 }
 
 bool Association::forget_if_over(Lane& lane) {
-    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.whole.empty() || !lane.in.over)
-        return false;
+    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.empty() || !lane.in.over) return false;
     if (lane.out.tag != no_tag) {
         Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
         events_.push_back(happened::Over{lane.out.tag, std::move(error)});
@@ -207,7 +220,9 @@ bool Association::forget_if_over(Lane& lane) {
     if (lane.draining) --shared_.draining;
     if (lane.listed) std::erase(blocked_, lane.id());
     if (last_ == &lane) last_ = nullptr;
-    lanes_.erase(lane.id());
+    auto node = lanes_.extract(lane.id());
+    if (shared_.spare_lanes.size() < Shared::most_spare)
+        shared_.spare_lanes.push_back(std::move(node));
     return true;
 }
 

@@ -20,16 +20,23 @@
 #include "lib/association/attempts.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
+#include "lib/association/lane.hpp"
 #include "lib/association/outbox.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
 
+using Lanes = std::unordered_map<CarrierId, Lane>;
+
 // What all associations of a Context share.
 struct Shared {
+    static constexpr std::size_t most_spare = 256;
     Charge charge;
-    std::uint64_t outstanding = 0;  // messages without a fate
-    std::uint64_t draining = 0;     // Carriers that were closed and are not over
+    Pool<OutWork> out_works;
+    Pool<InWork> in_works;
+    std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
+    std::uint64_t outstanding = 0;              // messages without a fate
+    std::uint64_t draining = 0;                 // Carriers that were closed and are not over
 };
 
 class Association final : private Supply {
@@ -117,17 +124,13 @@ public:
     Tag parent(CarrierId carrier) const;
 
 private:
-    struct Lane;
-    struct LaneDelete {
-        void operator()(Lane* lane) const;
-    };
-
     // Supply.
     Outgoing* next() override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
     void blocked(CarrierId carrier) override;
 
-    Lane* find(CarrierId carrier) const;
+    Lane* find(CarrierId carrier);
+    const Lane* find(CarrierId carrier) const;
     Lane& make(CarrierId carrier);
     Outgoing* open_for(Lane& lane);
     void drain_mapping(Instant now);
@@ -160,7 +163,7 @@ private:
     Attempts attempts_;
     std::unique_ptr<Mapping> mapping_;
     std::vector<std::unique_ptr<Mapping>> leaving_;  // lost, with a last word still to be said
-    std::unordered_map<CarrierId, std::unique_ptr<Lane, LaneDelete>> lanes_;
+    Lanes lanes_;
     Outbox outbox_;
     Inbox inbox_;
     SmallBlocks small_;  // of what is sent

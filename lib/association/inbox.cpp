@@ -11,17 +11,46 @@ constexpr std::size_t copied_below = 16 * 1024;
 constexpr std::size_t small_block = 4 * 1024;
 constexpr std::size_t largest_block = 64 * 1024;
 
-auto find(InLane& lane, NicenessClass niceness, Sequence sequence) {
-    return std::find_if(lane.unfinished.begin(), lane.unfinished.end(), [&](const Assembly& one) {
+// Rings with more room than this are not kept for the next lane.
+constexpr std::size_t most_kept_messages = 256;
+
+auto find(InWork& work, NicenessClass niceness, Sequence sequence) {
+    return std::find_if(work.unfinished.begin(), work.unfinished.end(), [&](const Assembly& one) {
         return one.niceness == niceness && one.sequence == sequence;
     });
 }
 
 }  // namespace
 
+InWork& Inbox::work(InLane& lane) {
+    if (!lane.work) {
+        lane.work = works_.take();
+        auto& receipts = lane.work->receipts;
+        if (receipts.empty())
+            receipts.emplace_back(NicenessClass{}, lane.watermark);
+        else
+            receipts.front() = Receipts(NicenessClass{}, lane.watermark);
+    }
+    return *lane.work;
+}
+
+// Of a lane at rest only the watermark of class 0 is kept; one that used other classes, or waits
+// for what comes before what it has, keeps what knows of them.
+void Inbox::release_if_idle(InLane& lane) {
+    if (!lane.work || lane.reporting || lane.waiting || lane.touched) return;
+    InWork& work = *lane.work;
+    if (!work.whole.empty() || !work.unfinished.empty() || work.granted > 0) return;
+    if (work.receipts.size() != 1 || !work.receipts.front().plain()) return;
+    lane.watermark = work.receipts.front().watermark();
+    work.unreported = 0;
+    if (work.whole.capacity() > most_kept_messages) work.whole = {};
+    works_.give(std::move(lane.work));
+}
+
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     const std::uint64_t size = piece.bytes.size();
     if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
+    InWork& work = this->work(lane);
     lane.received += size;
     charge(size);
     if (lane.discarding || lane.over) {
@@ -40,8 +69,8 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
                          " are allowed (Bounds::largest_message)");
     }
     hold(lane);
-    auto at = find(lane, piece.niceness, piece.sequence);
-    const bool begun = at != lane.unfinished.end();
+    auto at = find(work, piece.niceness, piece.sequence);
+    const bool begun = at != work.unfinished.end();
     const bool whole = !begun && piece.first() && piece.last();
     const bool known = !begun && !plain_ && receipts(lane, piece.niceness).has(piece.sequence);
     if (whole && known) {
@@ -62,26 +91,26 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
         return {};
     }
     if (!begun) {
-        lane.unfinished.push_back(
+        work.unfinished.push_back(
             {.niceness = piece.niceness,
              .sequence = piece.sequence,
              .total = piece.total,
              .message = InMessage({}, Niceness{piece.niceness.value()}, piece.sequence)});
-        at = lane.unfinished.end() - 1;
+        at = work.unfinished.end() - 1;
         touch(lane);
     }
-    lane.assembling += size;
-    lane.progressed = now;
+    work.assembling += size;
+    work.progressed = now;
     append(*at, std::move(piece.bytes));
     if (at->message.size() == at->total) {
-        lane.assembling -= at->total;
+        work.assembling -= at->total;
         Assembly done = std::move(*at);
-        lane.unfinished.erase(at);
+        work.unfinished.erase(at);
         finish(now, lane, std::move(done.message), done.niceness, piece.marks);
     } else if (at->message.size() - at->reported >= report_bytes && !plain_) {
         at->reported = at->message.size();
         receipts(lane, at->niceness).progress(at->sequence, at->reported);
-        lane.unreported += report_messages;  // due this turn: the sender holds bytes for it
+        work.unreported += report_messages;  // due this turn: the sender holds bytes for it
         report_later(now, lane);
     }
     return {};
@@ -89,16 +118,17 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
 
 void Inbox::finish(Instant now, InLane& lane, InMessage message, NicenessClass niceness,
                    const Marks& marks) {
+    InWork& work = *lane.work;
     message.mark(marks.idempotent, marks.final);
-    lane.untaken += message.size();
+    work.untaken += message.size();
     finished_ += message.size();
-    lane.whole.push(std::move(message));
+    const Sequence sequence = message.sequence();
+    work.whole.push(std::move(message));
     readable(lane);
     if (plain_) return;
-    Receipts& known = receipts(lane, niceness);
-    known.add(lane.whole.back().sequence());
+    receipts(lane, niceness).add(sequence);
     lane.ask |= marks.ask;
-    ++lane.unreported;
+    ++work.unreported;
     report_later(now, lane);
 }
 
@@ -137,16 +167,18 @@ void Inbox::append(Assembly& assembly, Bytes bytes) {
 
 void Inbox::handle_skip(Instant now, InLane& lane, const Skip& skip) {
     receipts(lane, skip.niceness).add(skip.first, skip.count);
-    ++lane.unreported;
+    ++lane.work->unreported;
     report_later(now, lane);
 }
 
 void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
-    auto at = find(lane, abandon.niceness, abandon.sequence);
-    if (at != lane.unfinished.end()) {
-        lane.assembling -= at->message.size();
-        release(lane, at->message.size());
-        lane.unfinished.erase(at);
+    InWork& work = this->work(lane);
+    auto at = find(work, abandon.niceness, abandon.sequence);
+    if (at != work.unfinished.end()) {
+        const std::uint64_t size = at->message.size();
+        work.assembling -= size;
+        work.unfinished.erase(at);
+        release(lane, size);
     }
     handle_skip(now, lane, Skip{lane.carrier, abandon.niceness, abandon.sequence, 1});
 }
@@ -154,21 +186,22 @@ void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
 void Inbox::end(InLane& lane, const Error& error) {
     if (lane.over) return;
     lane.over = true;
-    lane.end = error;
-    release(lane, std::exchange(lane.assembling, 0));
-    lane.unfinished.clear();
+    if (error != Errc::carrier_closed || error.cause || !error.detail.empty())
+        lane.end = std::make_unique<Error>(error);
+    drop_unfinished(lane);
     lane.told = false;
     readable(lane);
 }
 
 std::optional<InMessage> Inbox::take(InLane& lane) {
-    if (lane.whole.empty()) {
+    if (lane.empty()) {
         lane.told = false;
         return std::nullopt;
     }
-    InMessage message = std::move(lane.whole.front());
-    lane.whole.pop();
-    lane.untaken -= message.size();
+    InWork& work = *lane.work;
+    InMessage message = std::move(work.whole.front());
+    work.whole.pop();
+    work.untaken -= message.size();
     finished_ -= message.size();
     release(lane, message.size());
     return message;
@@ -177,27 +210,38 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
 void Inbox::discard(InLane& lane) {
     lane.discarding = true;
     while (take(lane)) {}
-    release(lane, std::exchange(lane.assembling, 0));
-    lane.unfinished.clear();
+    drop_unfinished(lane);
+}
+
+void Inbox::drop_unfinished(InLane& lane) {
+    if (!lane.work || lane.work->unfinished.empty()) return;
+    lane.work->unfinished.clear();
+    release(lane, std::exchange(lane.work->assembling, 0));
 }
 
 void Inbox::remove(InLane& lane) {
     discard(lane);
-    for (Receipts& known : lane.receipts)
-        if (known.changed()) last_words_.push_back(known.take(lane.carrier));
-    granted_ -= lane.granted;
     unhold(lane);
     if (lane.touched) std::erase(touched_, &lane);
     if (lane.waiting) std::erase(waiting_, &lane);
     if (lane.reporting) std::erase(reporting_, &lane);
+    if (!lane.work) return;
+    InWork& work = *lane.work;
+    for (Receipts& known : work.receipts)
+        if (known.changed()) last_words_.push_back(known.take(lane.carrier));
+    granted_ -= std::exchange(work.granted, 0);
+    work.receipts.clear();
+    work.unreported = 0;
+    if (work.whole.capacity() <= most_kept_messages) works_.give(std::move(lane.work));
 }
 
 // DELIVERED.
 
 Receipts& Inbox::receipts(InLane& lane, NicenessClass niceness) {
-    for (Receipts& known : lane.receipts)
+    auto& receipts = work(lane).receipts;
+    for (Receipts& known : receipts)
         if (known.niceness() == niceness) return known;
-    return lane.receipts.emplace_back(niceness);
+    return receipts.emplace_back(niceness);
 }
 
 void Inbox::report_later(Instant now, InLane& lane) {
@@ -207,7 +251,7 @@ void Inbox::report_later(Instant now, InLane& lane) {
         reporting_.push_back(&lane);
         if (report_at_ == never) report_at_ = now + report_delay;
     }
-    urgent_reports_ |= lane.ask || lane.unreported >= report_messages;
+    urgent_reports_ |= lane.ask || lane.work->unreported >= report_messages;
 }
 
 bool Inbox::next_report(Instant now, bool traffic, Delivered& report) {
@@ -219,15 +263,16 @@ bool Inbox::next_report(Instant now, bool traffic, Delivered& report) {
     if (!urgent_reports_ && !traffic && now < report_at_) return false;
     while (!reporting_.empty()) {
         InLane& lane = *reporting_.back();
-        for (Receipts& known : lane.receipts) {
+        for (Receipts& known : lane.work->receipts) {
             if (!known.changed()) continue;
             report = known.take(lane.carrier);
             return true;
         }
         lane.reporting = false;
         lane.ask = false;
-        lane.unreported = 0;
+        lane.work->unreported = 0;
         reporting_.pop_back();
+        release_if_idle(lane);
     }
     urgent_reports_ = false;
     report_at_ = never;

@@ -9,13 +9,16 @@
 // block of their own, and longer runs stay where the transport put them.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include <post/message.hpp>
 #include <post/result.hpp>
 
 #include "lib/association/events.hpp"
+#include "lib/association/pool.hpp"
 #include "lib/association/receipts.hpp"
 #include "lib/association/ring.hpp"
 #include "lib/association/small_blocks.hpp"
@@ -39,35 +42,49 @@ struct Assembly {
     Block tail{};
 };
 
-// The receiving half of one Carrier.
-struct InLane {
-    CarrierId carrier;
-    Tag tag = no_tag;
+// What a lane has while it holds something, or has something to tell the peer. Lent: an idle
+// Carrier owns none.
+struct InWork {
     Ring<InMessage> whole;
     std::vector<Assembly> unfinished;  // at most 64: the format has no more slots
     std::vector<Receipts> receipts;    // one for each class in use
     std::uint64_t untaken = 0;         // bytes of finished messages
     std::uint64_t assembling = 0;      // bytes of unfinished ones
+    std::uint64_t granted = 0;         // of `allowed`, what goes beyond the window
+    Instant progressed{};              // when an unfinished message last grew
+    std::uint32_t unreported = 0;      // messages since the last DELIVERED
+};
+
+// The receiving half of one Carrier.
+struct InLane {
+    CarrierId carrier;
+    Tag tag = no_tag;
+    std::unique_ptr<InWork> work;
     // Content bytes since the Carrier began: what has come, what was taken, what was promised.
     std::uint64_t received = 0;
     std::uint64_t taken = 0;
     std::uint64_t allowed = 0;
-    std::uint64_t window = 0;
-    std::uint64_t granted = 0;  // of `allowed`, what goes beyond the window
-    std::uint64_t epoch = 0;    // `taken` when the window was last looked at
+    std::uint64_t epoch = 0;      // `taken` when the window was last looked at
+    std::uint64_t watermark = 0;  // of class 0, while there is no work
     Instant epoch_began{};
-    Instant progressed{};          // when an unfinished message last grew
-    std::uint32_t unreported = 0;  // messages since the last DELIVERED
-    bool ask = false;              // the peer wants DELIVERED this turn
+    std::unique_ptr<Error> end;  // why it is over; none: in good order
     static constexpr std::uint32_t nowhere = 0xffffffff;
     std::uint32_t place = nowhere;  // in the list of those that hold something
+    std::uint32_t window = 0;       // at most largest_window
+    bool ask = false;               // the peer wants DELIVERED this turn
     bool told = false;              // Readable was said and take() was not yet empty since
     bool touched = false;           // in the list of those whose windows want a look
     bool waiting = false;           // in the list of those that wait for a grant
     bool reporting = false;         // in the list of those with something to report
     bool discarding = false;        // what still comes is thrown away
     bool over = false;              // nothing more will come
-    Error end;                      // why, when it is over
+
+    bool empty() const { return !work || work->whole.empty(); }
+    // Bytes that it holds, and that were promised it beyond its window.
+    std::uint64_t held() const { return work ? work->untaken + work->assembling : 0; }
+    std::uint64_t untaken() const { return work ? work->untaken : 0; }
+    std::uint64_t granted() const { return work ? work->granted : 0; }
+    Error ended() const { return end ? *end : Error(Errc::carrier_closed); }
 };
 
 class Inbox {
@@ -83,11 +100,16 @@ public:
     static constexpr std::uint32_t report_messages = 64;
     static constexpr std::uint64_t report_bytes = 256 * 1024;
 
-    Inbox(const Limits& limits, Charge& context) : limits_(limits), context_(context) {}
+    // `works` lends lanes what they need while they hold something.
+    Inbox(const Limits& limits, Charge& context, Pool<InWork>& works)
+        : limits_(limits), context_(context), works_(works) {}
     ~Inbox() { context_.charged -= charged_; }
 
     // A fresh lane has the initial window.
-    void begin(InLane& lane) const { lane.window = lane.allowed = limits_.window; }
+    void begin(InLane& lane) const {
+        lane.window = static_cast<std::uint32_t>(std::min(limits_.window, largest_window));
+        lane.allowed = lane.window;
+    }
     // Drops all that the lane holds; the transport may forget the Carrier afterwards.
     void remove(InLane& lane);
 
@@ -120,12 +142,15 @@ public:
     void set_plain(bool plain) { plain_ = plain; }
 
 private:
+    InWork& work(InLane& lane);
+    void release_if_idle(InLane& lane);
     void finish(Instant now, InLane& lane, InMessage message, NicenessClass niceness,
                 const Marks& marks);
     Bytes keep(Bytes bytes);
     void append(Assembly& assembly, Bytes bytes);
     void charge(std::uint64_t bytes);
     void release(InLane& lane, std::uint64_t bytes);
+    void drop_unfinished(InLane& lane);
     void touch(InLane& lane);
     void report_later(Instant now, InLane& lane);
     Receipts& receipts(InLane& lane, NicenessClass niceness);
@@ -139,6 +164,7 @@ private:
 
     Limits limits_;
     Charge& context_;
+    Pool<InWork>& works_;
     SmallBlocks small_;
     std::vector<InLane*> lanes_;  // those that hold something
     std::vector<InLane*> touched_;

@@ -1,11 +1,15 @@
 // Lane: one Carrier inside its association, both directions.
 #pragma once
 
-#include "lib/association/association.hpp"
+#include <memory>
+#include <optional>
+
+#include "lib/association/inbox.hpp"
+#include "lib/association/outbox.hpp"
 
 namespace post::core {
 
-struct Association::Lane {
+struct Lane {
     OutLane out;
     InLane in;
     std::optional<CarrierId> parent;

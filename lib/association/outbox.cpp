@@ -13,8 +13,12 @@ namespace {
 // within a packet and a lane of small messages is not looked up for each of them.
 constexpr std::uint64_t quantum = 1200;
 
-OutClass* find_class(OutLane& lane, NicenessClass niceness) {
-    for (OutClass& queue : lane.classes)
+// Classes with more room than this give it back when their lane rests.
+constexpr std::size_t most_kept_entries = 256;
+
+OutClass* find_class(const OutLane& lane, NicenessClass niceness) {
+    if (!lane.work) return nullptr;
+    for (OutClass& queue : lane.work->classes)
         if (queue.niceness == niceness) return &queue;
     return nullptr;
 }
@@ -48,11 +52,7 @@ bool Outbox::writable(const OutLane& lane) const {
 MessageId Outbox::push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
                        FateToken on_fate) {
     const NicenessClass niceness = class_of(options.niceness);
-    OutClass* queue = find_class(lane, niceness);
-    if (!queue) {
-        queue = &lane.classes.emplace_back();
-        queue->niceness = niceness;
-    }
+    OutClass* queue = &class_for(lane, niceness);
     const std::uint64_t sequence = queue->first + queue->entries.size();
     lane.queued += content.size();
     queued_bytes_ += content.size();
@@ -80,7 +80,9 @@ void Outbox::finish(OutLane& lane) {
 
 void Outbox::fail(OutLane& lane, const Error& error) {
     leave(lane);
-    for (OutClass& queue : lane.classes) {
+    lane.finish_wanted = lane.finish_pulled = true;
+    if (!lane.work) return;
+    for (OutClass& queue : lane.work->classes) {
         for (std::size_t i = 0; i < queue.entries.size(); ++i) {
             OutEntry& entry = queue.entries[i];
             if (entry.state != OutEntry::State::settled)
@@ -90,15 +92,44 @@ void Outbox::fail(OutLane& lane, const Error& error) {
         queue.entries.clear();
         queue.next = 0;
     }
-    lane.in_hand.clear();
-    lane.awaiting.clear();
-    lane.finish_wanted = lane.finish_pulled = true;
+    lane.work->in_hand.clear();
+    lane.work->awaiting.clear();
+    release_if_idle(lane);
 }
 
 void Outbox::remove(OutLane& lane) {
     assert(lane.unsettled == 0);
     leave(lane);
-    std::erase(starved_, &lane);
+    if (!starved_.empty()) std::erase(starved_, &lane);
+    if (!lane.work) return;
+    lane.work->classes.clear();
+    lane.work->in_hand.clear();
+    works_.give(std::move(lane.work));
+}
+
+OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
+    if (!lane.work) {
+        lane.work = works_.take();
+        if (!lane.work->classes.empty()) lane.work->classes.front().first = lane.sequence;
+    }
+    if (OutClass* found = find_class(lane, niceness)) return *found;
+    OutClass& made = lane.work->classes.emplace_back();
+    made.niceness = niceness;
+    if (niceness == NicenessClass{}) made.first = lane.sequence;
+    return made;
+}
+
+// Of a lane at rest only the next sequence number is kept, and that of class 0 alone: a lane that
+// used others keeps what knows them.
+void Outbox::release_if_idle(OutLane& lane) {
+    if (lane.unsettled > 0 || !lane.work) return;
+    OutWork& work = *lane.work;
+    if (!work.in_hand.empty() || !work.awaiting.empty() || work.classes.size() != 1) return;
+    OutClass& only = work.classes.front();
+    if (only.niceness != NicenessClass{} || !only.entries.empty() || only.scheduled) return;
+    lane.sequence = only.first;
+    if (only.entries.capacity() > most_kept_entries) work.classes.clear();
+    works_.give(std::move(lane.work));
 }
 
 // Schedule.
@@ -108,12 +139,14 @@ void Outbox::enter(const Key& key, OutLane& lane) { ready_[key].push(&lane); }
 void Outbox::schedule(OutLane& lane) {
     if (lane.blocked) return;
     bool idle = true;
-    for (OutClass& queue : lane.classes) {
-        if (!waits(queue)) continue;
-        idle = false;
-        if (queue.scheduled) continue;
-        queue.scheduled = true;
-        enter({lane.priority, queue.niceness.value()}, lane);
+    if (lane.work) {
+        for (OutClass& queue : lane.work->classes) {
+            if (!waits(queue)) continue;
+            idle = false;
+            if (queue.scheduled) continue;
+            queue.scheduled = true;
+            enter({lane.priority, queue.niceness.value()}, lane);
+        }
     }
     if (idle && tail_due(lane) && !lane.tail_scheduled) {
         lane.tail_scheduled = true;
@@ -124,7 +157,9 @@ void Outbox::schedule(OutLane& lane) {
 // Takes the lane out of every ring, whatever its turn.
 void Outbox::leave(OutLane& lane) {
     bool scheduled = lane.tail_scheduled;
-    for (OutClass& queue : lane.classes) scheduled |= std::exchange(queue.scheduled, false);
+    if (lane.work)
+        for (OutClass& queue : lane.work->classes)
+            scheduled |= std::exchange(queue.scheduled, false);
     lane.tail_scheduled = false;
     if (!scheduled) return;
     for (auto& [key, ring] : ready_) {
@@ -142,7 +177,8 @@ void Outbox::clear_schedule() {
     for (auto& [key, ring] : ready_)
         for (std::size_t i = 0; i < ring.size(); ++i) {
             ring[i]->tail_scheduled = false;
-            for (OutClass& queue : ring[i]->classes) queue.scheduled = false;
+            if (!ring[i]->work) continue;
+            for (OutClass& queue : ring[i]->work->classes) queue.scheduled = false;
         }
     ready_.clear();
     current_ = ready_.end();
@@ -199,7 +235,13 @@ void Outbox::next(std::uint64_t chunk, Outgoing& out) {
     }
     OutClass& queue = *find_class(lane, NicenessClass{current_->first.niceness});
     if (!pass_settled(lane, queue, out)) next_of_class(lane, queue, chunk, out);
-    if (!waits(queue) && lane.finish_wanted) schedule(lane);
+    if (waits(queue)) return;
+    // Out of the schedule at once, so that a Carrier that ends now need not be looked for there.
+    queue.scheduled = false;
+    current_->second.pop();
+    served_ = 0;
+    if (lane.finish_wanted) schedule(lane);
+    release_if_idle(lane);
 }
 
 // Messages that ended while they were queued are announced as never to come. True: `out` is set.
@@ -244,7 +286,7 @@ void Outbox::next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, 
     const bool last = entry.pulled == total;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
     piece.marks.ask = last && lane.queued == 0;
-    lane.in_hand.push(
+    lane.work->in_hand.push(
         {queue.niceness, last, static_cast<std::uint32_t>(size), piece.sequence.value()});
     if (last) ++queue.next;
 }
@@ -252,10 +294,12 @@ void Outbox::next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, 
 // What became of what was pulled.
 
 void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
-    for (; pieces > 0 && !lane.in_hand.empty(); --pieces) {
-        const OutLane::Pulled pulled = lane.in_hand.front();
-        lane.in_hand.pop();
-        if (plain_) lane.awaiting.push(pulled);
+    if (!lane.work) return;
+    OutWork& work = *lane.work;
+    for (; pieces > 0 && !work.in_hand.empty(); --pieces) {
+        const OutWork::Pulled pulled = work.in_hand.front();
+        work.in_hand.pop();
+        if (plain_) work.awaiting.push(pulled);
         if (!pulled.last) continue;
         OutClass& queue = *find_class(lane, pulled.niceness);
         if (pulled.sequence < queue.first) continue;  // settled before we heard that it was packed
@@ -265,9 +309,12 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
         ++packed_messages_;
         report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, {}, false);
     }
+    release_if_idle(lane);
 }
 
 bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
+    // Said of a lane at rest, it is old news: its work is there for as long as it takes.
+    if (!lane.work && delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
     OutClass* queue = find_class(lane, delivered.niceness);
     if (!queue) return false;
     const std::uint64_t end = queue->first + queue->next;  // all before it were wholly pulled
@@ -298,13 +345,16 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
         }
     }
     trim(*queue);
+    release_if_idle(lane);
     return true;
 }
 
 void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
-    for (; pieces > 0 && !lane.awaiting.empty(); --pieces) {
-        const OutLane::Pulled pulled = lane.awaiting.front();
-        lane.awaiting.pop();
+    if (!lane.work) return;
+    OutWork& work = *lane.work;
+    for (; pieces > 0 && !work.awaiting.empty(); --pieces) {
+        const OutWork::Pulled pulled = work.awaiting.front();
+        work.awaiting.pop();
         OutClass& queue = *find_class(lane, pulled.niceness);
         if (pulled.sequence < queue.first) continue;
         OutEntry& entry = queue.entries[pulled.sequence - queue.first];
@@ -315,6 +365,7 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
             settle(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::acked);
         trim(queue);
     }
+    release_if_idle(lane);
 }
 
 void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,

@@ -19,6 +19,7 @@
 #include <post/message.hpp>
 
 #include "lib/association/events.hpp"
+#include "lib/association/pool.hpp"
 #include "lib/association/ring.hpp"
 #include "mappings/values.hpp"
 
@@ -52,24 +53,30 @@ struct OutClass {
     bool scheduled = false;
 };
 
-// The sending half of one Carrier.
-struct OutLane {
+// What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.
+struct OutWork {
     struct Pulled {
         NicenessClass niceness;
         bool last = false;  // the piece completes its message
         std::uint32_t bytes = 0;
         std::uint64_t sequence = 0;
     };
-    CarrierId carrier;
-    Tag tag = no_tag;
-    Priority priority;
     std::vector<OutClass> classes;  // few; in the order of their first use
     Ring<Pulled> in_hand;           // pulled, not yet packed
     Ring<Pulled> awaiting;          // packed, not yet acknowledged; plain peers only
-    std::uint64_t queued = 0;       // bytes not yet pulled
-    std::uint64_t unsettled = 0;    // messages without their fate
-    bool blocked = false;           // by the mapping
-    bool fates = false;             // the Carrier wants fates of messages without a callback
+};
+
+// The sending half of one Carrier.
+struct OutLane {
+    CarrierId carrier;
+    Tag tag = no_tag;
+    std::unique_ptr<OutWork> work;
+    std::uint64_t sequence = 0;  // the next of class 0, while there is no work
+    Priority priority;
+    std::uint64_t queued = 0;     // bytes not yet pulled
+    std::uint64_t unsettled = 0;  // messages without their fate
+    bool blocked = false;         // by the mapping
+    bool fates = false;           // the Carrier wants fates of messages without a callback
     bool finish_wanted = false;
     bool finish_pulled = false;
     bool tail_scheduled = false;
@@ -85,8 +92,9 @@ public:
         std::uint64_t unsettled;
     };
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
-    Outbox(const Limits& limits, std::uint64_t& outstanding)
-        : limits_(limits), outstanding_(outstanding) {}
+    // `works` lends lanes what they need while something is on its way.
+    Outbox(const Limits& limits, std::uint64_t& outstanding, Pool<OutWork>& works)
+        : limits_(limits), outstanding_(outstanding), works_(works) {}
     ~Outbox() { outstanding_ -= unsettled_messages_; }
 
     // Commands.
@@ -147,6 +155,8 @@ private:
 
     using Ready = std::map<Key, Ring<OutLane*>>;
 
+    OutClass& class_for(OutLane& lane, NicenessClass niceness);
+    void release_if_idle(OutLane& lane);
     void enter(const Key& key, OutLane& lane);
     void leave(OutLane& lane);
     void next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
@@ -168,6 +178,7 @@ private:
 
     Limits limits_;
     std::uint64_t& outstanding_;
+    Pool<OutWork>& works_;
     Ready ready_;
     Ready::iterator current_{};
     std::uint64_t served_ = 0;  // bytes that the front lane has had in this turn of the ring

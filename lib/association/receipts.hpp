@@ -15,7 +15,8 @@ public:
     static constexpr std::size_t most_ranges = 32;  // that one DELIVERED says
     static constexpr std::size_t most_kept = 1024;
 
-    explicit Receipts(NicenessClass niceness) : niceness_(niceness) {}
+    explicit Receipts(NicenessClass niceness, std::uint64_t watermark = 0)
+        : niceness_(niceness), watermark_(watermark) {}
 
     NicenessClass niceness() const { return niceness_; }
     // True when it is known already.
@@ -25,6 +26,12 @@ public:
     // Of an unfinished message so much is here.
     void progress(Sequence sequence, std::uint64_t bytes);
     bool changed() const { return changed_; }
+    // All before this have arrived.
+    std::uint64_t watermark() const { return watermark_; }
+    // The watermark of class 0 says all.
+    bool plain() const {
+        return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && !partial_;
+    }
     // What to tell the peer now.
     Delivered take(CarrierId carrier);
 

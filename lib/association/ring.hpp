@@ -24,6 +24,7 @@ public:
 
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
+    std::size_t capacity() const { return capacity_; }
     T& operator[](std::size_t i) { return slots_[(head_ + i) & (capacity_ - 1)]; }
     const T& operator[](std::size_t i) const { return slots_[(head_ + i) & (capacity_ - 1)]; }
     T& front() { return (*this)[0]; }

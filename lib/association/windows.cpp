@@ -17,7 +17,7 @@ void Inbox::release(InLane& lane, std::uint64_t bytes) {
     budget_due_ += bytes;
     lane.taken += bytes;
     touch(lane);
-    if (lane.untaken + lane.assembling == 0) unhold(lane);
+    if (lane.held() == 0) unhold(lane);
 }
 
 void Inbox::hold(InLane& lane) {
@@ -44,8 +44,9 @@ void Inbox::touch(InLane& lane) {
 // back until about half of a first window has come together (and the framing's bytes are credit
 // too), so a message that needs the last half window of a promise could wait for ever: then more.
 std::uint64_t Inbox::wanted(const InLane& lane) const {
+    if (!lane.work) return 0;
     std::uint64_t rest = 0;
-    for (const Assembly& one : lane.unfinished) rest += one.total - one.message.size();
+    for (const Assembly& one : lane.work->unfinished) rest += one.total - one.message.size();
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
     if (rest == 0 || rest + limits_.window / 2 <= promised) return 0;
     return rest + limits_.window - promised;
@@ -55,14 +56,14 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
 // messages crowd the budget, only Carriers with an empty account do.
 bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
     const bool crowded = finished_ > limits_.budget / 2;
-    return lane.untaken < (crowded ? 1 : lane.window) && granted_ + bytes <= limits_.budget / 2 &&
+    return lane.untaken() < (crowded ? 1 : lane.window) && granted_ + bytes <= limits_.budget / 2 &&
            context_.charged + bytes <= context_.limit;
 }
 
 void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping) {
-    lane.progressed = now;
+    lane.work->progressed = now;
     lane.allowed += bytes;
-    lane.granted += bytes;
+    lane.work->granted += bytes;
     granted_ += bytes;
     mapping.extend_window(lane.carrier, bytes);
 }
@@ -77,16 +78,17 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         lane->touched = false;
         if (lane->over || lane->discarding) {
             // Its grants have done their work when nothing is held any more.
-            if (lane->untaken + lane->assembling == 0) granted_ -= std::exchange(lane->granted, 0);
+            if (lane->work && lane->held() == 0) granted_ -= std::exchange(lane->work->granted, 0);
+            release_if_idle(*lane);
             continue;
         }
         tune(now, *lane, path);
         // What was granted beyond the window is not promised a second time.
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
-        if (beyond < lane->granted) {
-            granted_ -= lane->granted - beyond;
-            lane->granted = beyond;
+        if (beyond < lane->granted()) {
+            granted_ -= lane->granted() - beyond;
+            lane->work->granted = beyond;
         }
         if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {
             mapping.extend_window(lane->carrier, target - lane->allowed);
@@ -96,11 +98,13 @@ void Inbox::flush(Instant now, Mapping& mapping) {
             lane->waiting = true;
             waiting_.push_back(lane);
         }
+        release_if_idle(*lane);
     }
     looking_.clear();
     const auto urgency = [](const InLane* lane) {
         std::uint8_t least = niceness_classes;
-        for (const Assembly& one : lane->unfinished) least = std::min(least, one.niceness.value());
+        for (const Assembly& one : lane->work->unfinished)
+            least = std::min(least, one.niceness.value());
         return least;
     };
     if (waiting_.size() > 1)
@@ -121,7 +125,9 @@ void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
     if (lane.taken - lane.epoch < lane.window) return;
     const bool fast = now - lane.epoch_began < 2 * path.smoothed_rtt;
     const bool free = charged_ < limits_.budget / 2 && context_.charged < context_.limit / 2;
-    if (fast && free) lane.window = std::min(lane.window * 2, largest_window);
+    if (fast && free)
+        lane.window = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(std::uint64_t{lane.window} * 2, largest_window));
     lane.epoch = lane.taken;
     lane.epoch_began = now;
 }
@@ -131,7 +137,7 @@ InLane* Inbox::fullest() {
     const bool spent = charged_ + margin >= limits_.budget || context_.charged >= context_.limit;
     if (!spent || lanes_.empty()) return nullptr;
     return *std::max_element(lanes_.begin(), lanes_.end(), [](const InLane* a, const InLane* b) {
-        return a->untaken + a->assembling < b->untaken + b->assembling;
+        return a->held() < b->held();
     });
 }
 
@@ -140,8 +146,8 @@ std::vector<InLane*> Inbox::stalled(Instant now) const {
     if (limits_.stalled_after <= Duration::zero()) return late;
     // Who waits for a grant of ours is not to blame.
     for (InLane* lane : lanes_)
-        if (!lane->unfinished.empty() && !lane->waiting &&
-            now - lane->progressed >= limits_.stalled_after)
+        if (!lane->work && !lane->work->unfinished.empty() && !lane->waiting &&
+            now - lane->work->progressed >= limits_.stalled_after)
             late.push_back(lane);
     return late;
 }

@@ -42,7 +42,7 @@ public:
     static constexpr std::uint64_t window = 32 * 1024;
 
     explicit InRig(std::uint64_t budget = 1 << 20)
-        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge) {}
+        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge, works) {}
     InRig(const InRig&) = delete;
     InRig& operator=(const InRig&) = delete;
 
@@ -100,6 +100,7 @@ public:
 
     Instant now{std::chrono::seconds(1)};
     core::Charge charge;
+    core::Pool<core::InWork> works;
     core::Inbox inbox;
     CountingMapping mapping;
     std::map<std::uint64_t, std::unique_ptr<core::InLane>> lanes;

@@ -52,7 +52,7 @@ TEST_SUITE("unit") {
         InRig rig;
         InLane& lane = rig.lane(0);
         CHECK(rig.arrive(lane, 0, ""));
-        CHECK(lane.whole.size() == 1);
+        CHECK(lane.work->whole.size() == 1);
         CHECK(rig.take(lane).empty());
     }
 
@@ -114,10 +114,10 @@ TEST_SUITE("unit") {
         InRig rig(64 << 20);
         InLane& lane = rig.lane(0);
         CHECK(rig.arrive(lane, 0, "x", 0, 16 * 1024 * 1024));
-        REQUIRE(lane.unfinished.size() == 1);
-        CHECK(lane.unfinished[0].tail.capacity() <= 4096);
+        REQUIRE(lane.work->unfinished.size() == 1);
+        CHECK(lane.work->unfinished[0].tail.capacity() <= 4096);
         rig.arrive_cut(lane, 0, 16 << 20, 300'000, 0, 1);
-        CHECK(lane.unfinished[0].tail.capacity() <= 64 * 1024);
+        CHECK(lane.work->unfinished[0].tail.capacity() <= 64 * 1024);
     }
 
     TEST_CASE("a message above the limit is refused at its first piece") {
@@ -190,9 +190,9 @@ TEST_SUITE("unit") {
         CHECK(rig.arrive(lane, 1, "late", 4, 10));  // of no consequence
         CHECK(rig.inbox.charged() == 5);
         CHECK(rig.take(lane) == "whole");
-        CHECK(lane.end == Errc::carrier_reset);
+        CHECK(lane.ended() == Errc::carrier_reset);
         rig.inbox.end(lane, Error(Errc::cancelled));  // the first reason stays
-        CHECK(lane.end == Errc::carrier_reset);
+        CHECK(lane.ended() == Errc::carrier_reset);
     }
 
     TEST_CASE("readable is said once until take finds nothing") {

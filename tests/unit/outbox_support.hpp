@@ -15,7 +15,7 @@ namespace post::test {
 class Rig {
 public:
     explicit Rig(core::Outbox::Limits limits = {1 << 20, 1 << 24, 1 << 24})
-        : outbox(limits, outstanding) {}
+        : outbox(limits, outstanding, works) {}
     ~Rig() {
         outbox.clear_schedule();  // lanes go before the outbox does
     }
@@ -84,6 +84,7 @@ public:
     }
 
     std::uint64_t outstanding = 0;
+    core::Pool<core::OutWork> works;
     core::Outbox outbox;
     std::map<std::uint64_t, std::unique_ptr<core::OutLane>> lanes;
     Outgoing out;
