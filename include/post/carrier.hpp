@@ -90,7 +90,8 @@ public:
     // Messages are given to `on_message` until it returns false or the Carrier ends, in order
     // within each niceness class (draft 2.1). The Carrier's life goes over to the callback: it
     // lives until then, whether or not a handle is left. The Carrier& is lent for the call; moving
-    // from it takes it over. Calling ready again replaces the callback. What nobody takes is held
+    // from it takes it over. Calling ready again replaces the callback, and
+    // with an empty one ends it as if it had returned false. What nobody takes is held
     // back at the peer: not calling ready or receive is backpressure.
     void ready(OnMessage on_message);
     // The next message; several may wait, and are answered in their order. The error says why there

@@ -131,10 +131,11 @@ void Carriers::finish(CarrierKey key) {
 void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message) {
     Row* row = rows_.find(key);
     if (!row || row->over) return;
-    Callbacks& own = callbacks(*row);
-    if (!own.ready_owns) ++registered_;
-    own.ready_owns = true;
-    own.ready = std::move(on_message);
+    if (!on_message) return end_ready(key);
+    if (!row->ready_owns) ++registered_;
+    row->ready_owns = true;
+    if (!row->ready) row->ready = readies_.take();
+    *row->ready = std::move(on_message);
     handle(happened::Readable{tag_of(key)});
 }
 
@@ -274,7 +275,7 @@ void Carriers::hold(CarrierKey key) {
 void Carriers::drop(CarrierKey key) {
     Row* row = rows_.find(key);
     if (!row || --row->handles > 0) return;
-    if (row->callbacks && row->callbacks->ready_owns) return;
+    if (row->ready_owns) return;
     if (row->over) return remove_if_done(key);
     close(key);
 }

@@ -15,6 +15,7 @@
 #include <post/listener.hpp>
 
 #include "lib/association/associations.hpp"
+#include "lib/association/pool.hpp"
 #include "lib/carrier/anchor.hpp"
 #include "lib/carrier/slots.hpp"
 
@@ -31,9 +32,9 @@ struct WaitingSend final : Waiting<MessageId> {
 
 class Carriers {
 public:
-    // A row's callbacks and waiting operations; made on use, so that an idle Carrier has none.
+    // A row's callbacks but ready, and its waiting operations; made on use, so that an idle Carrier
+    // has none.
     struct Callbacks {
-        Carrier::OnMessage ready;
         Carrier::OnCarrier accept;
         OnFate on_fate;
         Carrier::OnClosed on_closed;
@@ -43,7 +44,6 @@ public:
         std::vector<Carrier> backlog;  // accepted while nobody waited
         bool accept_lent = false;      // the accept callback runs, out of here
         bool queues = false;           // accept() was awaited once: queue instead of refusing
-        bool ready_owns = false;       // ready() was called: the callback owns the Carrier
     };
     struct Row {
         AssociationId association;
@@ -53,7 +53,9 @@ public:
         bool over = false;
         CarrierKind kind = CarrierKind::messages;
         bool ours = false;
+        bool ready_owns = false;  // ready() was called: the callback owns the Carrier
         std::unique_ptr<Error> end;
+        std::unique_ptr<Carrier::OnMessage> ready;  // not here while it runs
         std::unique_ptr<Callbacks> callbacks;
     };
     struct ListenerRow {
@@ -160,6 +162,7 @@ private:
     Anchor& anchor_;
     Associations& associations_;
     Slots<CarrierKey, Row> rows_;
+    Pool<Carrier::OnMessage> readies_;
     Slots<ListenerKey, ListenerRow> listeners_;
     std::vector<ListenerKey> closed_;
     Ring<Happened> happened_;

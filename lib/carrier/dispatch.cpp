@@ -149,29 +149,28 @@ void Carriers::give_to_waiting(CarrierKey key) {
 
 void Carriers::give_to_ready(CarrierKey key) {
     Row* row = rows_.find(key);
-    if (!row || !row->callbacks || !row->callbacks->ready) return;
+    if (!row || !row->ready || !*row->ready) return;
     Association* association = this->association(*row);
-    Carrier::OnMessage ready = std::move(row->callbacks->ready);
+    auto ready = std::move(row->ready);
     Carrier lent = lend(key);
     bool more = true;
     // Whatever happens in the callback, it goes back to its row, unless that has a new one.
     const auto put_back = [&] {
         Row* again = rows_.find(key);
-        if (again && again->callbacks && again->callbacks->ready_owns && !again->callbacks->ready)
-            again->callbacks->ready = std::move(ready);
+        if (again && again->ready_owns && !again->ready) again->ready = std::move(ready);
     };
     int given = 0;
     try {
         while (association && more && given++ < most_messages) {
             auto message = association->take(row->carrier);
             if (!message) break;
-            more = ready(lent, std::move(*message));
+            more = (*ready)(lent, std::move(*message));
             if (!lent) lent = lend(key);  // the callback took it over
             row = rows_.find(key);
-            if (!row || !row->callbacks || !row->callbacks->ready_owns) return;
+            if (!row || !row->ready_owns) return;
             association = this->association(*row);
-            if (!row->callbacks->ready) continue;
-            ready = std::move(row->callbacks->ready);  // it was replaced
+            if (!row->ready) continue;
+            ready = std::move(row->ready);  // it was replaced
             more = true;
         }
     } catch (...) {
@@ -185,15 +184,20 @@ void Carriers::give_to_ready(CarrierKey key) {
         if (given > most_messages) handle(happened::Readable{tag_of(key)});
         return;
     }
+    put_back();
     end_ready(key);
 }
 
 // The callback is done with the Carrier: without a handle left the Carrier closes.
 void Carriers::end_ready(CarrierKey key) {
     Row* row = rows_.find(key);
-    if (!row || !row->callbacks || !row->callbacks->ready_owns) return;
-    row->callbacks->ready_owns = false;
-    const Carrier::OnMessage done = std::move(row->callbacks->ready);  // destroyed last
+    if (!row || !row->ready_owns) return;
+    row->ready_owns = false;
+    Carrier::OnMessage done;  // destroyed last, when nothing here is needed any more
+    if (row->ready) {
+        done = std::move(*row->ready);
+        readies_.give(std::move(row->ready));
+    }
     --registered_;
     if (row->handles > 0) return;
     if (row->over) return remove_if_done(key);
@@ -277,8 +281,8 @@ void Carriers::make(happened::Over& event) {
             functions_.push([on_closed = std::move(own.on_closed), error = event.error]() mutable {
                 on_closed(error);
             });
-        end_ready(key);
     }
+    end_ready(key);
     remove_if_done(key);
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <vector>
 
 namespace post::core {
@@ -11,32 +11,28 @@ namespace post::core {
 template <class Key, class Row> class Slots {
 public:
     Key add() {
-        if (free_.empty()) {
-            free_.push_back(static_cast<std::uint32_t>(rows_.size()));
-            rows_.emplace_back();
-        }
+        if (free_.empty()) grow();
         const std::uint32_t slot = free_.back();
         free_.pop_back();
-        Entry& entry = rows_[slot];
-        entry.live = true;
-        if (++entry.generation == 0) entry.generation = 1;  // 0 is nobody's
-        entry.row = Row{};
-        return {slot, entry.generation};
+        Entry& added = entry(slot);
+        added.live = true;
+        if (++added.generation == 0) added.generation = 1;  // 0 is nobody's
+        return {slot, added.generation};
     }
     Row* find(Key key) {
-        if (key.slot >= rows_.size()) return nullptr;
-        Entry& entry = rows_[key.slot];
-        return entry.live && entry.generation == key.generation ? &entry.row : nullptr;
+        if (key.slot >= size()) return nullptr;
+        Entry& found = entry(key.slot);
+        return found.live && found.generation == key.generation ? &found.row : nullptr;
     }
     void remove(Key key) {
         if (!find(key)) return;
-        rows_[key.slot].row = Row{};
-        rows_[key.slot].live = false;
+        entry(key.slot).row = Row{};
+        entry(key.slot).live = false;
         free_.push_back(key.slot);
     }
     template <class Visit> void each(Visit&& visit) {
-        for (std::uint32_t slot = 0; slot < rows_.size(); ++slot)
-            if (rows_[slot].live) visit(Key{slot, rows_[slot].generation}, rows_[slot].row);
+        for (std::uint32_t slot = 0; slot < size(); ++slot)
+            if (entry(slot).live) visit(Key{slot, entry(slot).generation}, entry(slot).row);
     }
 
 private:
@@ -45,7 +41,18 @@ private:
         std::uint32_t generation = 0;
         bool live = false;
     };
-    std::deque<Entry> rows_;
+    // Rows stand in blocks, so that they keep their place and are found with two steps.
+    static constexpr std::uint32_t block = 64;
+
+    std::uint32_t size() const { return static_cast<std::uint32_t>(blocks_.size()) * block; }
+    Entry& entry(std::uint32_t slot) { return blocks_[slot / block][slot % block]; }
+    void grow() {
+        const std::uint32_t first = size();
+        blocks_.push_back(std::make_unique<Entry[]>(block));
+        for (std::uint32_t slot = first + block; slot > first;) free_.push_back(--slot);
+    }
+
+    std::vector<std::unique_ptr<Entry[]>> blocks_;
     std::vector<std::uint32_t> free_;
 };
 

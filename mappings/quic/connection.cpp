@@ -46,7 +46,7 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       run_limit_(std::max<std::size_t>(1, options.run_limit)),
       budget_(std::min(options.limits.budget, std::uint64_t{1} << 60)),
       now_(now),
-      streams_(role, options.limits, random_word(endpoint)) {
+      streams_(role, options.limits, random_word(endpoint), endpoint.pools()) {
     endpoint_.opened_half();
     reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
         return static_cast<Connection*>(reference->user_data)->native_.get();

@@ -19,6 +19,7 @@
 #include "mappings/quic/options.hpp"
 #include "mappings/quic/rate_limit.hpp"
 #include "mappings/quic/routes.hpp"
+#include "mappings/quic/streams.hpp"
 
 namespace post::quic {
 
@@ -80,6 +81,7 @@ public:
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
     crypto::CredentialStore& credentials() { return credentials_; }
+    Pools& pools() { return pools_; }
     // RFC 9000, 10.2.1: a closed connection goes on answering late packets with its last one.
     struct LastWord {
         std::vector<ConnectionId> ids;
@@ -105,6 +107,7 @@ private:
 
     EndpointOptions options_;
     crypto::CredentialStore credentials_;
+    Pools pools_;
     std::array<std::byte, 32> reset_secret_{};
     Routes routes_;
     // TransientIds with the top bit set lead into closed_: index + first_closed_.

@@ -15,13 +15,41 @@
 
 namespace post::quic {
 
-class Inbox {
+// Blocks for received bytes, used again when nobody refers to them any more. One an endpoint.
+class ReceiveBlocks {
 public:
     // Copies into the block; what was kept before and lies just in front continues in it.
     Bytes keep(std::span<const std::byte> bytes) {
         if (block_.room() < bytes.size()) renew(bytes.size());
         return block_.append(bytes);
     }
+
+private:
+    static constexpr std::size_t block_size = 64 * 1024;
+    static constexpr std::size_t most_blocks = 8;
+
+    // The next block: the oldest one, if nobody refers to it any more.
+    void renew(std::size_t least) {
+        if (block_.capacity()) used_.push_back(std::move(block_));
+        if (used_.size() > most_blocks) used_.pop_front();
+        block_ = Block();
+        if (!used_.empty() && used_.front().sole()) {
+            block_ = std::move(used_.front());
+            used_.pop_front();
+            block_.rewind();
+        }
+        if (block_.room() < least) block_ = Block(std::max(block_size, least));
+    }
+
+    Block block_;
+    Ring<Block> used_;
+};
+
+class Inbox {
+public:
+    explicit Inbox(ReceiveBlocks& blocks) : blocks_(blocks) {}
+
+    Bytes keep(std::span<const std::byte> bytes) { return blocks_.keep(bytes); }
 
     void add(Event event) { events_.push_back(std::move(event)); }
 
@@ -55,9 +83,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t block_size = 64 * 1024;
-    static constexpr std::size_t most_blocks = 8;
-
     Piece* last_part(const Piece& piece) {
         if (events_.empty() || piece.offset == 0) return nullptr;
         auto* last = std::get_if<event::Arrived>(&events_.back());
@@ -70,22 +95,8 @@ private:
         return same ? &before : nullptr;
     }
 
-    // The next block: the oldest one, if nobody refers to it any more.
-    void renew(std::size_t least) {
-        if (block_.capacity()) used_.push_back(std::move(block_));
-        if (used_.size() > most_blocks) used_.pop_front();
-        block_ = Block();
-        if (!used_.empty() && used_.front().sole()) {
-            block_ = std::move(used_.front());
-            used_.pop_front();
-            block_.rewind();
-        }
-        if (block_.room() < least) block_ = Block(std::max(block_size, least));
-    }
-
     std::vector<Event> events_;
-    Block block_;
-    Ring<Block> used_;
+    ReceiveBlocks& blocks_;
 };
 
 }  // namespace post::quic

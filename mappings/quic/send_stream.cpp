@@ -20,15 +20,22 @@ void SendPool::give(std::unique_ptr<SendQueue> queue) {
     queue->segments.clear();
     queue->ends.clear();
     queue->filled.clear();
-    if (queue->block.sole())
+    const bool large = queue->block.capacity() > SendQueue::first_block;
+    if (queues_.size() >= most_large) queue->spare = Block();
+    if (queue->block.sole() && !(large && queues_.size() >= most_large))
         queue->block.rewind();
     else
         queue->block = Block();
+    queue->cursor_offset = 0;
+    queue->cursor = queue->packed = 0;
     queues_.push_back(std::move(queue));
 }
 
 SendQueue& SendStream::queue(SendPool& pool) {
-    if (!queue_) queue_ = pool.take();
+    if (!queue_) {
+        queue_ = pool.take();
+        queue_->released = end_;
+    }
     return *queue_;
 }
 
@@ -65,8 +72,8 @@ void SendStream::append(SendPool& pool, const Bytes& content) {
         return;
     }
     if (dropped_ || finish_) return;
-    end_ += content.size();
     queue(pool).segments.push_back(content);
+    end_ += content.size();
 }
 
 void SendStream::end_piece(SendPool& pool) {
@@ -81,8 +88,8 @@ void SendStream::drop(SendPool& pool) {
 SendStream::Gathered SendStream::gather(std::span<ngtcp2_vec> out, std::uint64_t limit) const {
     Gathered gathered;
     if (queue_ && sent_ < end_) {
-        auto skip = static_cast<std::size_t>(cursor_offset_);
-        for (std::size_t i = cursor_; i < queue_->segments.size(); ++i) {
+        auto skip = static_cast<std::size_t>(queue_->cursor_offset);
+        for (std::size_t i = queue_->cursor; i < queue_->segments.size(); ++i) {
             if (gathered.count == out.size() || gathered.bytes == limit) break;
             const auto& segment = queue_->segments[i];
             auto length = std::min<std::uint64_t>(segment.size() - skip, limit - gathered.bytes);
@@ -106,16 +113,18 @@ void SendStream::wrote(std::uint64_t bytes, bool finish) {
         finish_sent_ = true;
         finish_alone_ = bytes == 0;
     }
+    if (bytes == 0) return;
+    auto& held = *queue_;
     while (bytes > 0) {
-        auto left = queue_->segments[cursor_].size() - cursor_offset_;
+        auto left = held.segments[held.cursor].size() - held.cursor_offset;
         auto step = std::min<std::uint64_t>(bytes, left);
-        cursor_offset_ += step;
+        held.cursor_offset += step;
         bytes -= step;
         // The last segment may still grow, so the cursor stays in it.
-        if (cursor_offset_ == queue_->segments[cursor_].size() &&
-            cursor_ + 1 < queue_->segments.size()) {
-            ++cursor_;
-            cursor_offset_ = 0;
+        if (held.cursor_offset == held.segments[held.cursor].size() &&
+            held.cursor + 1 < held.segments.size()) {
+            ++held.cursor;
+            held.cursor_offset = 0;
         }
     }
 }
@@ -127,13 +136,13 @@ void SendStream::acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes
     if (finish_sent_ && acked_ == end_ && (!finish_alone_ || bytes == 0)) finish_acked_ = true;
     if (!queue_) return;
     auto& held = *queue_;
-    while (!held.segments.empty() && released_ + held.segments.front().size() <= acked_) {
-        released_ += held.segments.front().size();
+    while (!held.segments.empty() && held.released + held.segments.front().size() <= acked_) {
+        held.released += held.segments.front().size();
         held.segments.pop_front();
-        if (cursor_ > 0)
-            --cursor_;
+        if (held.cursor > 0)
+            --held.cursor;
         else
-            cursor_offset_ = 0;
+            held.cursor_offset = 0;
     }
     while (!held.filled.empty() && held.filled.front().sole()) {
         if (held.spare.capacity() == 0 && held.filled.front().capacity() == SendQueue::next_block) {
@@ -148,18 +157,17 @@ void SendStream::acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes
 void SendStream::release_if_settled(SendPool& pool) {
     if (acked_ < end_ || !queue_->ends.empty()) return;
     pool.give(std::move(queue_));
-    cursor_ = 0;
-    cursor_offset_ = 0;
 }
 
 std::uint64_t SendStream::take_packed(bool keep) {
     if (!queue_) return 0;
     auto& ends = queue_->ends;
     std::uint64_t count = 0;
-    while (packed_ < ends.size() && ends[packed_] <= sent_) {
+    auto& packed = queue_->packed;
+    while (packed < ends.size() && ends[packed] <= sent_) {
         ++count;
         if (keep)
-            ++packed_;
+            ++packed;
         else
             ends.pop_front();
     }
@@ -170,9 +178,9 @@ std::uint64_t SendStream::take_acked() {
     if (!queue_) return 0;
     auto& ends = queue_->ends;
     std::uint64_t count = 0;
-    while (packed_ > 0 && ends.front() <= acked_) {
+    while (queue_->packed > 0 && ends.front() <= acked_) {
         ends.pop_front();
-        --packed_;
+        --queue_->packed;
         ++count;
     }
     return count;

@@ -35,16 +35,21 @@ struct SendQueue {
     Ring<Block> filled;        // blocks that have no room left, oldest first
     Block block;               // where the next copied bytes go
     Block spare;
+    std::uint64_t cursor_offset = 0;  // how much of the segment at the cursor is sent
+    std::uint64_t released = 0;       // the stream offset where the first segment begins
+    std::uint32_t cursor = 0;         // index of the segment that holds what goes next
+    std::uint32_t packed = 0;         // how many of `ends` were reported as packed
 };
 
-// Queues that nobody uses now. One a connection.
+// Queues that nobody uses now. One an endpoint.
 class SendPool {
 public:
     std::unique_ptr<SendQueue> take();
     void give(std::unique_ptr<SendQueue> queue);
 
 private:
-    static constexpr std::size_t most_kept = 8;
+    static constexpr std::size_t most_kept = 256;
+    static constexpr std::size_t most_large = 8;  // of those, with larger blocks
     static constexpr std::size_t most_slots = 4096;
     std::vector<std::unique_ptr<SendQueue>> queues_;
 };
@@ -95,10 +100,6 @@ private:
     std::uint64_t acked_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t end_ = 0;
-    std::uint64_t cursor_offset_ = 0;  // how much of the segment at the cursor is sent
-    std::uint64_t released_ = 0;       // the offset where the first segment begins
-    std::uint32_t cursor_ = 0;         // index of the segment that holds `sent_`
-    std::uint32_t packed_ = 0;         // how many of queue_->ends were reported as packed
     bool finish_ = false;
     bool finish_sent_ = false;
     bool finish_alone_ = false;  // the end travelled without bytes

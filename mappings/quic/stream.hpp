@@ -37,11 +37,14 @@ struct Stream {
     framing::Decoder decoder;
     framing::Encoder encoder;
     SendStream send;
-    std::uint64_t credit = 0;     // window to be given to the peer with the next packets
-    std::uint64_t arrivals = 0;   // raw framing: the next message's sequence number
-    std::uint64_t stop_code = 0;  // of a STOP_SENDING that came before OPEN
-    std::optional<std::uint64_t> stop_read{};  // wanted before the transport had the stream
+    std::uint64_t credit = 0;    // window to be given to the peer with the next packets
+    std::uint64_t arrivals = 0;  // raw framing: the next message's sequence number
+    // With stop_pending: of a STOP_SENDING that came before OPEN. With stop_read_pending: of the
+    // one that is to be sent when the transport has the stream. The first are the peer's streams,
+    // the second ours.
+    std::uint64_t stop_code = 0;
     std::list<Stream>::iterator self;
+    Stream* next_in_table = nullptr;
     Stream* next_ready = nullptr;  // links of the ReadyList
     Stream* previous_ready = nullptr;
     Purpose purpose = Purpose::unknown;
@@ -55,6 +58,7 @@ struct Stream {
     bool peer_done = false;        // the peer's direction is over
     bool stopped = false;          // the peer wants nothing more
     bool stop_pending = false;     // stop_code waits for OPEN
+    bool stop_read_pending = false;
 };
 
 // Streams with something for a packet, first come first served: what is in it was begun in the

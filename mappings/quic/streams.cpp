@@ -7,9 +7,11 @@
 
 namespace post::quic {
 
-Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key)
+Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools& pools)
     : limits_(limits),
-      carriers_(0, Hash{hash_key}),
+      inbox_(pools.received),
+      pool_(pools.send),
+      table_(pools.streams, hash_key),
       next_peer_carrier_(role == Role::client ? 1 : 0),
       role_(role) {
     grant_.granted = limits.carriers;
@@ -39,7 +41,7 @@ void Streams::stop(CarrierId carrier, const Error& reason) {
     if (stream->opened())
         ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
     else
-        stream->stop_read = wire_code(reason);
+        stream->stop_code = wire_code(reason), stream->stop_read_pending = true;
 }
 
 void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {
@@ -49,7 +51,7 @@ void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {
 
 bool Streams::on_opened(std::int64_t id) {
     bool one_way = ngtcp2_is_bidi_stream(id) == 0;
-    auto& stream = add(false, one_way, std::nullopt);
+    auto& stream = table_.add(false, one_way, std::nullopt);
     stream.id = id;
     ngtcp2_conn_set_stream_user_data(native_, id, &stream);
     auto& grant = one_way ? grant_one_way_ : grant_;
@@ -60,7 +62,7 @@ bool Streams::on_opened(std::int64_t id) {
     stream.purpose = Stream::Purpose::carrier;
     stream.carrier = CarrierId{next_peer_carrier_};
     next_peer_carrier_ += 2;
-    carriers_.emplace(stream.carrier, &stream);
+    table_.name(stream);
     auto kind = one_way ? CarrierKind::one_way : CarrierKind::messages;
     inbox_.add(event::Opened{{stream.carrier, std::nullopt, kind}});
     return true;
@@ -172,23 +174,11 @@ std::uint64_t Streams::send_window(CarrierId carrier) const {
     return left - std::min(left, stream->send.unsent());
 }
 
-Stream& Streams::add(bool ours, bool one_way, std::optional<CarrierId> carrier) {
-    auto& stream = all_.emplace_back(ours, one_way, carrier);
-    stream.self = std::prev(all_.end());
-    return stream;
-}
-
-Stream* Streams::find(CarrierId carrier) const {
-    auto row = carriers_.find(carrier);
-    return row == carriers_.end() ? nullptr : row->second;
-}
-
 void Streams::erase(Stream& stream) {
     drop_sending(stream);
     if (stream.credited) std::erase(credited_, &stream);
-    if (stream.purpose == Stream::Purpose::carrier) carriers_.erase(stream.carrier);
     if (&stream == association_) association_ = nullptr;
-    all_.erase(stream.self);
+    table_.remove(stream);
 }
 
 void Streams::drop_sending(Stream& stream) {

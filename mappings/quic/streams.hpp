@@ -9,9 +9,7 @@
 
 #include <cstdint>
 #include <deque>
-#include <list>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include <ngtcp2/ngtcp2.h>
@@ -19,13 +17,21 @@
 #include "mappings/mapping.hpp"
 #include "mappings/quic/inbox.hpp"
 #include "mappings/quic/rate_limit.hpp"
-#include "mappings/quic/stream.hpp"
+#include "mappings/quic/stream_table.hpp"
 
 namespace post::quic {
 
+// What the connections of an endpoint lend each other, so that a connection at rest holds nothing.
+struct Pools {
+    SendPool send;
+    SpareStreams streams;
+    ReceiveBlocks received;
+};
+
 class Streams {
 public:
-    Streams(Role role, const Limits& limits, std::uint64_t hash_key);
+    // `pools` outlives the streams.
+    Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools& pools);
     Streams(const Streams&) = delete;
     Streams& operator=(const Streams&) = delete;
 
@@ -86,17 +92,9 @@ private:
         std::uint64_t granted = 0;
         std::uint64_t open = 0;
     };
-    struct Hash {
-        std::uint64_t key;
-        std::size_t operator()(CarrierId id) const noexcept {
-            auto mixed = (id.value() ^ key) * 0x9e3779b97f4a7c15ULL;
-            return static_cast<std::size_t>(mixed ^ mixed >> 32);
-        }
-    };
 
     // streams.cpp
-    Stream& add(bool ours, bool one_way, std::optional<CarrierId> carrier);
-    Stream* find(CarrierId carrier) const;
+    Stream* find(CarrierId carrier) const { return table_.find(carrier); }
     void erase(Stream& stream);
     void grow_grant(Grant& grant, bool one_way);
     void extend_streams(bool one_way, std::uint64_t count);
@@ -133,9 +131,8 @@ private:
     const Limits limits_;
     ngtcp2_conn* native_ = nullptr;
     Inbox inbox_;
-    SendPool pool_;
-    std::list<Stream> all_;
-    std::unordered_map<CarrierId, Stream*, Hash> carriers_;
+    SendPool& pool_;
+    StreamTable table_;
     ReadyList ready_;
     std::deque<Stream*> waiting_;          // for a bidirectional stream
     std::deque<Stream*> waiting_one_way_;  // for a unidirectional one

@@ -99,7 +99,7 @@ bool Streams::on_open_frame(Stream& stream, const Open& open) {
                                    ": its kind does not fit the direction of its stream"));
     stream.purpose = Stream::Purpose::carrier;
     stream.carrier = open.carrier;
-    carriers_.emplace(open.carrier, &stream);
+    table_.name(stream);
     inbox_.add(event::Opened{open});
     if (std::exchange(stream.stop_pending, false))
         inbox_.add(event::Stopped{stream.carrier, error_of(stream.stop_code)});

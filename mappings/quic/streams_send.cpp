@@ -51,9 +51,9 @@ void Streams::begin(Outgoing& outgoing, Supply& supply) {
 
 void Streams::begin_carrier(const Open& open, Supply& supply) {
     if (find(open.carrier) != nullptr) return;
-    auto& stream = add(true, open.kind == CarrierKind::one_way, open.carrier);
+    auto& stream = table_.add(true, open.kind == CarrierKind::one_way, open.carrier);
     stream.purpose = Stream::Purpose::carrier;
-    carriers_.emplace(open.carrier, &stream);
+    table_.name(stream);
     if (post_) write_frame(stream, open);
     if (open_native(stream)) {
         make_ready(stream);
@@ -92,7 +92,7 @@ template <class Value> void Streams::write_frame(Stream& stream, const Value& va
 // The stream is opened with the first word that it has to carry.
 template <class Value> void Streams::write_association(const Value& value) {
     if (association_ == nullptr) {
-        association_ = &add(true, true, std::nullopt);
+        association_ = &table_.add(true, true, std::nullopt);
         association_->purpose = Stream::Purpose::association;
         if (!open_native(*association_)) waiting_one_way_.push_front(association_);
     }
@@ -105,8 +105,8 @@ bool Streams::open_native(Stream& stream) {
                               : ngtcp2_conn_open_bidi_stream(native_, &stream.id, &stream);
     if (code == NGTCP2_ERR_NOMEM) throw std::bad_alloc();
     if (code != 0) stream.id = -1;
-    if (code == 0 && stream.stop_read)
-        ngtcp2_conn_shutdown_stream_read(native_, 0, stream.id, *stream.stop_read);
+    if (code == 0 && std::exchange(stream.stop_read_pending, false))
+        ngtcp2_conn_shutdown_stream_read(native_, 0, stream.id, stream.stop_code);
     return code == 0;
 }
 
