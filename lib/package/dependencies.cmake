@@ -66,3 +66,25 @@ foreach(entry IN ITEMS
     endif()
 endforeach()
 list(APPEND POST_DEPENDENCIES Threads::Threads)
+
+# libipsec-mb has no pkg-config file. It is for x86-64, and used where the processor suits it.
+set(POST_IPSEC_MB AUTO CACHE STRING
+    "Packet protection by libipsec-mb too: AUTO (where it is found), ON or OFF")
+set_property(CACHE POST_IPSEC_MB PROPERTY STRINGS AUTO ON OFF)
+set(POST_WITH_IPSEC_MB OFF)
+if(POST_IPSEC_MB AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    find_path(POST_IPSEC_MB_INCLUDE intel-ipsec-mb.h)
+    find_library(POST_IPSEC_MB_LIBRARY IPSec_MB)
+    if(POST_IPSEC_MB_INCLUDE AND POST_IPSEC_MB_LIBRARY)
+        set(POST_WITH_IPSEC_MB ON)
+    endif()
+endif()
+if(POST_WITH_IPSEC_MB)
+    add_library(post_ipsec_mb INTERFACE IMPORTED)
+    target_include_directories(post_ipsec_mb SYSTEM INTERFACE "${POST_IPSEC_MB_INCLUDE}")
+    target_link_libraries(post_ipsec_mb INTERFACE "${POST_IPSEC_MB_LIBRARY}")
+    list(APPEND POST_DEPENDENCIES post_ipsec_mb)
+elseif(POST_IPSEC_MB STREQUAL "ON")
+    message(FATAL_ERROR "post: POST_IPSEC_MB is ON, but libipsec-mb was not found, or this is not "
+        "x86-64. On Debian it is the package libipsec-mb-dev.")
+endif()

@@ -3,12 +3,8 @@
 
 #include <algorithm>
 
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
-
 #include "mappings/crypto/handles.hpp"
+#include "mappings/crypto/machine.hpp"
 
 namespace post::crypto {
 
@@ -18,23 +14,23 @@ namespace {
 constexpr unsigned deepest_chain = 8;
 constexpr unsigned most_key_bits = 16384;
 
-bool machine_has_aes() {
-#if defined(__x86_64__) || defined(__i386__)
-    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
-#elif defined(__aarch64__)
-    return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
-#else
-    return false;
-#endif
+std::string ciphers(std::optional<Cipher> only) {
+    if (only) {
+        switch (*only) {
+            case Cipher::aes_128_gcm: return ":+AES-128-GCM";
+            case Cipher::aes_256_gcm: return ":+AES-256-GCM";
+            case Cipher::chacha20_poly1305: return ":+CHACHA20-POLY1305";
+        }
+    }
+    return machine_has_aes() ? ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+                             : ":+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM";
 }
 
 // TLS 1.3 alone. Where the machine computes AES, AES-128-GCM is five to ten times faster than
 // GnuTLS's ChaCha20; where it does not, the other way round. No middlebox compatibility: QUIC
 // forbids it (RFC 9001, 8.4).
-std::string priority_text() {
-    std::string ciphers = machine_has_aes() ? ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
-                                            : ":+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM";
-    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + ciphers +
+std::string priority_text(std::optional<Cipher> only) {
+    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + ciphers(only) +
            ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
            ":%DISABLE_TLS13_COMPAT_MODE";
 }
@@ -77,8 +73,8 @@ struct CredentialStore::Entry {
     std::size_t users = 0;
 };
 
-CredentialStore::CredentialStore() {
-    must(gnutls_priority_init(&priority_, priority_text().c_str(), nullptr), "TLS priorities");
+CredentialStore::CredentialStore(std::optional<Cipher> only) {
+    must(gnutls_priority_init(&priority_, priority_text(only).c_str(), nullptr), "TLS priorities");
 }
 
 CredentialStore::~CredentialStore() { gnutls_priority_deinit(priority_); }

@@ -9,12 +9,15 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <post/identity.hpp>
 #include <post/result.hpp>
+
+#include "mappings/crypto/packet_protection.hpp"
 
 struct gnutls_certificate_credentials_st;
 struct gnutls_priority_st;
@@ -72,7 +75,8 @@ private:
 
 class CredentialStore {
 public:
-    CredentialStore();
+    // `only`: the one cipher that is offered and taken; none: all of them, the fastest first.
+    explicit CredentialStore(std::optional<Cipher> only = std::nullopt);
     CredentialStore(const CredentialStore&) = delete;
     CredentialStore& operator=(const CredentialStore&) = delete;
     ~CredentialStore();

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "mappings/quic/connection.hpp"
+#include "mappings/quic/keys.hpp"
 #include "mappings/quic/settings.hpp"
 
 namespace post::quic {
@@ -15,13 +16,7 @@ struct Callbacks {
 
     // `body` says whether the connection may go on.
     template <class Body> static int guarded(void* user_data, Body body) noexcept {
-        auto& self = connection(user_data);
-        try {
-            return body(self) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
-        } catch (...) {
-            self.thrown_ = std::current_exception();
-            return NGTCP2_ERR_CALLBACK_FAILURE;
-        }
+        return connection(user_data).guarded(body);
     }
 
     static int recv_crypto_data(ngtcp2_conn*, ngtcp2_encryption_level level, std::uint64_t,
@@ -145,21 +140,9 @@ struct Callbacks {
 
 void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks = {};
-    if (role == Role::client) {
-        callbacks.client_initial = ngtcp2_crypto_client_initial_cb;
-        callbacks.recv_retry = ngtcp2_crypto_recv_retry_cb;
-    } else {
-        callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
-    }
+    fill_keys(callbacks, role);
     callbacks.recv_crypto_data = Callbacks::recv_crypto_data;
     callbacks.handshake_completed = Callbacks::handshake_completed;
-    callbacks.encrypt = ngtcp2_crypto_encrypt_cb;
-    callbacks.decrypt = ngtcp2_crypto_decrypt_cb;
-    callbacks.hp_mask = ngtcp2_crypto_hp_mask_cb;
-    callbacks.update_key = ngtcp2_crypto_update_key_cb;
-    callbacks.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
-    callbacks.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
-    callbacks.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
     callbacks.stream_open = Callbacks::stream_open;
     callbacks.recv_stream_data = Callbacks::recv_stream_data;
     callbacks.stream_reset = Callbacks::stream_reset;

@@ -6,6 +6,7 @@
 
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
+#include "mappings/quic/keys.hpp"
 #include "mappings/quic/settings.hpp"
 
 namespace post::quic {
@@ -132,6 +133,7 @@ void Connection::start_tls(std::unique_ptr<crypto::TlsSession> tls) {
     int code = role_ == Role::client ? ngtcp2_crypto_gnutls_configure_client_session(session)
                                      : ngtcp2_crypto_gnutls_configure_server_session(session);
     if (code != 0) throw std::bad_alloc();
+    watch_secrets(session);
     tls_->cookie(&reference_);
     ngtcp2_conn_set_tls_native_handle(native_.get(), session);
 }

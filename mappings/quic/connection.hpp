@@ -49,6 +49,9 @@ public:
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override;
     void close(Error reason) override;
+    // Begins the next key phase (RFC 9001, 6). False while there can be none: before the handshake
+    // is confirmed, or until the peer has followed the last one.
+    bool update_keys(Instant now);
 
     void handle_input(Instant now, const Datagrams& datagrams) override;
     void handle_timeout(Instant now) override;
@@ -65,6 +68,7 @@ public:
 
 private:
     friend struct Callbacks;
+    friend struct Keys;
 
     enum class State : std::uint8_t { handshaking, established, closing, over };
 
@@ -92,6 +96,15 @@ private:
                        std::span<const std::byte> bytes) const;
 
     // For the callbacks.
+    // `body` says whether the connection may go on.
+    template <class Body> int guarded(Body body) noexcept {
+        try {
+            return body(*this) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+        } catch (...) {
+            thrown_ = std::current_exception();
+            return NGTCP2_ERR_CALLBACK_FAILURE;
+        }
+    }
     int advance_tls(ngtcp2_encryption_level level, std::span<const std::byte> bytes);
     void on_handshake_completed();
 

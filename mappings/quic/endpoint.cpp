@@ -59,7 +59,10 @@ Routes::Key table_key(EndpointOptions& options) {
 }  // namespace
 
 Endpoint::Endpoint(EndpointOptions options)
-    : options_(std::move(options)), routes_(table_key(options_)) {
+    : options_(std::move(options)),
+      credentials_(options_.cipher),
+      protection_(crypto::packet_protection(options_.protection)),
+      routes_(table_key(options_)) {
     options_.random(reset_secret_);
 }
 

@@ -25,6 +25,7 @@ namespace post::quic {
 
 class Endpoint {
 public:
+    // Throws Failure when the packet protection that is asked for cannot be had.
     explicit Endpoint(EndpointOptions options);
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
@@ -82,6 +83,7 @@ public:
     void closed_half() { --half_open_; }
     crypto::CredentialStore& credentials() { return credentials_; }
     Pools& pools() { return pools_; }
+    const crypto::PacketProtection& protection() const { return protection_; }
     // RFC 9000, 10.2.1: a closed connection goes on answering late packets with its last one.
     struct LastWord {
         std::vector<ConnectionId> ids;
@@ -108,6 +110,7 @@ private:
     EndpointOptions options_;
     crypto::CredentialStore credentials_;
     Pools pools_;
+    const crypto::PacketProtection& protection_;
     std::array<std::byte, 32> reset_secret_{};
     Routes routes_;
     // TransientIds with the top bit set lead into closed_: index + first_closed_.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <post/address.hpp>
 #include <post/function.hpp>
 
+#include "mappings/crypto/packet_protection.hpp"
 #include "mappings/crypto/tls_session.hpp"
 #include "mappings/mapping.hpp"
 #include "mappings/wire/datagrams.hpp"
@@ -27,6 +29,10 @@ struct EndpointOptions {
     // Connections that have not finished their handshake (ATTACKS A1): beyond, Initials are
     // dropped.
     std::size_t most_half_open = 1024;
+    // Who seals and opens packets.
+    crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
+    // The one cipher to be used for all but Initial packets; none: as peer and machine like it best.
+    std::optional<crypto::Cipher> cipher;
 };
 
 // What both ends of a connection choose.

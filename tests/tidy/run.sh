@@ -90,6 +90,9 @@ function check_system_include(name) {
     } else if (name ~ /^gnutls\//) {
         if (!under("mappings/crypto") && !under("mappings/quic"))
             offence("<" name "> belongs to mappings/crypto and mappings/quic")
+    } else if (name ~ /^(intel-ipsec-mb|[a-z]*mmintrin)\.h$/) {
+        if (FILENAME != "mappings/crypto/packet_protection_ipsec_mb.cpp")
+            offence("<" name "> belongs to mappings/crypto/packet_protection_ipsec_mb.cpp")
     } else if (name ~ /^ares/) {
         if (!under("lib/io")) offence("<" name "> belongs to lib/io")
     } else if (name ~ /^sqlite3/) {
