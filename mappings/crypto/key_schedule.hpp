@@ -1,5 +1,5 @@
-// The key schedule of QUIC: how packet protection's keys come from TLS's secrets (RFC 9001, 5.1, 5.2
-// and 6.1), with the labels and the salt of version 1 or of version 2 (RFC 9369, 3.3).
+// The key schedule of QUIC: how packet protection's keys come from TLS's secrets (RFC 9001, 5.1,
+// 5.2 and 6.1), with the labels and the salt of version 1 or of version 2 (RFC 9369, 3.3).
 //
 //   client's first connection id --salt--> initial secret --"client in"--> secret of a direction
 //                                                         --"server in"--> secret of the other

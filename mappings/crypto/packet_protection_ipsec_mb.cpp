@@ -34,7 +34,7 @@ bool same(const Tag& computed, const std::byte* received) {
     return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
 }
 
-// Opening, whatever the cipher: `decrypt` writes the plaintext and gives the tag that belongs to it.
+// Opening, whatever the cipher: `decrypt` writes the plaintext and gives the tag that goes with it.
 template <class Decrypt>
 bool opened(std::byte* out, std::span<const std::byte> sealed, const Decrypt& decrypt) {
     if (sealed.size() < tag_size) return false;

@@ -31,7 +31,7 @@ struct EndpointOptions {
     std::size_t most_half_open = 1024;
     // Who seals and opens packets.
     crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
-    // The one cipher to be used for all but Initial packets; none: as peer and machine like it best.
+    // The one cipher for all but Initial packets; none: what peer and machine like best.
     std::optional<crypto::Cipher> cipher;
 };
 

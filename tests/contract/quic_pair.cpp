@@ -9,8 +9,11 @@ namespace post::test {
 
 namespace {
 
-quic::EndpointOptions seeded(std::uint64_t seed) {
+quic::EndpointOptions seeded(std::uint64_t seed, crypto::PacketProtectionBackend protection,
+                             std::optional<crypto::Cipher> cipher) {
     quic::EndpointOptions options;
+    options.protection = protection;
+    options.cipher = cipher;
     options.random =
         [random = std::make_unique<std::mt19937_64>(seed)](std::span<std::byte> bytes) {
             for (auto& byte : bytes) byte = static_cast<std::byte>((*random)() & 0xff);
@@ -41,8 +44,8 @@ QuicOptions::QuicOptions(const PairOptions& options) : PairOptions(options) {
 QuicPair::QuicPair(const QuicOptions& options)
     : Pair(options),
       quic_options_(options),
-      client_endpoint_(seeded(options.seed)),
-      server_endpoint_(seeded(options.seed + 1)) {
+      client_endpoint_(seeded(options.seed, options.client_protection, options.client_cipher)),
+      server_endpoint_(seeded(options.seed + 1, options.server_protection, options.server_cipher)) {
     quic::ConnectOptions connect;
     connect.local = address(false);
     connect.remote = address(true);

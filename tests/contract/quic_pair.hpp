@@ -19,6 +19,10 @@ struct QuicOptions : PairOptions {
     std::vector<std::string> client_alpn;
     std::vector<std::string> server_alpn;
     bool listening = true;
+    crypto::PacketProtectionBackend client_protection = crypto::PacketProtectionBackend::automatic;
+    crypto::PacketProtectionBackend server_protection = crypto::PacketProtectionBackend::automatic;
+    std::optional<crypto::Cipher> client_cipher;
+    std::optional<crypto::Cipher> server_cipher;
     bool client_raw = false;  // the client writes what it likes, whatever the ALPN
 };
 
