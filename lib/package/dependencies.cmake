@@ -1,8 +1,8 @@
 # Finds the libraries that post stands on, and says for each whether it is one of the static
 # archives that .ci/setup built (then an installed libpost.a needs a copy beside it).
 #
-# Sets POST_DEPENDENCIES (targets), POST_BUNDLED (archives, in link order) and POST_REQUIRED
-# (pkg-config modules of the system that a program linked with libpost.a needs).
+# Sets POST_DEPENDENCIES (targets), POST_BUNDLED (archives, in link order), and what a program linked
+# with libpost.a needs of the system: POST_REQUIRED (pkg-config modules) and POST_SYSTEM_LIBRARIES.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -72,6 +72,7 @@ set(POST_IPSEC_MB AUTO CACHE STRING
     "Packet protection by libipsec-mb too: AUTO (where it is found), ON or OFF")
 set_property(CACHE POST_IPSEC_MB PROPERTY STRINGS AUTO ON OFF)
 set(POST_WITH_IPSEC_MB OFF)
+set(POST_SYSTEM_LIBRARIES "")
 if(POST_IPSEC_MB AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     find_path(POST_IPSEC_MB_INCLUDE intel-ipsec-mb.h)
     find_library(POST_IPSEC_MB_LIBRARY IPSec_MB)
@@ -84,6 +85,7 @@ if(POST_WITH_IPSEC_MB)
     target_include_directories(post_ipsec_mb SYSTEM INTERFACE "${POST_IPSEC_MB_INCLUDE}")
     target_link_libraries(post_ipsec_mb INTERFACE "${POST_IPSEC_MB_LIBRARY}")
     list(APPEND POST_DEPENDENCIES post_ipsec_mb)
+    list(APPEND POST_SYSTEM_LIBRARIES IPSec_MB)
 elseif(POST_IPSEC_MB STREQUAL "ON")
     message(FATAL_ERROR "post: POST_IPSEC_MB is ON, but libipsec-mb was not found, or this is not "
         "x86-64. On Debian it is the package libipsec-mb-dev.")
