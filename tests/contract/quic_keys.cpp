@@ -1,8 +1,11 @@
 // QUIC: packets protected by one backend at the client and another at the server, with each cipher,
 // through key updates (RFC 9001, 6).
 
+#include <ngtcp2/ngtcp2_crypto.h>
+
 #include "mappings/quic/connection.hpp"
 #include "tests/contract/support.hpp"
+#include "tests/unit/packet_protection_support.hpp"
 
 namespace post::test {
 
@@ -70,6 +73,29 @@ private:
     CarrierId carrier_;
     std::vector<std::string> sent_;
 };
+
+// The header of an Initial packet up to its number, whose place is the return value.
+std::size_t read_initial(ngtcp2_pkt_hd& header, const std::vector<std::byte>& packet) {
+    auto size = ngtcp2_pkt_decode_hd_long(
+        &header, reinterpret_cast<const std::uint8_t*>(packet.data()), packet.size());
+    REQUIRE(size > 0);
+    REQUIRE(header.type == NGTCP2_PKT_INITIAL);
+    return static_cast<std::size_t>(size);
+}
+
+// The Retry of a server that calls itself `server` and wants `token` back.
+std::vector<std::byte> retry_to(const std::vector<std::byte>& initial, const ngtcp2_cid& server,
+                                std::vector<std::uint8_t> token) {
+    ngtcp2_pkt_hd asked;
+    read_initial(asked, initial);
+    std::vector<std::byte> packet(200);
+    auto size = ngtcp2_crypto_write_retry(reinterpret_cast<std::uint8_t*>(packet.data()),
+                                          packet.size(), asked.version, &asked.scid, &server,
+                                          &asked.dcid, token.data(), token.size());
+    REQUIRE(size > 0);
+    packet.resize(static_cast<std::size_t>(size));
+    return packet;
+}
 
 }  // namespace
 
@@ -148,6 +174,51 @@ TEST_SUITE("contract") {
         REQUIRE(pair.client.lost());
         CHECK(*pair.client.lost() == Errc::handshake_failed);
         CHECK_FALSE(pair.server.established());
+    }
+
+    TEST_CASE("quic: a genuine Retry gives a client its Initial keys anew, a forged one nothing") {
+        for (const auto* protection : protections()) {
+            CAPTURE(std::string(protection->name()));
+            QuicOptions options(seeded());
+            options.listening = false;
+            options.client_protection = protection == &crypto::gnutls_protection()
+                                            ? Backend::gnutls
+                                            : Backend::ipsec_mb;
+            QuicPair pair(options);
+            pair.transmit_now();
+            REQUIRE(pair.history(true).size() == 1);
+            const auto server_id = hex("a1a2a3a4a5a6a7a8");
+            ngtcp2_cid server{};
+            ngtcp2_cid_init(&server, reinterpret_cast<const std::uint8_t*>(server_id.data()),
+                            server_id.size());
+            const auto retry = retry_to(pair.history(true)[0], server, {1, 2, 3, 4});
+
+            for (std::size_t place = retry.size() - 20; place < retry.size(); ++place) {
+                auto forged = retry;
+                forged[place] ^= std::byte{1};
+                pair.inject(false, forged);
+            }
+            pair.transmit_now();
+            CHECK(pair.history(true).size() == 1);
+
+            pair.inject(false, retry);
+            pair.transmit_now();
+            REQUIRE(pair.history(true).size() == 2);
+            auto packet = pair.history(true)[1];
+            ngtcp2_pkt_hd again;
+            auto place = read_initial(again, packet);
+            CHECK(again.tokenlen == 4);
+            CHECK(ngtcp2_cid_eq(&again.dcid, &server) != 0);
+
+            crypto::InitialSecrets initial;
+            derive_initial(initial, crypto::QuicVersion::v1, server_id);
+            crypto::PacketSecrets secrets(Cipher::aes_128_gcm);
+            derive(secrets, crypto::initial_suite(), crypto::QuicVersion::v1,
+                   initial.client.bytes());
+            // RFC 9000, 17.2.5.3: numbers go on, so this is packet 1.
+            CHECK(Direction(crypto::gnutls_protection(), secrets, Cipher::aes_128_gcm)
+                      .unprotect(packet, place, 1));
+        }
     }
 
     TEST_CASE("quic: keys are not updated before the handshake is confirmed") {
