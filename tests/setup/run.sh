@@ -69,6 +69,32 @@ else
     skipped=$((skipped + 4))
 fi
 
+# ---- something optional missing: tried once, and never a reason to fail
+if on_debian && [ "$(uname -m)" = x86_64 ]; then
+    mkdir "$work/optional"
+    built=${POST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/post}/deps
+    [ ! -e "$built" ] || ln -s "$(readlink -f "$built")" "$work/optional/deps"
+    # A compiler that does not find the header of libipsec-mb.
+    cat >"$work/compiler" <<'END'
+#!/bin/sh
+case $* in *' -') ;; *) exec c++ "$@" ;; esac
+text=$(cat)
+case $text in *ipsec-mb*) exit 1 ;; esac
+printf '%s\n' "$text" | exec c++ "$@"
+END
+    chmod +x "$work/compiler"
+    without=(env CXX="$work/compiler" POST_CACHE="$work/optional")
+    run "${without[@]}" "$setup" --check
+    verdict "--check names what is optional, and is content" both 0 'not needed: libipsec-mb'
+    run "${without[@]}" "$setup"
+    verdict "what is optional is asked for, and gone on without" both 0 'going on without libipsec'
+    run "${without[@]}" "$setup"
+    verdict "but only once" quiet
+else
+    echo "skipped: libipsec-mb is fetched on Debian on x86-64 only"
+    skipped=$((skipped + 3))
+fi
+
 # ---- elsewhere: pkg-config is the judge
 printf 'ID=fedora\nVERSION_ID=43\nPRETTY_NAME="Fedora Linux 43"\n' >"$work/fedora"
 printf 'ID=arch\nPRETTY_NAME="Arch Linux"\n' >"$work/arch"
