@@ -1,0 +1,65 @@
+// One Carrier on which the server sends as fast as it can and a callback receives.
+#include "post_bulk.hpp"
+
+#include <stdexcept>
+
+#include "driver.hpp"
+#include "meter.hpp"
+#include "post_ends.hpp"
+
+namespace post::bench {
+
+namespace {
+
+struct Received {
+    double bytes = 0;
+    double messages = 0;
+    std::size_t datagram = 0;
+    Meter::Used used;
+};
+
+Received receive(const ClientEnd& end, std::size_t size) {
+    Context context;
+    Driver driver(context, end.waiting);
+    Carrier carrier = connect(context, end);
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+    const Association association = carrier.association();
+    carrier.send("stream " + std::to_string(size));
+    carrier.ready([&](Carrier&, const InMessage& message) {
+        bytes += message.size();
+        ++messages;
+        return true;
+    });
+    driver.run_for(end.settings.warm_up + 0.05);  // and the handshake
+    bytes = messages = 0;
+    const Meter meter(end);
+    driver.run_for(end.settings.seconds);
+    const auto used = meter.used();
+    if (bytes == 0) throw std::runtime_error("nothing arrived");
+    const auto paths = association.paths();
+    return {static_cast<double>(bytes), static_cast<double>(messages),
+            paths.empty() ? 0 : paths[0].mtu, used};
+}
+
+}  // namespace
+
+void measure_bulk(const ClientEnd& end) {
+    const Received received = receive(end, 1 << 20);
+    report_bulk(end, received.bytes, received.used);
+    end.report("datagram", static_cast<double>(received.datagram), "bytes");
+}
+
+template <std::size_t size> void measure_messages(const ClientEnd& end) {
+    const Received received = receive(end, size);
+    end.report("rate", received.messages / received.used.wall / 1e6, "M/s");
+    end.report("sender", received.used.server / received.messages * 1e9, "CPU ns");
+    end.report("receiver", received.used.client / received.messages * 1e9, "CPU ns");
+}
+
+template void measure_messages<16>(const ClientEnd&);
+template void measure_messages<64>(const ClientEnd&);
+template void measure_messages<1024>(const ClientEnd&);
+template void measure_messages<16384>(const ClientEnd&);
+
+}  // namespace post::bench

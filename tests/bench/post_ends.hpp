@@ -1,0 +1,25 @@
+// The two ends of the rows that measure the library, through its public interface alone. One server
+// does for all: the first message of a Carrier says what is wanted of it.
+#pragma once
+
+#include <string>
+
+#include <post/post.hpp>
+
+#include "row.hpp"
+
+namespace post::bench {
+
+// The requests that the server knows:
+//   "stream N"  messages of N bytes, as fast as they go
+//   "heap"      one message with the bytes that its heap holds
+// Any other message is sent back, here and on every fork; one that is final is the last.
+void serve_post(const ServerEnd& end);
+
+// A Carrier to that server. Different names are different Associations.
+Carrier connect(Context& context, const ClientEnd& end, const std::string& name = "localhost");
+
+// Bytes that the heap of this process holds.
+double heap_bytes();
+
+}  // namespace post::bench
