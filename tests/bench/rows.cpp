@@ -3,6 +3,8 @@
 
 #include "post_bulk.hpp"
 #include "post_ends.hpp"
+#include "post_handshake.hpp"
+#include "post_trip.hpp"
 #include "row.hpp"
 
 namespace post::bench {
@@ -27,6 +29,17 @@ const std::vector<Row>& rows() {
         {"messages-1024", "1 KiB messages", Waiting::sleeping, serve_post, measure_messages<1024>},
         {"messages-16384", "16 KiB messages", Waiting::sleeping, serve_post,
          measure_messages<16384>},
+        {"trip-sleeping", "64 B there and back, one at a time; both sleep between",
+         Waiting::sleeping, serve_post, measure_trip},
+        {"trip-busy", "the same, neither ever sleeps", Waiting::busy, serve_post, measure_trip},
+        {"fork-sleeping", "fork, 64 B request, 64 B reply, both ends; 100 outstanding",
+         Waiting::sleeping, serve_post, measure_fork},
+        {"fork-busy", "the same, neither ever sleeps", Waiting::busy, serve_post, measure_fork},
+        {"handshake", "full handshakes, 16 outstanding", Waiting::sleeping, serve_post,
+         measure_handshake},
+        {.name = "resumed",
+         .what = "resumed handshakes",
+         .unsupported = "the library does not resume sessions yet"},
     };
     return table;
 }

@@ -1,0 +1,11 @@
+// Row: what a full handshake costs.
+#pragma once
+
+#include "row.hpp"
+
+namespace post::bench {
+
+// Associations made, 16 at a time, and closed at once.
+void measure_handshake(const ClientEnd& end);
+
+}  // namespace post::bench
