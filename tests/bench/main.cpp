@@ -20,7 +20,7 @@ struct Close {
 
 void list() {
     for (const Row& row : rows())
-        std::printf("%-16s %s\n", std::string(row.name).c_str(), std::string(row.what).c_str());
+        std::printf("%-20s %s\n", std::string(row.name).c_str(), std::string(row.what).c_str());
 }
 
 int play(const Settings& settings) {

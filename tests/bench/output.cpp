@@ -81,7 +81,7 @@ void write_table(std::FILE* file, const Outcome& outcome) {
             same->push_back(&figure);
     }
     // The figures of a row stand together, in the order of the first round.
-    std::fprintf(file, "%-16s %-26s %10s  %-21s %s\n", "row", "figure", "median", "range", "unit");
+    std::fprintf(file, "%-20s %-26s %10s  %-21s %s\n", "row", "figure", "median", "range", "unit");
     std::string last;
     for (const auto& group : groups) {
         std::vector<double> values;
@@ -91,13 +91,13 @@ void write_table(std::FILE* file, const Outcome& outcome) {
                                       ? ""
                                       : "[" + shown(*least) + " - " + shown(*most) + "]";
         const Figure& first = *group[0];
-        std::fprintf(file, "%-16s %-26s %10s  %-21s %s\n",
+        std::fprintf(file, "%-20s %-26s %10s  %-21s %s\n",
                      first.row == last ? "" : first.row.c_str(), first.name.c_str(),
                      shown(median(values)).c_str(), range.c_str(), first.unit.c_str());
         last = first.row;
     }
     for (const Row* row : outcome.unsupported)
-        std::fprintf(file, "%-16s unsupported: %s\n", std::string(row->name).c_str(),
+        std::fprintf(file, "%-20s unsupported: %s\n", std::string(row->name).c_str(),
                      std::string(row->unsupported).c_str());
 }
 

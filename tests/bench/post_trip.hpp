@@ -7,7 +7,8 @@ namespace post::bench {
 
 // One 64 B message there and back at a time, on a warm Carrier.
 void measure_trip(const ClientEnd& end);
-// 100 forks at once: each sends 64 B and its end, gets 64 B and theirs, and the next takes its place.
+// 100 forks at once: each sends 64 B, its last, and gets the same back; then the next takes its
+// place.
 void measure_fork(const ClientEnd& end);
 
 }  // namespace post::bench

@@ -1,6 +1,8 @@
 // The table of rows.
 #include <cstdio>
 
+#include "limit_stream.hpp"
+#include "limit_udp.hpp"
 #include "post_bulk.hpp"
 #include "post_ends.hpp"
 #include "post_handshake.hpp"
@@ -40,6 +42,21 @@ const std::vector<Row>& rows() {
         {.name = "resumed",
          .what = "resumed handshakes",
          .unsupported = "the library does not resume sessions yet"},
+        // What limits it.
+        {"calibrator", "one core, AES-128-GCM by GnuTLS over 1452-byte records", Waiting::sleeping,
+         nullptr, calibrate},
+        {"limit-sealed", "UDP with GSO and GRO, packet protection by GnuTLS, no protocol",
+         Waiting::sleeping, serve_udp_sealed, measure_udp_sealed},
+        {"limit-gso", "UDP with GSO and GRO", Waiting::sleeping, serve_udp_gso, measure_udp_gso},
+        {"limit-single", "UDP, a call for each datagram", Waiting::sleeping, serve_udp_single,
+         measure_udp_single},
+        {"limit-tcp", "TCP, 64 KiB writes", Waiting::sleeping, serve_tcp, measure_tcp},
+        {"limit-tls", "TLS 1.3 over TCP, AES-128-GCM by GnuTLS", Waiting::sleeping, serve_tls,
+         measure_tls},
+        {"limit-trip-sleeping", "64 B there and back over UDP; both sleep between",
+         Waiting::sleeping, serve_udp_echo, measure_udp_trip},
+        {"limit-trip-busy", "the same, neither ever sleeps", Waiting::busy, serve_udp_echo,
+         measure_udp_trip},
     };
     return table;
 }
