@@ -8,8 +8,6 @@
 #include <cstdio>
 #include <memory>
 
-#include "driver.hpp"
-
 namespace post::bench {
 
 namespace {
@@ -96,13 +94,23 @@ void serve_post(const ServerEnd& end) {
     Driver(context, end.waiting).run();
 }
 
-Carrier connect(Context& context, const ClientEnd& end, const std::string& name) {
+Carrier initiate(Context& context, const ClientEnd& end, const std::string& name) {
     InitiateOptions options;
     options.trust = Trust::pinned(end.settings.pin);
     options.bounds = bounds();
     Remote remote(*Address::parse("127.0.0.1", end.settings.port));
     remote.set_server_name(name);
     return context.initiate(std::move(remote), options);
+}
+
+Carrier connect(Context& context, Driver& driver, const ClientEnd& end) {
+    Carrier carrier = initiate(context, end);
+    carrier.activate().then([&](Result<void> made) {
+        std::move(made).value();
+        driver.stop();
+    });
+    driver.run();
+    return carrier;
 }
 
 double heap_bytes() {

@@ -6,6 +6,7 @@
 
 #include <post/post.hpp>
 
+#include "driver.hpp"
 #include "row.hpp"
 
 namespace post::bench {
@@ -17,7 +18,10 @@ namespace post::bench {
 void serve_post(const ServerEnd& end);
 
 // A Carrier to that server. Different names are different Associations.
-Carrier connect(Context& context, const ClientEnd& end, const std::string& name = "localhost");
+Carrier initiate(Context& context, const ClientEnd& end, const std::string& name = "localhost");
+
+// The same, and turns until it is active. Throws Failure.
+Carrier connect(Context& context, Driver& driver, const ClientEnd& end);
 
 // Bytes that the heap of this process holds.
 double heap_bytes();

@@ -18,7 +18,7 @@ public:
 
     void begin() {
         auto carrier = std::make_unique<Carrier>(
-            connect(context_, end_, "name" + std::to_string(++begun_) + ".example"));
+            initiate(context_, end_, "name" + std::to_string(++begun_) + ".example"));
         Operation<void> active = carrier->activate();
         std::move(active).then([this, kept = std::move(carrier)](Result<void> made) {
             if (!made) {
@@ -48,7 +48,7 @@ void measure_handshake(const ClientEnd& end) {
     Driver driver(context, end.waiting);
     Handshakes handshakes(context, end);
     for (int i = 0; i < outstanding; ++i) handshakes.begin();
-    driver.run_for(end.settings.warm_up + 0.01);
+    driver.run_for(end.settings.warm_up);
     handshakes.done = 0;
     const Meter meter(end);
     driver.run_for(end.settings.seconds);

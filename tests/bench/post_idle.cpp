@@ -33,7 +33,7 @@ struct Turn {
 class Crowd {
 public:
     explicit Crowd(const ClientEnd& end)
-        : end_(end), driver_(context_, end.waiting), active_(connect(context_, end)) {
+        : end_(end), driver_(context_, end.waiting), active_(connect(context_, driver_, end)) {
         active_.ready([this](Carrier&, InMessage message) {
             on_answer_(message.view());
             return true;
@@ -92,7 +92,7 @@ public:
 private:
     void associate_one() {
         associations_.push_back(
-            connect(context_, end_, "name" + std::to_string(++begun_) + ".example"));
+            initiate(context_, end_, "name" + std::to_string(++begun_) + ".example"));
         Carrier& carrier = associations_.back();
         carrier.send(content);
         // The handle stays with us: the callback goes, the Carrier does not.

@@ -18,7 +18,7 @@ const std::string content(64, 'x');
 // Forks a Carrier for a request, and again as soon as its answer is there.
 class Forks {
 public:
-    Forks(Context& context, const ClientEnd& end) : parent_(connect(context, end)) {}
+    explicit Forks(Carrier parent) : parent_(std::move(parent)) {}
 
     Carrier& parent() { return parent_; }
     void open() {
@@ -41,7 +41,7 @@ private:
 void measure_trip(const ClientEnd& end) {
     Context context;
     Driver driver(context, end.waiting);
-    Carrier carrier = connect(context, end);
+    Carrier carrier = connect(context, driver, end);
     Trips trips;
     carrier.ready([&](Carrier& from, const InMessage&) {
         trips.end();
@@ -51,7 +51,7 @@ void measure_trip(const ClientEnd& end) {
     });
     trips.begin();
     carrier.send(content);
-    driver.run_for(end.settings.warm_up + 0.05);
+    driver.run_for(end.settings.warm_up);
     trips.clear();
     const Meter meter(end);
     driver.run_for(end.settings.seconds);
@@ -62,13 +62,13 @@ void measure_fork(const ClientEnd& end) {
     constexpr int outstanding = 100;
     Context context;
     Driver driver(context, end.waiting);
-    Forks forks(context, end);
+    Forks forks(connect(context, driver, end));
     forks.parent().send(content);  // a fork follows its parent
     forks.parent().ready([&](Carrier&, const InMessage&) {
         for (int i = 0; i < outstanding; ++i) forks.open();
         return true;
     });
-    driver.run_for(end.settings.warm_up + 0.05);
+    driver.run_for(end.settings.warm_up);
     forks.answered = 0;
     const Meter meter(end);
     driver.run_for(end.settings.seconds);
