@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <sstream>
@@ -107,12 +108,18 @@ private:
 }  // namespace
 
 std::vector<const Row*> chosen(const Settings& settings) {
+    // A whole name means that row alone, though others may begin with it.
+    const auto whole = [](const std::string& word) {
+        return std::any_of(rows().begin(), rows().end(),
+                           [&](const Row& row) { return row.name == word; });
+    };
     std::vector<bool> used(settings.rows.size(), false);
     std::vector<const Row*> found;
     for (const Row& row : rows()) {
         bool wanted = settings.rows.empty();
         for (std::size_t i = 0; i < settings.rows.size(); ++i) {
-            if (!row.name.starts_with(settings.rows[i])) continue;
+            const std::string& word = settings.rows[i];
+            if (whole(word) ? row.name != word : !row.name.starts_with(word)) continue;
             wanted = used[i] = true;
         }
         if (wanted) found.push_back(&row);

@@ -28,20 +28,25 @@ void set_alarm(double seconds) {
 
 void Driver::run() {
     stopped_ = false;
+    turn_until_stopped();
+}
+
+void Driver::run_for(double seconds) {
+    stopped_ = false;
+    alarmed = this;
+    ::signal(SIGALRM, on_alarm);
+    set_alarm(seconds);
+    turn_until_stopped();
+    alarmed = nullptr;
+}
+
+void Driver::turn_until_stopped() {
     if (waiting_ == Waiting::busy) {
         while (!stopped_) context_.turn();
         return;
     }
     context_.run();
     if (!stopped_) throw std::runtime_error("the connection ended before the measurement did");
-}
-
-void Driver::run_for(double seconds) {
-    alarmed = this;
-    ::signal(SIGALRM, on_alarm);
-    set_alarm(seconds);
-    run();
-    alarmed = nullptr;
 }
 
 void Driver::stop() noexcept {

@@ -20,6 +20,8 @@ public:
     void stop() noexcept;
 
 private:
+    void turn_until_stopped();
+
     Context& context_;
     Waiting waiting_;
     volatile bool stopped_ = false;

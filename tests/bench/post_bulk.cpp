@@ -29,18 +29,21 @@ Received receive(const ClientEnd& end, std::size_t size) {
     carrier.send("stream " + std::to_string(size));
     carrier.ready([&](Carrier&, const InMessage& message) {
         bytes += message.size();
-        ++messages;
+        if (++messages == 1) driver.stop();
         return true;
     });
+    driver.run();  // until the first is there
     driver.run_for(end.settings.warm_up);
-    bytes = messages = 0;
+    const std::uint64_t bytes_before = bytes;
+    const std::uint64_t messages_before = messages;
     const Meter meter(end);
     driver.run_for(end.settings.seconds);
     const auto used = meter.used();
-    if (bytes == 0) throw std::runtime_error("nothing arrived");
+    if (messages == messages_before) throw std::runtime_error("nothing arrived");
     const auto paths = association.paths();
-    return {static_cast<double>(bytes), static_cast<double>(messages),
-            paths.empty() ? 0 : paths[0].mtu, used};
+    return {static_cast<double>(bytes - bytes_before),
+            static_cast<double>(messages - messages_before), paths.empty() ? 0 : paths[0].mtu,
+            used};
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$program" --list | awk '{ print $1 }' | sort >"$work/listed"
-"$program" --rounds 2 --seconds 0.1 --warm-up 0.05 --associations 8 --carriers 64 \
+"$program" --rounds 2 --seconds 0.3 --warm-up 0.05 --associations 8 --carriers 64 \
     --json "$work/lines"
 
 sed -n 's/^{"row": "\([^"]*\)".*/\1/p' "$work/lines" | sort -u >"$work/measured"
