@@ -19,6 +19,7 @@ std::shared_ptr<Io> make_io(ContextOptions& options) {
     epoll.ecn = options.ecn;
     epoll.name_servers = options.name_servers;
     epoll.name_timeout = options.name_timeout;
+    epoll.spin = options.spin;
     return make_epoll_io(epoll);
 }
 

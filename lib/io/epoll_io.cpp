@@ -199,14 +199,25 @@ Instant EpollIo::deadline() const { return std::min(resume_at_, resolver_.deadli
 
 void EpollIo::wait(Instant until) {
     until = std::min(until, deadline());
-    Duration timeout{-1};
-    if (more_input() || harvested_ || std::exchange(woken_, false))
-        timeout = Duration::zero();
-    else if (until != never)
-        timeout = std::max(Duration::zero(), until > Instant{} ? until - read_clock() : Duration{});
-    harvest(timeout);
+    const bool due = more_input() || harvested_ || std::exchange(woken_, false);
+    if (due)
+        harvest(Duration::zero());
+    else if (!spin(until))
+        harvest(until == never      ? Duration{-1}
+                : until > Instant{} ? std::max(Duration::zero(), until - read_clock())
+                                    : Duration::zero());
     woken_ = false;
     harvested_ = true;
+}
+
+// What comes soon is met awake: going to sleep and being woken takes longer than many a round trip.
+// True when something came, or the time did.
+bool EpollIo::spin(Instant until) {
+    if (options_.spin <= Duration::zero() || until <= now_) return false;
+    now_ = read_clock();
+    for (const Instant end = std::min(until, now_ + options_.spin); now_ < end; now_ = read_clock())
+        if (harvest(Duration::zero())) return true;
+    return now_ >= until;
 }
 
 // Only what a signal handler may do; errno belongs to the code that was interrupted. The counter
@@ -218,7 +229,7 @@ void EpollIo::wake() noexcept {
     errno = kept;
 }
 
-void EpollIo::harvest(Duration timeout) {
+bool EpollIo::harvest(Duration timeout) {
     std::array<epoll_event, most_events> events;
     const int count = sleep_on(epoll_.get(), events.data(), timeout);
     // A sleep ends later than the turn began; what is timed from here on wants the time of now.
@@ -235,6 +246,7 @@ void EpollIo::harvest(Duration timeout) {
             handle_socket(SocketId{static_cast<std::uint32_t>(data)}, event.events);
         }
     }
+    return count > 0;
 }
 
 void EpollIo::handle_socket(SocketId id, std::uint32_t events) {

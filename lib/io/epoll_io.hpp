@@ -65,8 +65,10 @@ private:
         bool paused = false;  // stands in paused_
     };
 
-    // Sleeps at most `timeout`; negative: without end. Takes what epoll has into the state here.
-    void harvest(Duration timeout);
+    // Sleeps at most `timeout`; negative: without end. Takes what epoll has into the state here;
+    // true when there was something.
+    bool harvest(Duration timeout);
+    bool spin(Instant until);
     void handle_socket(SocketId id, std::uint32_t events);
     void resume_paused();
     // Watches for what the socket waits for, after each send or flush.

@@ -96,6 +96,7 @@ struct EpollOptions {
     bool ecn = true;
     std::vector<std::string> name_servers{};  // "address" or "address:port"; empty: the system's
     Duration name_timeout = std::chrono::seconds(5);
+    Duration spin{};  // how long wait() looks for input before it sleeps
     // Asked of the system for each socket, in bytes; what it gives may be less.
     std::size_t send_buffer = 4 * 1024 * 1024;
     std::size_t receive_buffer = 4 * 1024 * 1024;
