@@ -2,10 +2,17 @@
 #include <algorithm>
 
 #include "lib/context_root.hpp"
+#include "mappings/quic/path_mtu.hpp"
 
 namespace post::core {
 
 namespace {
+
+// What a key update costs is spread over so many packets at least.
+constexpr std::uint64_t least_key_life = 64;
+constexpr std::size_t least_reset_key = 32;
+
+bool good_alpn(const std::string& alpn) { return !alpn.empty() && alpn.size() <= 255; }
 
 Error wrong(std::string text) {
     return Error(Errc::invalid_argument, {}, Stage::call, Bytes(std::move(text)));
@@ -28,10 +35,51 @@ Result<void> check(const Bounds& bounds, const Policy& policy) {
     if (bounds.handshake_timeout <= Duration::zero() || bounds.idle_timeout <= Duration::zero() ||
         bounds.linger < Duration::zero())
         return wrong("a timeout is not positive");
+    if (bounds.keep_alive && *bounds.keep_alive < Duration::zero())
+        return wrong("Bounds::keep_alive is negative");
     return {};
 }
 
-bool good_alpn(const std::string& alpn) { return !alpn.empty() && alpn.size() <= 255; }
+Result<void> check(const QuicOptions& quic) {
+    const auto& versions = quic.versions;
+    if (versions.empty() || versions.size() > 2 ||
+        (versions.size() == 2 && versions[0] == versions[1]))
+        return wrong("QuicOptions::versions names one or two different versions");
+    for (QuicVersion version : versions)
+        if (version != QuicVersion::v1 && version != QuicVersion::v2)
+            return wrong("QuicOptions::versions has one that does not exist");
+    if (quic.largest_payload != 0 &&
+        (quic.largest_payload < quic::least_payload || quic.largest_payload > largest_run))
+        return wrong("QuicOptions::largest_payload is 0, or 1200 to 65507 bytes");
+    if (quic.key_update_after < least_key_life)
+        return wrong("QuicOptions::key_update_after is less than 64 packets");
+    if (!quic.reset_key.empty() && quic.reset_key.size() < least_reset_key)
+        return wrong("QuicOptions::reset_key is shorter than 32 bytes");
+    return {};
+}
+
+Result<void> check_initiate(const InitiateOptions& options) {
+    if (auto fine = check(options.bounds, options.policy); !fine) return fine;
+    if (auto fine = check(options.quic); !fine) return fine;
+    if (options.quic.address_validation != QuicOptions{}.address_validation ||
+        !options.quic.reset_key.empty())
+        return wrong("QuicOptions::address_validation and reset_key are for listen");
+    if (!options.alpn.empty() && !good_alpn(options.alpn))
+        return wrong("an ALPN token has 1 to 255 bytes");
+    return {};
+}
+
+Result<void> check_listen(const Local& local, const ListenOptions& options) {
+    if (auto fine = check(options.bounds, options.policy); !fine) return fine;
+    if (auto fine = check(options.quic); !fine) return fine;
+    if (!local.identity)
+        return wrong(
+            "a Listener needs an identity: Identity::from_files(certificate, key), or "
+            "Identity::self_signed(\"localhost\") for development");
+    for (const std::string& alpn : options.alpn)
+        if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    return {};
+}
 
 // All that Carriers must agree on to share an association.
 std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
@@ -58,6 +106,15 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     for (Duration time :
          {bounds.handshake_timeout, bounds.idle_timeout, bounds.stalled_after, bounds.linger})
         add(std::to_string(time.count()));
+    add(bounds.keep_alive ? std::to_string(bounds.keep_alive->count()) : "");
+    const QuicOptions& quic = options.quic;
+    add(std::to_string(quic.versions.size()));
+    for (QuicVersion version : quic.versions)
+        add(std::to_string(static_cast<std::uint32_t>(version)));
+    add(std::to_string(quic.largest_payload));
+    add(std::to_string(static_cast<int>(quic.congestion)));
+    add(std::to_string(static_cast<int>(quic.cipher)));
+    add(std::to_string(quic.key_update_after));
     return key;
 }
 
@@ -69,22 +126,24 @@ std::array<std::uint8_t, 16> Root::random_name() {
     return name;
 }
 
-quic::TransportOptions Root::transport(const Bounds& bounds) const {
+quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& quic) const {
     quic::TransportOptions options;
+    options.versions = quic.versions;
+    options.congestion = quic.congestion;
+    options.key_update_after = quic.key_update_after;
     options.limits.budget = bounds.receive_budget;
     options.limits.most_carriers = bounds.carriers;
     options.limits.carriers = std::min(options.limits.carriers, bounds.carriers);
     options.limits.largest_message = bounds.largest_message;
     options.limits.handshake_timeout = bounds.handshake_timeout;
     options.limits.idle_timeout = bounds.idle_timeout;
+    options.limits.keep_alive = bounds.keep_alive;
     options.run_limit = io_->run_limit();
     return options;
 }
 
 Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
-    if (const auto fine = check(options.bounds, options.policy); !fine) throw Failure(fine.error());
-    if (!options.alpn.empty() && !good_alpn(options.alpn))
-        throw Failure(wrong("an ALPN token has 1 to 255 bytes"));
+    if (const auto fine = check_initiate(options); !fine) throw Failure(fine.error());
     const std::string key = sharing_key(remote, options);
     Association* association = associations_.share(key);
     if (!association) {
@@ -102,7 +161,15 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
     return carriers_.open(*association, carrier, {});
 }
 
-Result<Root::Port*> Root::open_port(const Address& local) {
+// As large as the interface allows, and as the application does.
+std::size_t Root::largest_payload(const Address& remote, const QuicOptions& quic) {
+    const std::size_t limit = io_->payload_limit(remote);
+    if (limit == 0) return quic.largest_payload ? quic.largest_payload : quic::least_payload;
+    return quic.largest_payload ? std::min(limit, quic.largest_payload) : limit;
+}
+
+// `listen`: what clients are taken with; none: no clients are.
+Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* listen) {
     auto socket = io_->open_udp({.local = local});
     if (!socket) return socket.error();
     auto port = std::make_unique<Port>();
@@ -110,6 +177,13 @@ Result<Root::Port*> Root::open_port(const Address& local) {
     port->local = io_->local_address(*socket);
     quic::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
+    options.log = static_cast<bool>(logs_);
+    options.versions.clear();
+    if (listen) {
+        options.versions = listen->versions;
+        options.reset_key = listen->reset_key;
+        if (listen->address_validation == AddressValidation::always) options.validate_from = 0;
+    }
     port->endpoint = std::make_unique<quic::Endpoint>(std::move(options));
     ports_.push_back(std::move(port));
     return ports_.back().get();
@@ -130,7 +204,7 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote)
         there.port = from.port;
         if (same_port && there == from) return port.get();
     }
-    auto opened = open_port(from);
+    auto opened = open_port(from, nullptr);
     if (opened) (*opened)->kept = true;
     return opened;
 }
@@ -150,7 +224,9 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
     connect.security.trust = options.trust;
     connect.security.server_name = association.options().remote->server_name();
     if (!options.alpn.empty()) connect.alpn = {options.alpn};
-    connect.transport = transport(options.bounds);
+    connect.security.cipher = options.quic.cipher;
+    connect.transport = transport(options.bounds, options.quic);
+    connect.transport.largest_payload = largest_payload(remote, options.quic);
     auto mapping = (*port)->endpoint->connect(now_, TransientId{association.id().value()}, connect);
     if (!mapping) return association.handle_failure(mapping.error());
     if (setup.port) --setup.port->associations;
@@ -171,13 +247,7 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
 }
 
 Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
-    if (const auto fine = check(options.bounds, options.policy); !fine) return fine.error();
-    if (!local.identity)
-        return wrong(
-            "a Listener needs an identity: Identity::from_files(certificate, key), or "
-            "Identity::self_signed(\"localhost\") for development");
-    for (const std::string& alpn : options.alpn)
-        if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (const auto fine = check_listen(local, options); !fine) return fine.error();
     // Every address: one socket a family, IPv6 where the machine has it, both on one port.
     std::vector<Address> wanted{local.address};
     if (local.address.family == Address::Family::none)
@@ -187,7 +257,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
     Error error;
     for (Address address : wanted) {
         address.port = number;
-        auto port = open_port(address);
+        auto port = open_port(address, &options.quic);
         if (port) {
             opened.push_back(*port);
             number = (*port)->local.port;
@@ -214,7 +284,9 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
                                                        : crypto::ClientCertificate::none;
         port->accept.security.client_trust = options.client_trust;
         for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
-        port->accept.transport = transport(options.bounds);
+        port->accept.security.cipher = options.quic.cipher;
+        port->quic = options.quic;
+        port->accept.transport = transport(options.bounds, options.quic);
     }
     return carriers_.handle(key);
 }

@@ -30,6 +30,12 @@ Root::Root(ContextOptions&& options, Anchor& anchor)
       io_(make_io(options)),
       carriers_(anchor, associations_),
       space_(largest_run) {
+    if (!options.qlog.empty()) {
+        if (!quic::Endpoint::can_log())
+            throw Failure(Error(Errc::unsupported, {}, Stage::call,
+                                "ContextOptions::qlog needs ngtcp2 1.22.1 or newer"));
+        logs_.emplace(std::move(options.qlog));
+    }
     associations_.shared().charge.limit = options.receive_budget;
     now_ = io_->now();
     carriers_.set_now(now_);
@@ -104,7 +110,14 @@ void Root::finish_turn() {
     associations_.take_active(active_);
     for (AssociationId id : active_) transmit(id);
     turning_ = false;
+    write_logs();
     if (ending_) end();
+}
+
+void Root::write_logs() {
+    if (!logs_) return;
+    for (const auto& port : ports_)
+        for (const auto& log : port->endpoint->poll_logs()) logs_->append(log.file, log.bytes);
 }
 
 void Root::take_input() {
@@ -133,7 +146,7 @@ void Root::route(Port& port, const Datagrams& datagrams) {
             if (Association* found = associations_.use(AssociationId{to->transient.value()}))
                 found->handle_input(now_, front);
         } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
-            accept(port, take(client->datagrams));
+            accept(port, take(client->datagrams), client->proof);
         } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
             const Datagrams front = take(word->datagrams);
             Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
@@ -147,7 +160,7 @@ void Root::route(Port& port, const Datagrams& datagrams) {
     }
 }
 
-void Root::accept(Port& port, const Datagrams& first) {
+void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& proof) {
     if (!port.listener) return;
     const ListenerKey listener = *port.listener;
     Association::Options options;
@@ -158,7 +171,9 @@ void Root::accept(Port& port, const Datagrams& first) {
         options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
     setups_[made.id()].port = &port;
     ++port.associations;
-    auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first);
+    port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
+    auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first,
+                                         proof);
     if (mapping)
         made.attach(std::move(*mapping));
     else
@@ -329,6 +344,7 @@ bool Root::end() {
             continue;  // nobody is left to catch it: a destructor is under way
         }
     }
+    write_logs();
     anchor_.carriers = nullptr;
     anchor_.root = nullptr;
     delete this;

@@ -16,6 +16,7 @@
 #include "lib/association/associations.hpp"
 #include "lib/carrier/carriers.hpp"
 #include "lib/io/io.hpp"
+#include "lib/io/log_folder.hpp"
 #include "mappings/quic/endpoint.hpp"
 
 namespace post::core {
@@ -58,6 +59,7 @@ private:
         std::optional<ListenerKey> listener;  // takes new clients for it
         quic::AcceptOptions accept;
         Bounds bounds;
+        QuicOptions quic;
         std::size_t associations = 0;
         bool kept = false;  // a client port, for the next association too
     };
@@ -76,7 +78,8 @@ private:
 
     void take_input();
     void route(Port& port, const Datagrams& datagrams);
-    void accept(Port& port, const Datagrams& first);
+    void accept(Port& port, const Datagrams& first, const quic::AddressProof& proof);
+    void write_logs();
     void take_troubles();
     void take_resolved();
     void take_submitted();
@@ -90,13 +93,15 @@ private:
     bool settle_idle();
     void finish_turn();
 
-    Result<Port*> open_port(const Address& local);
+    Result<Port*> open_port(const Address& local, const QuicOptions* listen);
     Result<Port*> client_port(const Local& local, const Address& remote);
-    quic::TransportOptions transport(const Bounds& bounds) const;
+    quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
+    std::size_t largest_payload(const Address& remote, const QuicOptions& quic);
     std::array<std::uint8_t, 16> random_name();
 
     Anchor& anchor_;
     std::shared_ptr<Io> io_;
+    std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     Carriers carriers_;

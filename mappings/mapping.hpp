@@ -14,6 +14,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,7 @@ struct Limits {
     std::uint64_t largest_message = 16 * 1024 * 1024;
     Duration handshake_timeout = std::chrono::seconds(10);
     Duration idle_timeout = std::chrono::seconds(30);
+    std::optional<Duration> keep_alive{};  // none: a third of the idle timeout; zero: never
 };
 
 class Mapping {
@@ -65,6 +67,9 @@ public:
     virtual void extend_window(CarrierId carrier, std::uint64_t bytes) = 0;
     // The peer may send `bytes` more content on all Carriers together.
     virtual void extend_budget(std::uint64_t bytes) = 0;
+    // Whether silence may end the connection (its idle timeout), or something is said from time to
+    // time (Limits::keep_alive). It may, at first.
+    virtual void keep_alive(bool wanted) = 0;
     // Ends the connection: poll_transmit writes one last flight, no event follows but Lost.
     virtual void close(Error reason) = 0;
 

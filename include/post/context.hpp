@@ -14,6 +14,7 @@
 #include <post/listener.hpp>
 #include <post/local.hpp>
 #include <post/policy.hpp>
+#include <post/quic.hpp>
 #include <post/remote.hpp>
 
 namespace post {
@@ -38,6 +39,11 @@ struct ContextOptions {
     bool gso = true;
     bool gro = true;
     bool ecn = true;
+    // A folder for qlog files, one a QUIC connection and end, named by the first destination id and
+    // the role: 5f3c..._client.sqlog (draft-ietf-quic-qlog-main-schema, JSON text sequences). They
+    // say who talks to whom and when, and hold no content. Empty: none. What cannot be written is
+    // left out. Throws Failure (unsupported) where the QUIC library has no safe writer.
+    std::string qlog{};
     // Another world to live in, such as a simulated network; none: the real one.
     std::shared_ptr<Io> io{};
 };
@@ -56,6 +62,7 @@ struct InitiateOptions {
     Bounds bounds{};
     Priority priority = 0;
     bool one_way = false;  // a Source
+    QuicOptions quic{};
 };
 
 // How peers are taken (draft 2.1.1, RFC 9622, 7.2).
@@ -69,6 +76,7 @@ struct ListenOptions {
     // Association::peer_identity() has the certificate.
     Trust client_trust{};
     Bounds bounds{};
+    QuicOptions quic{};
 };
 
 class Context {

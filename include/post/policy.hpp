@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <post/time.hpp>
@@ -37,6 +38,10 @@ struct Bounds {
     Duration idle_timeout = std::chrono::seconds(30);       // the lesser of both ends'
     Duration stalled_after = std::chrono::seconds(60);      // an unfinished message; zero: never
     Duration linger = std::chrono::seconds(10);             // what close() waits for at most
+    // How long both ends may be silent before we say something, while a Carrier is open, so that
+    // the idle timeout only ends what is broken or unused. None: a third of the idle timeout that
+    // both ends agreed on. Zero: never, and silence ends open Carriers too (RFC 9622, 8.1.4).
+    std::optional<Duration> keep_alive{};
     bool operator==(const Bounds&) const = default;
 };
 

@@ -16,6 +16,7 @@
 #include <post/operation.hpp>
 #include <post/path.hpp>
 #include <post/policy.hpp>
+#include <post/quic.hpp>
 #include <post/remote.hpp>
 #include <post/result.hpp>
 #include <post/time.hpp>

@@ -35,6 +35,7 @@ void Association::prepare(Instant now) {
     else if (idle_since_ == never)
         idle_since_ = now;
     if (!mapping_) return;
+    mapping_->keep_alive(!lanes_.empty());
     inbox_.flush(now, *mapping_);
     if (outbox_.unsettled_messages() == 0) small_.rest();
     outbox_.wake_starved();

@@ -66,10 +66,6 @@ int sleep_on(int epoll, epoll_event* events, Duration timeout) {
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-}
-
 EpollIo::EpollIo(const EpollOptions& options)
     : options_(options),
       epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),

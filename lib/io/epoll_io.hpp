@@ -10,24 +10,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/io/descriptor.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/resolver.hpp"
+#include "lib/io/route_mtu.hpp"
 #include "lib/io/udp_socket.hpp"
 
 namespace post::io {
-
-// A file descriptor that is closed with its holder.
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor();
-    int get() const { return fd_; }
-
-private:
-    int fd_;
-};
 
 class EpollIo final : public Io {
 public:
@@ -47,6 +36,7 @@ public:
     bool send(SocketId socket, const Datagrams& datagrams) override;
     bool writable(SocketId socket) const override;
     std::size_t run_limit() const override { return gso_ ? 45 : 16; }
+    std::size_t payload_limit(const Address& remote) override { return routes_.limit(remote); }
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
@@ -82,6 +72,7 @@ private:
     Resolver resolver_;
     bool gso_;
     std::uint32_t last_id_ = 0;
+    RouteMtu routes_;
     std::unordered_map<SocketId, Entry> sockets_;
 
     Instant now_{};

@@ -75,6 +75,9 @@ public:
     virtual bool writable(SocketId socket) const = 0;
     // The largest run that one send() should get towards `remote`: datagrams a run.
     virtual std::size_t run_limit() const = 0;
+    // The largest UDP payload that the interface on the way to `remote` takes in one packet, in
+    // bytes; 0 when there is no way. What lies behind the interface may take less.
+    virtual std::size_t payload_limit(const Address& remote) = 0;
 
     virtual void lookup(const Lookup& lookup) = 0;
     virtual void cancel(LookupId lookup) = 0;

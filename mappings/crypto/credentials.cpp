@@ -14,23 +14,21 @@ namespace {
 constexpr unsigned deepest_chain = 8;
 constexpr unsigned most_key_bits = 16384;
 
-std::string ciphers(std::optional<Cipher> only) {
-    if (only) {
-        switch (*only) {
-            case Cipher::aes_128_gcm: return ":+AES-128-GCM";
-            case Cipher::aes_256_gcm: return ":+AES-256-GCM";
-            case Cipher::chacha20_poly1305: return ":+CHACHA20-POLY1305";
-        }
-    }
-    return machine_has_aes() ? ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
-                             : ":+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM";
-}
-
 // TLS 1.3 alone. Where the machine computes AES, AES-128-GCM is five to ten times faster than
 // GnuTLS's ChaCha20; where it does not, the other way round. No middlebox compatibility: QUIC
 // forbids it (RFC 9001, 8.4).
-std::string priority_text(std::optional<Cipher> only) {
-    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + ciphers(only) +
+std::string priority_text(Cipher cipher) {
+    std::string ciphers;
+    switch (cipher) {
+        case Cipher::automatic:
+            ciphers = machine_has_aes() ? ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+                                        : ":+CHACHA20-POLY1305:+AES-128-GCM:+AES-256-GCM";
+            break;
+        case Cipher::aes_128_gcm: ciphers = ":+AES-128-GCM"; break;
+        case Cipher::aes_256_gcm: ciphers = ":+AES-256-GCM"; break;
+        case Cipher::chacha20_poly1305: ciphers = ":+CHACHA20-POLY1305"; break;
+    }
+    return "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL" + ciphers +
            ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1"
            ":%DISABLE_TLS13_COMPAT_MODE";
 }
@@ -73,11 +71,20 @@ struct CredentialStore::Entry {
     std::size_t users = 0;
 };
 
-CredentialStore::CredentialStore(std::optional<Cipher> only) {
-    must(gnutls_priority_init(&priority_, priority_text(only).c_str(), nullptr), "TLS priorities");
+CredentialStore::CredentialStore() = default;
+
+CredentialStore::~CredentialStore() {
+    for (auto* priority : priorities_)
+        if (priority) gnutls_priority_deinit(priority);
 }
 
-CredentialStore::~CredentialStore() { gnutls_priority_deinit(priority_); }
+gnutls_priority_st* CredentialStore::priority(Cipher cipher) {
+    auto& priority = priorities_[static_cast<std::size_t>(cipher)];
+    if (priority == nullptr)
+        must(gnutls_priority_init(&priority, priority_text(cipher).c_str(), nullptr),
+             "TLS priorities");
+    return priority;
+}
 
 CredentialStore::Loan::Loan(Entry& entry) : entry_(&entry) { ++entry_->users; }
 

@@ -6,6 +6,7 @@
 // certificates that development and tests live on.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include <post/identity.hpp>
+#include <post/quic.hpp>
 #include <post/result.hpp>
 
 #include "mappings/crypto/packet_protection.hpp"
@@ -75,8 +77,7 @@ private:
 
 class CredentialStore {
 public:
-    // `only`: the one cipher that is offered and taken; none: all of them, the fastest first.
-    explicit CredentialStore(std::optional<Cipher> only = std::nullopt);
+    CredentialStore();
     CredentialStore(const CredentialStore&) = delete;
     CredentialStore& operator=(const CredentialStore&) = delete;
     ~CredentialStore();
@@ -98,14 +99,15 @@ public:
 
     // Throws Failure when the machine cannot.
     Loan lend(const Identity& identity, const Trust& trust);
-    // Which ciphers and groups are offered, and in which order.
-    gnutls_priority_st* priority() const { return priority_; }
+    // Which ciphers and groups are offered, and in which order. Throws Failure when the machine
+    // cannot.
+    gnutls_priority_st* priority(Cipher cipher);
 
 private:
     static constexpr std::size_t most_unused = 16;
 
     std::vector<std::unique_ptr<Entry>> entries_;
-    gnutls_priority_st* priority_ = nullptr;
+    std::array<gnutls_priority_st*, 4> priorities_{};  // by Cipher, made when asked for
 };
 
 }  // namespace post::crypto

@@ -51,9 +51,9 @@ const Version& of(QuicVersion version) {
 // RFC 9001, 6.6: 2^23 packets of at most 2^11 bytes with one AES-GCM key, and more of ChaCha20 than
 // there are packet numbers; 2^52 and 2^36 forgeries.
 constexpr std::uint64_t two_to(unsigned power) { return std::uint64_t{1} << power; }
-constexpr Suite aes_128 = {Cipher::aes_128_gcm, Hash::sha256, two_to(23), two_to(52)};
-constexpr Suite aes_256 = {Cipher::aes_256_gcm, Hash::sha384, two_to(23), two_to(52)};
-constexpr Suite chacha20 = {Cipher::chacha20_poly1305, Hash::sha256, two_to(62), two_to(36)};
+constexpr Suite aes_128 = {Aead::aes_128_gcm, Hash::sha256, two_to(23), two_to(52)};
+constexpr Suite aes_256 = {Aead::aes_256_gcm, Hash::sha384, two_to(23), two_to(52)};
+constexpr Suite chacha20 = {Aead::chacha20_poly1305, Hash::sha256, two_to(62), two_to(36)};
 
 gnutls_mac_algorithm_t native(Hash hash) {
     return hash == Hash::sha256 ? GNUTLS_MAC_SHA256 : GNUTLS_MAC_SHA384;

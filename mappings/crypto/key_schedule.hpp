@@ -22,7 +22,7 @@ enum class Hash : std::uint8_t { sha256, sha384 };
 
 // A cipher suite of TLS 1.3, and how long one of its keys may be used (RFC 9001, 6.6).
 struct Suite {
-    Cipher cipher;
+    Aead cipher;
     Hash hash;
     std::uint64_t most_sealed;  // packets with one key
     std::uint64_t most_forged;  // packets of a connection that were not genuine
@@ -59,7 +59,7 @@ struct InitialSecrets {
 void derive_initial(InitialSecrets& out, QuicVersion version, std::span<const std::byte> id);
 
 struct PacketSecrets {
-    explicit PacketSecrets(Cipher cipher) : key(key_size(cipher)), header_key(key_size(cipher)) {}
+    explicit PacketSecrets(Aead cipher) : key(key_size(cipher)), header_key(key_size(cipher)) {}
 
     Secret key;
     Secret header_key;

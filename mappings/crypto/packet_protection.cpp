@@ -14,7 +14,7 @@ namespace {
 
 class DormantKey final : public PacketKey {
 public:
-    DormantKey(const PacketProtection& protection, Cipher cipher, std::span<const std::byte> key)
+    DormantKey(const PacketProtection& protection, Aead cipher, std::span<const std::byte> key)
         : protection_(protection), cipher_(cipher) {
         std::copy_n(key.begin(), key_size(cipher), key_.begin());
     }
@@ -40,7 +40,7 @@ private:
 
     const PacketProtection& protection_;
     mutable std::unique_ptr<PacketKey> awake_;
-    const Cipher cipher_;
+    const Aead cipher_;
     std::array<std::byte, 32> key_{};
 };
 
@@ -55,7 +55,7 @@ const PacketProtection& packet_protection(PacketProtectionBackend backend) {
         Error(Errc::unsupported, {}, Stage::call, "libipsec-mb: " + std::string(ipsec_mb.why_not)));
 }
 
-std::unique_ptr<PacketKey> dormant_packet_key(const PacketProtection& protection, Cipher cipher,
+std::unique_ptr<PacketKey> dormant_packet_key(const PacketProtection& protection, Aead cipher,
                                               std::span<const std::byte> key) {
     return std::make_unique<DormantKey>(protection, cipher, key);
 }

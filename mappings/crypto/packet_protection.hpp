@@ -15,9 +15,9 @@
 
 namespace post::crypto {
 
-enum class Cipher : std::uint8_t { aes_128_gcm, aes_256_gcm, chacha20_poly1305 };
+enum class Aead : std::uint8_t { aes_128_gcm, aes_256_gcm, chacha20_poly1305 };
 
-constexpr std::size_t key_size(Cipher cipher) { return cipher == Cipher::aes_128_gcm ? 16 : 32; }
+constexpr std::size_t key_size(Aead cipher) { return cipher == Aead::aes_128_gcm ? 16 : 32; }
 
 // The same for all three ciphers (RFC 5116, 5.1; RFC 8439, 2.8; RFC 9001, 5.4.1 and 5.4.2).
 inline constexpr std::size_t nonce_size = 12;
@@ -57,9 +57,9 @@ public:
 
     virtual std::string_view name() const = 0;
     // `key` has key_size(cipher) bytes. Both throw Failure when the machine cannot.
-    virtual std::unique_ptr<PacketKey> packet_key(Cipher cipher,
+    virtual std::unique_ptr<PacketKey> packet_key(Aead cipher,
                                                   std::span<const std::byte> key) const = 0;
-    virtual std::unique_ptr<HeaderKey> header_key(Cipher cipher,
+    virtual std::unique_ptr<HeaderKey> header_key(Aead cipher,
                                                   std::span<const std::byte> key) const = 0;
 };
 
@@ -80,7 +80,7 @@ IpsecMb ipsec_mb_protection();
 
 // A key that costs its bytes only until it is used: the keys of the next phase (RFC 9001, 6.3) and
 // of Retry stand ready for as long as a connection lasts, and mostly for nothing.
-std::unique_ptr<PacketKey> dormant_packet_key(const PacketProtection& protection, Cipher cipher,
+std::unique_ptr<PacketKey> dormant_packet_key(const PacketProtection& protection, Aead cipher,
                                               std::span<const std::byte> key);
 
 // Overwrites what was secret, whatever the optimiser thinks of it.

@@ -15,18 +15,18 @@ gnutls_datum_t datum_of(std::span<const std::byte> key) {
             static_cast<unsigned>(key.size())};
 }
 
-gnutls_cipher_algorithm_t aead_of(Cipher cipher) {
+gnutls_cipher_algorithm_t aead_of(Aead cipher) {
     switch (cipher) {
-        case Cipher::aes_128_gcm: return GNUTLS_CIPHER_AES_128_GCM;
-        case Cipher::aes_256_gcm: return GNUTLS_CIPHER_AES_256_GCM;
-        case Cipher::chacha20_poly1305: break;
+        case Aead::aes_128_gcm: return GNUTLS_CIPHER_AES_128_GCM;
+        case Aead::aes_256_gcm: return GNUTLS_CIPHER_AES_256_GCM;
+        case Aead::chacha20_poly1305: break;
     }
     return GNUTLS_CIPHER_CHACHA20_POLY1305;
 }
 
 class GnutlsPacketKey final : public PacketKey {
 public:
-    GnutlsPacketKey(Cipher cipher, std::span<const std::byte> key) {
+    GnutlsPacketKey(Aead cipher, std::span<const std::byte> key) {
         auto raw = datum_of(key);
         gnutls_aead_cipher_hd_t native = nullptr;
         must(gnutls_aead_cipher_init(&native, aead_of(cipher), &raw), "packet key");
@@ -59,10 +59,10 @@ private:
 // RFC 9001, 5.4.4   mask = ChaCha20(key, counter and nonce = sample, five zeros)
 class GnutlsHeaderKey final : public HeaderKey {
 public:
-    GnutlsHeaderKey(Cipher cipher, std::span<const std::byte> key)
-        : chacha_(cipher == Cipher::chacha20_poly1305) {
+    GnutlsHeaderKey(Aead cipher, std::span<const std::byte> key)
+        : chacha_(cipher == Aead::chacha20_poly1305) {
         auto algorithm = chacha_                         ? GNUTLS_CIPHER_CHACHA20_32
-                         : cipher == Cipher::aes_128_gcm ? GNUTLS_CIPHER_AES_128_CBC
+                         : cipher == Aead::aes_128_gcm ? GNUTLS_CIPHER_AES_128_CBC
                                                          : GNUTLS_CIPHER_AES_256_CBC;
         auto raw = datum_of(key);
         gnutls_cipher_hd_t native = nullptr;
@@ -92,11 +92,11 @@ private:
 class GnutlsProtection final : public PacketProtection {
 public:
     std::string_view name() const override { return "gnutls"; }
-    std::unique_ptr<PacketKey> packet_key(Cipher cipher,
+    std::unique_ptr<PacketKey> packet_key(Aead cipher,
                                           std::span<const std::byte> key) const override {
         return std::make_unique<GnutlsPacketKey>(cipher, key);
     }
-    std::unique_ptr<HeaderKey> header_key(Cipher cipher,
+    std::unique_ptr<HeaderKey> header_key(Aead cipher,
                                           std::span<const std::byte> key) const override {
         return std::make_unique<GnutlsHeaderKey>(cipher, key);
     }

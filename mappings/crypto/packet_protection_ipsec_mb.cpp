@@ -171,21 +171,21 @@ public:
 
     std::string_view name() const override { return "libipsec-mb"; }
 
-    std::unique_ptr<PacketKey> packet_key(Cipher cipher,
+    std::unique_ptr<PacketKey> packet_key(Aead cipher,
                                           std::span<const std::byte> key) const override {
         switch (cipher) {
-            case Cipher::aes_128_gcm: return std::make_unique<GcmKey>(aes_128_, key);
-            case Cipher::aes_256_gcm: return std::make_unique<GcmKey>(aes_256_, key);
-            case Cipher::chacha20_poly1305: break;
+            case Aead::aes_128_gcm: return std::make_unique<GcmKey>(aes_128_, key);
+            case Aead::aes_256_gcm: return std::make_unique<GcmKey>(aes_256_, key);
+            case Aead::chacha20_poly1305: break;
         }
         return std::make_unique<ChachaKey>(chacha_, key);
     }
-    std::unique_ptr<HeaderKey> header_key(Cipher cipher,
+    std::unique_ptr<HeaderKey> header_key(Aead cipher,
                                           std::span<const std::byte> key) const override {
         switch (cipher) {
-            case Cipher::aes_128_gcm: return std::make_unique<AesHeaderKey<10>>(expand_128_, key);
-            case Cipher::aes_256_gcm: return std::make_unique<AesHeaderKey<14>>(expand_256_, key);
-            case Cipher::chacha20_poly1305: break;
+            case Aead::aes_128_gcm: return std::make_unique<AesHeaderKey<10>>(expand_128_, key);
+            case Aead::aes_256_gcm: return std::make_unique<AesHeaderKey<14>>(expand_256_, key);
+            case Aead::chacha20_poly1305: break;
         }
         // ChaCha20 alone is none of the direct functions.
         return gnutls_protection().header_key(cipher, key);

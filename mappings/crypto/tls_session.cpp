@@ -33,7 +33,7 @@ TlsSession::TlsSession(CredentialStore& store, const ClientSecurity& security,
     : credentials_(store.lend(security.identity, security.trust)),
       name_(without_dot(security.server_name)) {
     // RFC 6066, 3: literal addresses are not permitted in SNI.
-    start(store, GNUTLS_CLIENT | GNUTLS_NO_END_OF_EARLY_DATA, alpn);
+    start(store, GNUTLS_CLIENT | GNUTLS_NO_END_OF_EARLY_DATA, security.cipher, alpn);
     if (!name_.empty() && !Address::parse(name_))
         must(gnutls_server_name_set(native_, GNUTLS_NAME_DNS, name_.data(), name_.size()), "SNI");
 }
@@ -46,7 +46,8 @@ TlsSession::TlsSession(CredentialStore& store, const ServerSecurity& security,
                                             : security.client_trust)),
       client_certificate_(security.client_certificate),
       server_(true) {
-    start(store, GNUTLS_SERVER | GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_AUTO_SEND_TICKET, alpn);
+    start(store, GNUTLS_SERVER | GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_AUTO_SEND_TICKET,
+          security.cipher, alpn);
     if (client_certificate_ != ClientCertificate::none)
         gnutls_certificate_server_set_request(
             native_, client_certificate_ == ClientCertificate::required ? GNUTLS_CERT_REQUIRE
@@ -55,11 +56,11 @@ TlsSession::TlsSession(CredentialStore& store, const ServerSecurity& security,
     gnutls_certificate_send_x509_rdn_sequence(native_, 1);
 }
 
-void TlsSession::start(CredentialStore& store, unsigned flags,
+void TlsSession::start(CredentialStore& store, unsigned flags, Cipher cipher,
                        const std::vector<std::string>& alpn) {
     must(gnutls_init(&native_, flags), "TLS session");
     Owned<gnutls_session_t, gnutls_deinit> guard(native_);
-    must(gnutls_priority_set(native_, store.priority()), "TLS priorities");
+    must(gnutls_priority_set(native_, store.priority(cipher)), "TLS priorities");
     must(gnutls_credentials_set(native_, GNUTLS_CRD_CERTIFICATE, credentials_->native()),
          "credentials");
     gnutls_handshake_set_max_packet_length(native_, largest_handshake_message);

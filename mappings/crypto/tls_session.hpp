@@ -22,6 +22,7 @@ struct ClientSecurity {
     Identity identity;        // shown when the server asks for one
     Trust trust;              // whom the server's certificate must come from
     std::string server_name;  // what it must be made out to: a DNS name or an IP address
+    Cipher cipher = Cipher::automatic;
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
@@ -30,6 +31,7 @@ struct ServerSecurity {
     Identity identity;
     ClientCertificate client_certificate = ClientCertificate::none;
     Trust client_trust;  // whom the client's certificate must come from; names are not checked
+    Cipher cipher = Cipher::automatic;
 };
 
 class TlsSession {
@@ -63,7 +65,8 @@ public:
     void cookie(void* reference);
 
 private:
-    void start(CredentialStore& store, unsigned flags, const std::vector<std::string>& alpn);
+    void start(CredentialStore& store, unsigned flags, Cipher cipher,
+               const std::vector<std::string>& alpn);
     static int verify_hook(gnutls_session_int* session);
     bool verify();
     bool verify_pin();

@@ -77,6 +77,7 @@ struct Callbacks {
         auto* acked = stream(stream_user_data);
         if (acked == nullptr) return 0;
         return guarded(user_data, [&](Connection& self) {
+            self.mtu_.on_progress(self.now_);
             self.streams_.on_acked(*acked, offset, size);
             return true;
         });
@@ -132,6 +133,35 @@ struct Callbacks {
             return true;
         });
     }
+    // The tokens by which the peer says that it has forgotten us, one for each of its ids in use.
+    static int connection_id_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type,
+                                    std::uint64_t, const ngtcp2_cid*, const std::uint8_t* token,
+                                    void* user_data) {
+        if (token == nullptr) return 0;
+        return guarded(user_data, [&](Connection& self) {
+            ConnectionId key(token, NGTCP2_STATELESS_RESET_TOKENLEN);
+            if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_DEACTIVATE) {
+                if (std::erase(self.reset_tokens_, key) > 0) self.endpoint_.remove_reset_token(key);
+            } else if (self.endpoint_.add_reset_token(key, self.transient_)) {
+                self.reset_tokens_.push_back(key);
+            }
+            return true;
+        });
+    }
+    static int new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
+                         void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.endpoint_.token_store().keep(self.peer_, std::span(token, size));
+            return true;
+        });
+    }
+    static int version_negotiation(ngtcp2_conn*, const ngtcp2_pkt_hd*, const std::uint32_t* offered,
+                                   std::size_t count, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            if (self.connect_) self.choose_version(std::span(offered, count));
+            return true;
+        });
+    }
     static int stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void* user_data) {
         connection(user_data).reset_by_peer_ = true;
         return 0;
@@ -141,6 +171,10 @@ struct Callbacks {
 void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks = {};
     fill_keys(callbacks, role);
+    if (role == Role::client) {
+        callbacks.recv_version_negotiation = Callbacks::version_negotiation;
+        callbacks.recv_new_token = Callbacks::new_token;
+    }
     callbacks.recv_crypto_data = Callbacks::recv_crypto_data;
     callbacks.handshake_completed = Callbacks::handshake_completed;
     callbacks.stream_open = Callbacks::stream_open;
@@ -156,6 +190,7 @@ void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks.remove_connection_id = Callbacks::remove_connection_id;
     callbacks.get_path_challenge_data = Callbacks::path_challenge;
     callbacks.recv_stateless_reset = Callbacks::stateless_reset;
+    callbacks.dcid_status = Callbacks::connection_id_status;
 #if NGTCP2_VERSION_NUM >= 0x011800
     // Before 1.24 a STOP_SENDING is only noticed by the next write to its stream.
     callbacks.recv_stop_sending = Callbacks::recv_stop_sending;

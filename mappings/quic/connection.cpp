@@ -1,4 +1,5 @@
-// The life of a Connection: made, fed, asked, lost. Its packets are filled in transmit.cpp.
+// The life of a Connection: made, fed, asked, lost. Its packets are filled in transmit.cpp; what it
+// does for itself stands in upkeep.cpp.
 #include "mappings/quic/connection.hpp"
 
 #include <algorithm>
@@ -17,12 +18,6 @@ std::uint64_t random_word(Endpoint& endpoint) {
     std::uint64_t word = 0;
     endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
     return word;
-}
-
-ngtcp2_cid to_native(const ConnectionId& id) {
-    ngtcp2_cid native;
-    ngtcp2_cid_init(&native, id.data(), id.size);
-    return native;
 }
 
 Address or_any(const Address& local, const Address& remote) {
@@ -47,6 +42,8 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       run_limit_(std::max<std::size_t>(1, options.run_limit)),
       budget_(std::min(options.limits.budget, std::uint64_t{1} << 60)),
       now_(now),
+      key_update_after_(options.key_update_after),
+      keep_alive_every_(options.limits.keep_alive),
       streams_(role, options.limits, random_word(endpoint), endpoint.pools()) {
     endpoint_.opened_half();
     reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
@@ -58,28 +55,47 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
 Connection::~Connection() {
     left_handshake();
     for (const auto& id : ids_) endpoint_.remove_route(id);
+    for (const auto& token : reset_tokens_) endpoint_.remove_reset_token(token);
 }
 
 Result<void> Connection::connect(const ConnectOptions& options) {
     remote_ = options.remote;
     local_ = or_any(options.local, options.remote);
+    peer_ = options.security.server_name + ' ' + options.remote.string();
+    connect_ = std::make_unique<ConnectOptions>(options);
+    const auto& versions = options.transport.versions;
+    auto first = versions.empty() ? QuicVersion::v1 : versions.front();
+    first_version_ = static_cast<std::uint32_t>(first);
+    return begin(first_version_);
+}
+
+// A client's first packet in this version; once more in another one when the server asks for it.
+Result<void> Connection::begin(std::uint32_t version) {
+    const auto& options = *connect_;
+    const Preferences preferences(options.transport);
     ngtcp2_callbacks callbacks{};
     ngtcp2_settings settings;
     ngtcp2_transport_params parameters;
     fill(callbacks, role_);
-    fill(settings, options.transport, now_, endpoint_);
+    fill(settings, options.transport, preferences, now_, endpoint_);
     fill(parameters, options.transport);
+    settings.original_version = first_version_;
+    const auto token = endpoint_.token_store().take(peer_);
+    settings.token = token.empty() ? nullptr : token.data();
+    settings.tokenlen = token.size();
+    settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
 
     // RFC 9000, 7.2: unpredictable, at least 8 bytes; the server replaces it.
     std::array<std::byte, 18> noise;
     endpoint_.random(noise);
-    auto destination = to_native(ConnectionId(noise.data(), noise.size()));
+    ConnectionId chosen(noise.data(), noise.size());
+    start_log(settings, chosen);
+    auto destination = to_native(chosen);
     auto source = to_native(issue_id());
     PathStorage path(local_, remote_);
     ngtcp2_conn* native = nullptr;
-    int code = ngtcp2_conn_client_new(&native, &destination, &source, path.path(),
-                                      NGTCP2_PROTO_VER_V1, &callbacks, &settings, &parameters,
-                                      nullptr, this);
+    int code = ngtcp2_conn_client_new(&native, &destination, &source, path.path(), version,
+                                      &callbacks, &settings, &parameters, nullptr, this);
     if (code != 0) return cannot_start(code);
     native_.reset(native);
     streams_.attach(native);
@@ -88,7 +104,19 @@ Result<void> Connection::connect(const ConnectOptions& options) {
     return {};
 }
 
-Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& first) {
+// What the server offers, in our order; the one that it did not take is no choice.
+void Connection::choose_version(std::span<const std::uint32_t> offered) {
+    for (auto version : connect_->transport.versions) {
+        auto number = static_cast<std::uint32_t>(version);
+        if (number == first_version_) continue;
+        if (std::find(offered.begin(), offered.end(), number) == offered.end()) continue;
+        next_version_ = number;
+        return;
+    }
+}
+
+Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& first,
+                                const AddressProof& proof) {
     remote_ = first.remote;
     local_ = or_any(first.local, first.remote);
     ngtcp2_pkt_hd header;
@@ -97,20 +125,30 @@ Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& f
                                        front.size()) != 0)
         return Error(Errc::invalid_argument, {}, Stage::connect, "not a client's first packet");
 
+    const Preferences preferences(options.transport);
     ngtcp2_callbacks callbacks{};
     ngtcp2_settings settings;
     ngtcp2_transport_params parameters;
     fill(callbacks, role_);
-    fill(settings, options.transport, now_, endpoint_);
+    fill(settings, options.transport, preferences, now_, endpoint_);
     fill(parameters, options.transport);
-    // Address validation is the endpoint's: with Retry, the original id and the token go here.
-    parameters.original_dcid = header.dcid;
+    bool retried = proof.kind == AddressProof::Kind::retry;
+    parameters.original_dcid = retried ? to_native(proof.original) : header.dcid;
     parameters.original_dcid_present = 1;
+    parameters.retry_scid = header.dcid;
+    parameters.retry_scid_present = retried ? 1 : 0;
+    // With a proof there is no limit of three times what the client sent (RFC 9000, 8.1).
+    if (retried || proof.kind == AddressProof::Kind::token) {
+        settings.token = header.token;
+        settings.tokenlen = header.tokenlen;
+        settings.token_type = retried ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+    }
+    start_log(settings, to_id(parameters.original_dcid));
     auto id = issue_id();
     endpoint_.reset_token(id, parameters.stateless_reset_token);
     parameters.stateless_reset_token_present = 1;
     // The client goes on using its own choice until it has seen ours.
-    ConnectionId chosen(header.dcid.data, header.dcid.datalen);
+    auto chosen = to_id(header.dcid);
     if (!endpoint_.add_route(chosen, transient_)) return Errc::too_many;
     ids_.push_back(chosen);
 
@@ -197,6 +235,9 @@ bool Connection::read(ngtcp2_path* path, const ngtcp2_pkt_info& info,
                                     reinterpret_cast<const std::uint8_t*>(datagram.data()),
                                     datagram.size(), to_timestamp(now_));
     if (code == 0) return true;
+    // The server speaks no version of the first flight, but another one of ours (RFC 9368, 2.1).
+    if (code == NGTCP2_ERR_RECV_VERSION_NEGOTIATION && next_version_ != 0)
+        if (begin(std::exchange(next_version_, 0))) return false;
     fail(code);
     return false;
 }
@@ -206,6 +247,7 @@ void Connection::handle_timeout(Instant now) {
     if (!alive() || deadline() > now_) return;
     int code = ngtcp2_conn_handle_expiry(native_.get(), to_timestamp(now_));
     if (code != 0) fail(code);
+    check_mtu();
     rethrow();
 }
 
@@ -234,7 +276,7 @@ void Connection::poll_events(std::vector<Event>& events) {
 
 Instant Connection::deadline() const {
     if (!alive()) return never;
-    return to_instant(ngtcp2_conn_get_expiry(native_.get()));
+    return std::min(to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline());
 }
 
 std::uint64_t Connection::send_window(CarrierId carrier) const {
@@ -249,40 +291,6 @@ bool Connection::quiet() const {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
     return !streams_.something_ready() && info.bytes_in_flight == 0;
-}
-
-Path Connection::path() const {
-    Path path;
-    path.local = local_;
-    path.remote = remote_;
-    path.bytes_sent = bytes_sent_;
-    path.bytes_received = bytes_received_;
-    if (!native_) return path;
-    const auto* current = ngtcp2_conn_get_path(native_.get());
-    path.local = to_address(current->local);
-    // A port of every address: what the peer's packets were sent to says which one it is.
-    if (path.local.is_any() && seen_local_.family != Address::Family::none)
-        path.local = seen_local_;
-    path.remote = to_address(current->remote);
-    ngtcp2_conn_info info;
-    ngtcp2_conn_get_conn_info(native_.get(), &info);
-    path.mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size(native_.get());
-    // Before the first sample ngtcp2 shows its guess; nobody has measured that.
-    if (info.latest_rtt != 0) {
-        path.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
-        path.minimum_rtt = Duration(static_cast<Duration::rep>(info.min_rtt));
-        auto seconds = std::chrono::duration<double>(path.smoothed_rtt).count();
-        if (seconds > 0)
-            path.rate = static_cast<std::uint64_t>(static_cast<double>(info.cwnd) / seconds);
-    }
-    path.in_flight = info.bytes_in_flight;
-#if NGTCP2_VERSION_NUM >= 0x011000
-    path.packets_sent = info.pkt_sent;
-    path.packets_lost = info.pkt_lost;
-    if (info.pkt_sent > 0)
-        path.loss = static_cast<double>(info.pkt_lost) / static_cast<double>(info.pkt_sent);
-#endif
-    return path;
 }
 
 // Endings.
@@ -372,6 +380,9 @@ void Connection::on_handshake_completed() {
     state_ = State::established;
     established_ = true;
     left_handshake();
+    connect_.reset();
+    set_keep_alive();
+    if (role_ == Role::server) give_token();
     streams_.establish(post_);
     if (budget_ > first_budget) streams_.extend_budget(budget_ - first_budget);
     streams_.inbox().add(event::Established{std::move(alpn), post_, tls_->peer_certificate()});

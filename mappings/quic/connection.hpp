@@ -28,6 +28,7 @@
 #include "mappings/quic/convert.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/quic/errors.hpp"
+#include "mappings/quic/path_mtu.hpp"
 #include "mappings/quic/streams.hpp"
 
 namespace post::quic {
@@ -42,16 +43,15 @@ public:
     ~Connection() override;
 
     Result<void> connect(const ConnectOptions& options);
-    Result<void> accept(const AcceptOptions& options, const Datagrams& first);
+    Result<void> accept(const AcceptOptions& options, const Datagrams& first,
+                        const AddressProof& proof);
 
     void reset(CarrierId carrier, Error reason) override;
     void stop(CarrierId carrier, Error reason) override;
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override;
+    void keep_alive(bool wanted) override;
     void close(Error reason) override;
-    // Begins the next key phase (RFC 9001, 6). False while there can be none: before the handshake
-    // is confirmed, or until the peer has followed the last one.
-    bool update_keys(Instant now);
 
     void handle_input(Instant now, const Datagrams& datagrams) override;
     void handle_timeout(Instant now) override;
@@ -66,6 +66,11 @@ public:
     bool quiet() const override;
     bool over() const override { return state_ == State::over; }
 
+    // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.
+    bool update_keys();
+    // How many generations of keys there have been, the next one, which is made ahead, included.
+    std::uint64_t key_generations() const { return key_generations_; }
+
 private:
     friend struct Callbacks;
     friend struct Keys;
@@ -73,6 +78,8 @@ private:
     enum class State : std::uint8_t { handshaking, established, closing, over };
 
     // connection.cpp
+    Result<void> begin(std::uint32_t version);
+    void choose_version(std::span<const std::uint32_t> offered);
     bool alive() const { return state_ == State::handshaking || state_ == State::established; }
     Instant advance(Instant now);
     void start_tls(std::unique_ptr<crypto::TlsSession> tls);
@@ -85,6 +92,14 @@ private:
     void rethrow();
     void remember_last_word(std::span<const std::byte> packet);
     Circumstances circumstances() const;
+
+    // upkeep.cpp
+    void start_log(ngtcp2_settings& settings, const ConnectionId& original);
+    void set_keep_alive();
+    void give_token();
+    void check_mtu();
+    void count_sent(const Datagrams& run);
+    bool marks_get_through() const;
 
     // transmit.cpp
     struct Filling;
@@ -124,13 +139,28 @@ private:
     bool mute_ = false;  // after close(): no event follows
     bool pacing_ = true;
     bool raw_ = false;
+    bool keep_alive_ = false;
+    bool marked_ = false;  // what was sent last carries a congestion mark
     std::size_t run_limit_ = 1;
     std::uint64_t budget_;
     Instant now_;
     Address local_;
     Address seen_local_;  // of the packet that came last
     Address remote_;
-    std::vector<ConnectionId> ids_;  // that lead here
+    std::vector<ConnectionId> ids_;           // that lead here
+    std::vector<ConnectionId> reset_tokens_;  // that end us
+    PathMtu mtu_;
+    std::uint64_t key_update_after_;  // packets
+    std::uint64_t under_key_ = 0;     // packets
+    std::uint64_t key_generations_ = 0;
+    std::uint64_t marks_ = 0;  // datagrams
+    std::optional<Duration> keep_alive_every_;
+    // A client's, until it is established; what it began with, and what the server wants instead.
+    std::unique_ptr<ConnectOptions> connect_;
+    std::uint32_t first_version_ = 0;
+    std::uint32_t next_version_ = 0;
+    TokenStore::Peer peer_;
+    std::string log_;  // the file; empty: none is written
     std::unique_ptr<crypto::TlsSession> tls_;
     ngtcp2_crypto_conn_ref reference_{};  // how ngtcp2's TLS hooks find us
     Streams streams_;

@@ -12,6 +12,8 @@
 #include <post/address.hpp>
 #include <post/time.hpp>
 
+#include "mappings/quic/routes.hpp"
+
 namespace post::quic {
 
 // ngtcp2 counts nanoseconds from anywhere, but not below zero, and keeps the largest for "never".
@@ -29,6 +31,13 @@ inline ngtcp2_duration to_timeout(Duration duration) {
         std::clamp<Duration>(duration, std::chrono::milliseconds(1), std::chrono::hours(24))
             .count());
 }
+
+inline ngtcp2_cid to_native(const ConnectionId& id) {
+    ngtcp2_cid native;
+    ngtcp2_cid_init(&native, id.data(), id.size);
+    return native;
+}
+inline ConnectionId to_id(const ngtcp2_cid& native) { return {native.data, native.datalen}; }
 
 inline ngtcp2_socklen to_sockaddr(const Address& address, ngtcp2_sockaddr_union& out) {
     std::memset(&out, 0, sizeof out);

@@ -1,4 +1,4 @@
-// The endpoint: routing, and what is answered without a connection.
+// The endpoint: routing, ids, and how connections begin.
 #include "mappings/quic/endpoint.hpp"
 
 #include <algorithm>
@@ -9,13 +9,12 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include "mappings/quic/connection.hpp"
+#include "mappings/quic/convert.hpp"
 
 namespace post::quic {
 
 namespace {
 
-// Marks the TransientIds that lead to a closed connection's last word instead of a connection.
-constexpr std::uint64_t closed_bit = std::uint64_t{1} << 63;
 // RFC 9000, 14.1: what carries a client's first packet is at least this long.
 constexpr std::size_t least_initial = 1200;
 
@@ -34,6 +33,13 @@ std::span<const std::byte> destination_of(std::span<const std::byte> datagram) {
     auto length = std::to_integer<std::size_t>(datagram[5]);
     if (length > ConnectionId{}.bytes.size() || datagram.size() < 6 + length) return {};
     return datagram.subspan(6, length);
+}
+
+// RFC 9000, 10.3  stateless reset { fixed and unpredictable bits (38..), token (128) }
+std::optional<ConnectionId> reset_token_in(std::span<const std::byte> datagram) {
+    constexpr std::size_t size = NGTCP2_STATELESS_RESET_TOKENLEN;
+    if (datagram.size() < 5 + size) return std::nullopt;
+    return ConnectionId(datagram.last(size).data(), size);
 }
 
 // How many datagrams at the front of the run have the form and the destination of the first.
@@ -60,10 +66,14 @@ Routes::Key table_key(EndpointOptions& options) {
 
 Endpoint::Endpoint(EndpointOptions options)
     : options_(std::move(options)),
-      credentials_(options_.cipher),
       protection_(crypto::packet_protection(options_.protection)),
-      routes_(table_key(options_)) {
-    options_.random(reset_secret_);
+      routes_(table_key(options_)),
+      reset_tokens_(table_key(options_)) {
+    reset_key_ = options_.reset_key;
+    if (!reset_key_.empty()) return;
+    std::array<std::byte, 32> random;
+    options_.random(random);
+    reset_key_ = Bytes(std::span<const std::byte>(random));
 }
 
 Endpoint::Routed Endpoint::route(Instant now, const Datagrams& run, std::span<std::byte> answer) {
@@ -76,73 +86,42 @@ Endpoint::Routed Endpoint::route(Instant now, const Datagrams& run, std::span<st
         if ((transient->value() & closed_bit) == 0) return ToConnection{*transient, datagrams};
         if (auto routed = route_closed(now, id, run, answer, datagrams)) return *routed;
     }
+    if (is_long(run.front())) return route_unknown(now, run.first(datagrams), answer);
+    // RFC 9000, 10.3.1: only the end of a stateless reset says whose it is.
+    if (auto token = reset_token_in(run.front()))
+        if (auto transient = reset_tokens_.find(*token)) return ToConnection{*transient, 1};
     auto index = context_index_of(destination);
-    bool elsewhere = index && *index != options_.context_index && !is_long(run.front());
-    if (elsewhere) return Elsewhere{*index, datagrams};
-    return route_unknown(now, run.first(datagrams), answer);
+    if (index && *index != options_.context_index) return Elsewhere{*index, datagrams};
+    return reset(now, run.first(datagrams), id, answer);
 }
 
 Endpoint::Routed Endpoint::route_unknown(Instant now, const Datagrams& run,
                                          std::span<std::byte> answer) {
     auto front = run.front();
-    // A short header of a connection that we do not know: nothing is said (a stateless reset is
-    // for those that we may have forgotten, and needs a secret that outlives the process).
-    if (!is_long(front) || front.size() < least_initial) return Nothing{run.count()};
+    if (options_.versions.empty() || front.size() < least_initial) return Nothing{run.count()};
     ngtcp2_version_cid version{};
     const auto* data = reinterpret_cast<const std::uint8_t*>(front.data());
     int code = ngtcp2_pkt_decode_version_cid(&version, data, front.size(), our_id_size);
-    if (code == NGTCP2_ERR_VERSION_NEGOTIATION) return negotiate_version(now, run, answer);
+    if (code == NGTCP2_ERR_VERSION_NEGOTIATION || (code == 0 && !speaks(version.version)))
+        return negotiate_version(now, run, answer);
     if (code != 0) return Nothing{run.count()};
     ngtcp2_pkt_hd header;
     if (ngtcp2_accept(&header, data, front.size()) != 0) return Nothing{run.count()};
     if (half_open_ >= options_.most_half_open) return Nothing{run.count()};
-    return NewClient{run.count()};
+    Initial initial{header.version, to_id(header.dcid), to_id(header.scid)};
+    auto proof = tokens_.verify(now, run.remote, initial.version, initial.destination,
+                                std::span(header.token, header.tokenlen), options_.random);
+    using Kind = AddressProof::Kind;
+    if (proof.kind == Kind::refused) return refuse_token(now, run, initial, answer);
+    if (proof.kind == Kind::none && half_open_ >= options_.validate_from)
+        return retry(now, run, initial, answer);
+    return NewClient{run.count(), proof};
 }
 
-// RFC 9000, 6.1. The answer is shorter than the question and the rate is limited, so that nobody
-// gains by asking in somebody else's name.
-Endpoint::Routed Endpoint::negotiate_version(Instant now, const Datagrams& run,
-                                             std::span<std::byte> answer) {
-    auto front = run.front();
-    ngtcp2_version_cid ids{};
-    ngtcp2_pkt_decode_version_cid(&ids, reinterpret_cast<const std::uint8_t*>(front.data()),
-                                  front.size(), our_id_size);
-    if (ids.version == 0 || !negotiations_.take(now)) return Nothing{run.count()};
-    std::uint8_t noise[2];
-    options_.random(std::as_writable_bytes(std::span(noise)));
-    // One reserved version among them keeps clients from depending on the list (RFC 9000, 15).
-    std::uint32_t reserved = 0x0a0a0a0aU | static_cast<std::uint32_t>(noise[1] & 0xf0U) << 8;
-    std::uint32_t versions[] = {reserved, NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
-    auto size = ngtcp2_pkt_write_version_negotiation(
-        reinterpret_cast<std::uint8_t*>(answer.data()), std::min(answer.size(), front.size()),
-        noise[0], ids.scid, ids.scidlen, ids.dcid, ids.dcidlen, versions, std::size(versions));
-    if (size <= 0) return Nothing{run.count()};
-    return Answer{static_cast<std::size_t>(size), 1};
-}
-
-std::optional<Endpoint::Routed> Endpoint::route_closed(Instant now, const ConnectionId& id,
-                                                       const Datagrams& run,
-                                                       std::span<std::byte> answer,
-                                                       std::size_t datagrams) {
-    forget_closed(now);
-    auto transient = routes_.find(id);
-    if (!transient) return std::nullopt;
-    auto& closed = closed_[(transient->value() & ~closed_bit) - first_closed_];
-    closed.received += static_cast<std::uint32_t>(std::min<std::size_t>(datagrams, 64));
-    const auto& packet = closed.word.packet;
-    // To ever fewer of them, and never more than was sent to us.
-    if (!std::has_single_bit(closed.received) || packet.size() > run.front().size() ||
-        packet.size() > answer.size() || packet.empty())
-        return Nothing{datagrams};
-    std::copy(packet.begin(), packet.end(), answer.begin());
-    return Answer{packet.size(), datagrams};
-}
-
-void Endpoint::remember(LastWord word) {
-    if (closed_.size() == most_closed) forget_closed(never);
-    auto place = TransientId{closed_bit | (first_closed_ + closed_.size())};
-    for (const auto& id : word.ids) routes_.add(id, place);
-    closed_.push_back({std::move(word)});
+bool Endpoint::speaks(std::uint32_t version) const {
+    return std::any_of(options_.versions.begin(), options_.versions.end(), [&](QuicVersion ours) {
+        return static_cast<std::uint32_t>(ours) == version;
+    });
 }
 
 // Drops those whose time is over; `never` drops the oldest whatever its time.
@@ -157,20 +136,23 @@ void Endpoint::forget_closed(Instant now) {
 
 ConnectionId Endpoint::issue_id(TransientId transient) {
     for (;;) {
-        std::array<std::byte, our_id_size> bytes;
-        options_.random(bytes);
-        bytes[0] = static_cast<std::byte>(options_.context_index >> 8);
-        bytes[1] = static_cast<std::byte>(options_.context_index & 0xff);
-        ConnectionId id(bytes.data(), bytes.size());
+        auto id = random_id();
         if (routes_.add(id, transient)) return id;
     }
 }
 
+ConnectionId Endpoint::random_id() {
+    std::array<std::byte, our_id_size> bytes;
+    options_.random(bytes);
+    bytes[0] = static_cast<std::byte>(options_.context_index >> 8);
+    bytes[1] = static_cast<std::byte>(options_.context_index & 0xff);
+    return {bytes.data(), bytes.size()};
+}
+
 void Endpoint::reset_token(const ConnectionId& id, std::span<std::uint8_t, 16> token) const {
-    ngtcp2_cid native;
-    ngtcp2_cid_init(&native, id.data(), id.size);
-    const auto* secret = reinterpret_cast<const std::uint8_t*>(reset_secret_.data());
-    if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret, reset_secret_.size(),
+    auto native = to_native(id);
+    const auto* secret = reinterpret_cast<const std::uint8_t*>(reset_key_.data());
+    if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret, reset_key_.size(),
                                                      &native) != 0)
         throw Failure(Error(Errc::unsupported, {}, Stage::call, "stateless reset token: HKDF"));
 }
@@ -187,15 +169,24 @@ Result<std::unique_ptr<Mapping>> Endpoint::connect(Instant now, TransientId tran
 
 Result<std::unique_ptr<Mapping>> Endpoint::accept(Instant now, TransientId transient,
                                                   const AcceptOptions& options,
-                                                  const Datagrams& first) {
+                                                  const Datagrams& first,
+                                                  const AddressProof& proof) {
     if (options.alpn.empty() || !options.security.identity)
         return Error(Errc::invalid_argument, {}, Stage::call, "no ALPN token, or no identity");
     if (half_open_ >= options_.most_half_open) return Errc::too_many;
     auto connection = std::make_unique<Connection>(*this, transient, Role::server,
                                                    options.transport, now);
-    if (auto started = connection->accept(options, first); !started) return started.error();
+    if (auto started = connection->accept(options, first, proof); !started) return started.error();
     connection->handle_input(now, first);
     return std::unique_ptr<Mapping>(std::move(connection));
+}
+
+bool Endpoint::can_log() { return NGTCP2_VERSION_NUM >= 0x011601; }
+
+void Endpoint::log(const std::string& file, std::span<const std::byte> bytes) {
+    if (logs_.empty() || logs_.back().file != file) logs_.push_back({file, {}});
+    auto& all = logs_.back().bytes;
+    all.insert(all.end(), bytes.begin(), bytes.end());
 }
 
 }  // namespace post::quic

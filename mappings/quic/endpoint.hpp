@@ -1,6 +1,7 @@
 // Endpoint: what the connections of one UDP port share. It knows which datagram belongs to whom,
-// gives out connection ids, answers what needs no connection (version negotiation, the last word
-// of a connection that is closed), counts half-open connections, and lends TLS credentials.
+// gives out connection ids, answers what needs no connection (answers.cpp: version negotiation,
+// Retry, stateless reset, the last word of a connection that is closed), counts half-open
+// connections, keeps the address tokens that servers gave us, and lends TLS credentials.
 //
 // It owns no connection: connect() and accept() make one for the caller, who routes by TransientId.
 // The endpoint outlives its connections.
@@ -11,7 +12,10 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include <post/result.hpp>
 
@@ -20,6 +24,8 @@
 #include "mappings/quic/rate_limit.hpp"
 #include "mappings/quic/routes.hpp"
 #include "mappings/quic/streams.hpp"
+#include "mappings/quic/token_store.hpp"
+#include "mappings/quic/tokens.hpp"
 
 namespace post::quic {
 
@@ -36,9 +42,10 @@ public:
         TransientId transient;
         std::size_t datagrams = 1;
     };
-    // The first packet of a client that we could accept().
+    // The first packet of a client that we could accept(), which wants the proof.
     struct NewClient {
         std::size_t datagrams = 1;
+        AddressProof proof{};
     };
     // One datagram, `size` bytes in the space given to route(), back to where the run came from.
     struct Answer {
@@ -63,7 +70,17 @@ public:
                                              const ConnectOptions& options);
     // `first`: the datagrams of a NewClient, which the connection takes in.
     Result<std::unique_ptr<Mapping>> accept(Instant now, TransientId transient,
-                                            const AcceptOptions& options, const Datagrams& first);
+                                            const AcceptOptions& options, const Datagrams& first,
+                                            const AddressProof& proof = {});
+
+    // What connections logged since the last call: bytes to be appended to files.
+    struct Log {
+        std::string file;
+        std::vector<std::byte> bytes;
+    };
+    std::vector<Log> poll_logs() { return std::exchange(logs_, {}); }
+    // False where the library below writes qlog at its own peril (CVE-2026-40170).
+    static bool can_log();
 
     std::size_t half_open() const { return half_open_; }
     std::size_t routes() const { return routes_.size(); }
@@ -79,6 +96,18 @@ public:
     void remove_route(const ConnectionId& id) { routes_.remove(id); }
     // RFC 9000, 10.3.2: the same id always gives the same token.
     void reset_token(const ConnectionId& id, std::span<std::uint8_t, 16> token) const;
+    // The token that means that the peer of `transient` has forgotten its connection.
+    bool add_reset_token(const ConnectionId& token, TransientId transient) {
+        return reset_tokens_.add(token, transient);
+    }
+    void remove_reset_token(const ConnectionId& token) { reset_tokens_.remove(token); }
+    // An address token for a client, and those of servers for us.
+    AddressTokens::Token address_token(Instant now, const Address& remote) {
+        return tokens_.make(now, remote, options_.random);
+    }
+    TokenStore& token_store() { return token_store_; }
+    bool logs() const { return options_.log; }
+    void log(const std::string& file, std::span<const std::byte> bytes);
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
     crypto::CredentialStore& credentials() { return credentials_; }
@@ -98,26 +127,49 @@ private:
         std::uint32_t received = 0;
     };
 
+    // What a client's first packet says in the clear.
+    struct Initial {
+        std::uint32_t version = 0;
+        ConnectionId destination;
+        ConnectionId source;
+    };
+
+    ConnectionId random_id();
+    bool speaks(std::uint32_t version) const;
     Routed route_unknown(Instant now, const Datagrams& run, std::span<std::byte> answer);
+    // answers.cpp
     Routed negotiate_version(Instant now, const Datagrams& run, std::span<std::byte> answer);
+    Routed retry(Instant now, const Datagrams& run, const Initial& initial,
+                 std::span<std::byte> answer);
+    Routed refuse_token(Instant now, const Datagrams& run, const Initial& initial,
+                        std::span<std::byte> answer);
+    Routed reset(Instant now, const Datagrams& run, const ConnectionId& id,
+                 std::span<std::byte> answer);
     std::optional<Routed> route_closed(Instant now, const ConnectionId& id, const Datagrams& run,
                                        std::span<std::byte> answer, std::size_t datagrams);
     void forget_closed(Instant now);
 
     // Enough for a server that closes 300 connections a second, three PTO of a second long.
     static constexpr std::size_t most_closed = 1024;
+    // Marks the TransientIds that lead into closed_: index + first_closed_.
+    static constexpr std::uint64_t closed_bit = std::uint64_t{1} << 63;
 
     EndpointOptions options_;
     crypto::CredentialStore credentials_;
     Pools pools_;
     const crypto::PacketProtection& protection_;
-    std::array<std::byte, 32> reset_secret_{};
+    Bytes reset_key_;
     Routes routes_;
-    // TransientIds with the top bit set lead into closed_: index + first_closed_.
+    Routes reset_tokens_;  // of the peers, 16 bytes each
+    AddressTokens tokens_;
+    TokenStore token_store_;
+    std::vector<Log> logs_;
     std::deque<Closed> closed_;
     std::uint64_t first_closed_ = 0;
     std::size_t half_open_ = 0;
     RateLimit negotiations_{100, 100};
+    RateLimit refusals_{100, 100};
+    RateLimit resets_{50, 50};
 };
 
 }  // namespace post::quic

@@ -223,6 +223,7 @@ struct Keys {
             auto send_key = next(send_secret, current_send, send_iv);
             receive->native_handle = receive_key.release();
             send->native_handle = send_key.release();
+            ++self.key_generations_;
             return true;
         });
     }
@@ -274,12 +275,6 @@ struct Keys {
         return crypto::Nonce(view(nonce, crypto::nonce_size));
     }
 };
-
-bool Connection::update_keys(Instant now) {
-    advance(now);
-    return state_ == State::established &&
-           ngtcp2_conn_initiate_key_update(native_.get(), to_timestamp(now_)) == 0;
-}
 
 void fill_keys(ngtcp2_callbacks& callbacks, Role role) {
     if (role == Role::client) {

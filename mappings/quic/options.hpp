@@ -9,7 +9,9 @@
 #include <vector>
 
 #include <post/address.hpp>
+#include <post/bytes.hpp>
 #include <post/function.hpp>
+#include <post/quic.hpp>
 
 #include "mappings/crypto/packet_protection.hpp"
 #include "mappings/crypto/tls_session.hpp"
@@ -26,13 +28,18 @@ struct EndpointOptions {
     Function<void(std::span<std::byte>)> random;
     // Which of the Contexts that share the port this is; it stands in our connection ids.
     std::uint16_t context_index = 0;
-    // Connections that have not finished their handshake (ATTACKS A1): beyond, Initials are
-    // dropped.
+    // Connections that have not finished their handshake (ATTACKS A1): from `validate_from` on a
+    // client must prove its address first, beyond `most_half_open` Initials are dropped.
+    std::size_t validate_from = 128;
     std::size_t most_half_open = 1024;
     // Who seals and opens packets.
     crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
-    // The one cipher for all but Initial packets; none: what peer and machine like best.
-    std::optional<crypto::Cipher> cipher;
+    // What clients are taken with, in the order of preference. Empty: no clients are taken.
+    std::vector<QuicVersion> versions = {QuicVersion::v1, QuicVersion::v2};
+    // For stateless resets that outlive this endpoint; empty: random.
+    Bytes reset_key;
+    // Connections write qlog, for poll_logs(); the library must be safe to do so (can_log).
+    bool log = false;
 };
 
 // What both ends of a connection choose.
@@ -41,6 +48,11 @@ struct TransportOptions {
     // The largest UDP payload that we send, where the path is found to allow it: 1500 (Ethernet) -
     // 40 (IPv6) - 8 (UDP) = 1452.
     std::size_t largest_payload = 1452;
+    // In the order of preference, at least one. A client begins with the first.
+    std::vector<QuicVersion> versions = {QuicVersion::v1, QuicVersion::v2};
+    Congestion congestion = Congestion::cubic;
+    // Packets under one key.
+    std::uint64_t key_update_after = std::uint64_t{1} << 20;
     // Datagrams a run (Io::run_limit).
     std::size_t run_limit = 45;
     // Spread packets over the round trip. Below a millisecond of it timers are coarser than that,

@@ -2,7 +2,6 @@
 #include "mappings/quic/settings.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "mappings/quic/convert.hpp"
 #include "mappings/quic/endpoint.hpp"
@@ -15,22 +14,38 @@ namespace {
 constexpr std::uint64_t largest_integer = (std::uint64_t{1} << 62) - 1;
 constexpr std::uint64_t most_streams = std::uint64_t{1} << 60;
 
-// Sizes that common links leave, the largest first, so that most paths are found with one probe:
-// Ethernet, PPPoE and tunnels on it, an IPv6 path of the least MTU.
-constexpr std::array<std::uint16_t, 4> probes = {1452, 1406, 1342, 1232};
+ngtcp2_cc_algo to_native(Congestion congestion) {
+    switch (congestion) {
+        case Congestion::cubic: break;
+        case Congestion::reno: return NGTCP2_CC_ALGO_RENO;
+        case Congestion::bbr: return NGTCP2_CC_ALGO_BBR;
+    }
+    return NGTCP2_CC_ALGO_CUBIC;
+}
 
 }  // namespace
 
-void fill(ngtcp2_settings& settings, const TransportOptions& options, Instant now,
-          Endpoint& endpoint) {
+Preferences::Preferences(const TransportOptions& options)
+    : largest_payload(std::clamp<std::size_t>(options.largest_payload, least_payload, largest_run)),
+      probes(largest_payload) {
+    for (auto version : options.versions) versions.push_back(static_cast<std::uint32_t>(version));
+    if (versions.empty()) versions.push_back(NGTCP2_PROTO_VER_V1);
+}
+
+void fill(ngtcp2_settings& settings, const TransportOptions& options,
+          const Preferences& preferences, Instant now, Endpoint& endpoint) {
     ngtcp2_settings_default(&settings);
-    settings.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    settings.cc_algo = to_native(options.congestion);
     settings.initial_ts = to_timestamp(now);
-    settings.max_tx_udp_payload_size = std::clamp<std::size_t>(
-        options.largest_payload, NGTCP2_MAX_UDP_PAYLOAD_SIZE, largest_run);
+    settings.max_tx_udp_payload_size = preferences.largest_payload;
     settings.handshake_timeout = to_timeout(options.limits.handshake_timeout);
-    settings.pmtud_probes = probes.data();
-    settings.pmtud_probeslen = probes.size();
+    settings.pmtud_probes = preferences.probes.sizes().data();
+    settings.pmtud_probeslen = preferences.probes.sizes().size();
+    settings.no_pmtud = preferences.probes.sizes().empty() ? 1 : 0;
+    settings.preferred_versions = preferences.versions.data();
+    settings.preferred_versionslen = preferences.versions.size();
+    settings.available_versions = preferences.versions.data();
+    settings.available_versionslen = preferences.versions.size();
     // The association decides how large windows are; ngtcp2 only announces them.
     settings.max_window = 0;
     settings.max_stream_window = 0;

@@ -2,9 +2,13 @@
 // assert on is brought into its range here.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include <ngtcp2/ngtcp2.h>
 
 #include "mappings/quic/options.hpp"
+#include "mappings/quic/path_mtu.hpp"
 
 namespace post::quic {
 
@@ -16,8 +20,16 @@ inline constexpr std::uint64_t first_budget = 1024 * 1024;
 
 class Endpoint;
 
-void fill(ngtcp2_settings& settings, const TransportOptions& options, Instant now,
-          Endpoint& endpoint);
+// What ngtcp2's settings point to while a connection is made.
+struct Preferences {
+    explicit Preferences(const TransportOptions& options);
+
+    std::size_t largest_payload;
+    Probes probes;
+    std::vector<std::uint32_t> versions;  // never empty
+};
+void fill(ngtcp2_settings& settings, const TransportOptions& options,
+          const Preferences& preferences, Instant now, Endpoint& endpoint);
 void fill(ngtcp2_transport_params& parameters, const TransportOptions& options);
 // The callbacks, with their cookie being the Connection (callbacks.cpp).
 void fill(ngtcp2_callbacks& callbacks, Role role);

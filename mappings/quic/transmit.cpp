@@ -37,8 +37,9 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
     if (state_ == State::over) return {};
     if (state_ == State::closing) return write_close(space);
     streams_.apply_credit();
+    if (streams_.bytes_settled()) mtu_.on_progress(now_);
     auto run = write_run(supply, space);
-    bytes_sent_ += run.bytes.size();
+    count_sent(run);
     rethrow();
     if (run.empty() && state_ == State::closing) return write_close(space);
     return run;
@@ -92,6 +93,7 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
 ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
                                      std::uint8_t* out, std::size_t size, ngtcp2_tstamp now) {
     auto* native = native_.get();
+    size = std::min(size, mtu_.most());
     std::array<ngtcp2_vec, most_vectors> vectors;
     std::uint64_t used = 0;
     for (;;) {

@@ -114,6 +114,11 @@ void FakeMapping::handle_input(Instant now, const Datagrams& datagrams) {
 void FakeMapping::handle_timeout(Instant now) {
     now_ = std::max(now_, now);
     if (deadline() > now_) return;
+    if (ping_at() <= now_ && now_ < last_heard_ + options_.limits.idle_timeout) {
+        control_.push_back(Ping{});
+        pinged_ = now_;
+        return;
+    }
     bool handshake = state_ == State::handshaking;
     lose(Error(handshake ? Errc::handshake_timeout : Errc::connection_lost, {},
                handshake ? Stage::handshake : Stage::established));
@@ -177,6 +182,7 @@ void FakeMapping::apply(const Word& word) {
                 (carriers.one_way ? streams_left_one_way_ : streams_left_) += carriers.more;
                 open_waiting();
             },
+            [&](const Ping&) {},
             [&](const Ack& ack) { acknowledge(ack.entry); },
             [&](const Close& closed) {
                 auto error = framing::closed_from_wire(closed.code);
@@ -440,8 +446,15 @@ void FakeMapping::poll_events(std::vector<Event>& events) {
 
 Instant FakeMapping::deadline() const {
     if (state_ == State::handshaking) return started_ + options_.limits.handshake_timeout;
-    if (state_ == State::established) return last_heard_ + options_.limits.idle_timeout;
+    if (state_ == State::established)
+        return std::min(ping_at(), last_heard_ + options_.limits.idle_timeout);
     return never;
+}
+
+Instant FakeMapping::ping_at() const {
+    auto every = options_.limits.keep_alive.value_or(options_.limits.idle_timeout / 3);
+    if (state_ != State::established || !keep_alive_ || every == Duration::zero()) return never;
+    return std::max(last_heard_, pinged_) + every;
 }
 
 // Views.

@@ -42,6 +42,7 @@ public:
     void stop(CarrierId carrier, Error reason) override;
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override;
+    void keep_alive(bool wanted) override { keep_alive_ = wanted; }
     void close(Error reason) override;
 
     void handle_input(Instant now, const Datagrams& datagrams) override;
@@ -92,12 +93,13 @@ private:
     struct Ack {
         std::uint64_t entry;
     };
+    struct Ping {};
     struct Close {
         std::uint64_t code;
         Bytes text;
     };
-    using Word =
-        std::variant<Hello, Confirm, Say, GiveUp, WantNoMore, Window, Budget, Carriers, Ack, Close>;
+    using Word = std::variant<Hello, Confirm, Say, GiveUp, WantNoMore, Window, Budget, Carriers,
+                              Ack, Ping, Close>;
 
     struct Carrier {
         CarrierKind kind = CarrierKind::messages;
@@ -132,6 +134,7 @@ private:
                       std::size_t& size);
     void maybe_end(CarrierId id);
     void lose(Error error);
+    Instant ping_at() const;
 
     std::shared_ptr<FakeWire> wire_;
     const FakeOptions options_;
@@ -139,9 +142,11 @@ private:
     Instant started_;
     Instant now_;
     Instant last_heard_;
+    Instant pinged_{};
     bool greeted_ = false;
     bool heard_ = false;
     bool mute_ = false;
+    bool keep_alive_ = false;
     std::vector<Event> events_;
     std::deque<Word> control_;  // to be said before anything else
     std::deque<Outgoing> association_;

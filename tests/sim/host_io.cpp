@@ -72,6 +72,12 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     return true;
 }
 
+std::size_t HostIo::payload_limit(const Address& remote) {
+    const std::size_t headers = remote.family == Address::Family::v6 ? 48 : 28;
+    const std::size_t mtu = world_.mtu(host_, remote);
+    return mtu <= headers ? 0 : std::min(mtu - headers, largest_run);
+}
+
 std::span<const Io::Received> HostIo::receive() {
     received_.clear();
     more_input_ = false;

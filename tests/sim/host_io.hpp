@@ -37,6 +37,7 @@ public:
     bool send(SocketId socket, const Datagrams& datagrams) override;
     bool writable(SocketId) const override { return true; }
     std::size_t run_limit() const override { return options_.run_limit; }
+    std::size_t payload_limit(const Address& remote) override;
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;

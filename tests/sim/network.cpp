@@ -102,6 +102,12 @@ bool World::has_link(const Host& from, const Address& source, const Address& to)
     return route(from, source, to).direction != nullptr;
 }
 
+std::size_t World::mtu(const Host& from, const Address& to) const {
+    if (from.has(to)) return from.loopback.options.mtu;
+    const Route way = route(from, from.source_for(to), to);
+    return way.direction ? way.direction->options.mtu : 0;
+}
+
 void World::send(Host& from, Packet packet) {
     packet.sent = now();
     note("sent", packet);

@@ -136,6 +136,8 @@ public:
     HostIo* find_io(std::uint64_t id) const;
     Address claim(std::string_view ip, Host& host);
     bool has_link(const Host& from, const Address& source, const Address& to) const;
+    // Of the first link on the way, with the IP header; 0: there is none.
+    std::size_t mtu(const Host& from, const Address& to) const;
     void send(Host& from, Packet packet);
     void resolve(HostIo& io, const Io::Lookup& lookup);
     void wait(HostIo& io, Instant until);

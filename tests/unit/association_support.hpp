@@ -63,6 +63,7 @@ public:
     void stop(CarrierId carrier, Error) override { command("stop", carrier); }
     void extend_window(CarrierId, std::uint64_t) override {}
     void extend_budget(std::uint64_t) override {}
+    void keep_alive(bool) override {}
     void close(Error reason) override {
         script_.commands.push_back("close " + reason.code.message());
         closing_ = true;

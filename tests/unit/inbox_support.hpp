@@ -20,6 +20,7 @@ public:
         windows[carrier.value()] += bytes;
     }
     void extend_budget(std::uint64_t bytes) override { budget += bytes; }
+    void keep_alive(bool) override {}
     void close(Error) override {}
     void handle_input(Instant, const Datagrams&) override {}
     void handle_timeout(Instant) override {}

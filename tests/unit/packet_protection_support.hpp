@@ -26,9 +26,9 @@ inline std::vector<const crypto::PacketProtection*> protections() {
     return all;
 }
 
-inline crypto::Suite suite(crypto::Cipher cipher) {
+inline crypto::Suite suite(crypto::Aead cipher) {
     return {cipher,
-            cipher == crypto::Cipher::aes_256_gcm ? crypto::Hash::sha384 : crypto::Hash::sha256, 0,
+            cipher == crypto::Aead::aes_256_gcm ? crypto::Hash::sha384 : crypto::Hash::sha256, 0,
             0};
 }
 
@@ -36,7 +36,7 @@ inline crypto::Suite suite(crypto::Cipher cipher) {
 class Direction {
 public:
     Direction(const crypto::PacketProtection& protection, const crypto::PacketSecrets& secrets,
-              crypto::Cipher cipher)
+              crypto::Aead cipher)
         : packet_(protection.packet_key(cipher, secrets.key.bytes())),
           header_(protection.header_key(cipher, secrets.header_key.bytes())),
           iv_(secrets.iv) {}

@@ -13,11 +13,11 @@
 
 using namespace post;
 using namespace post::test;
-using crypto::Cipher;
+using crypto::Aead;
 
 namespace {
 
-constexpr Cipher ciphers[] = {Cipher::aes_128_gcm, Cipher::aes_256_gcm, Cipher::chacha20_poly1305};
+constexpr Aead ciphers[] = {Aead::aes_128_gcm, Aead::aes_256_gcm, Aead::chacha20_poly1305};
 
 class Noise {
 public:
@@ -44,7 +44,7 @@ std::vector<std::byte> sealed(const crypto::PacketKey& key, std::span<const std:
 TEST_SUITE("unit") {
     TEST_CASE("what one backend seals the other seals alike, and opens") {
         Noise noise;
-        for (const Cipher cipher : ciphers) {
+        for (const Aead cipher : ciphers) {
             CAPTURE(static_cast<int>(cipher));
             for (std::size_t round = 0; round < 400; ++round) {
                 const auto key = noise.bytes(crypto::key_size(cipher));
@@ -68,7 +68,7 @@ TEST_SUITE("unit") {
     TEST_CASE("a packet is sealed and opened where it lies") {
         Noise noise;
         for (const auto* protection : protections()) {
-            for (const Cipher cipher : ciphers) {
+            for (const Aead cipher : ciphers) {
                 const auto key = protection->packet_key(cipher,
                                                         noise.bytes(crypto::key_size(cipher)));
                 const auto nonce = noise.bytes(crypto::nonce_size);
@@ -89,7 +89,7 @@ TEST_SUITE("unit") {
         Noise noise;
         for (const auto* protection : protections()) {
             CAPTURE(protection->name());
-            for (const Cipher cipher : ciphers) {
+            for (const Aead cipher : ciphers) {
                 CAPTURE(static_cast<int>(cipher));
                 const auto key = protection->packet_key(cipher,
                                                         noise.bytes(crypto::key_size(cipher)));
@@ -123,7 +123,7 @@ TEST_SUITE("unit") {
     TEST_CASE("what is shorter than a tag is never a packet") {
         Noise noise;
         for (const auto* protection : protections()) {
-            for (const Cipher cipher : ciphers) {
+            for (const Aead cipher : ciphers) {
                 const auto key = protection->packet_key(cipher,
                                                         noise.bytes(crypto::key_size(cipher)));
                 const auto nonce = noise.bytes(crypto::nonce_size);
@@ -137,7 +137,7 @@ TEST_SUITE("unit") {
 
     TEST_CASE("all backends hide a header with the same mask") {
         Noise noise;
-        for (const Cipher cipher : ciphers) {
+        for (const Aead cipher : ciphers) {
             CAPTURE(static_cast<int>(cipher));
             for (int round = 0; round < 200; ++round) {
                 const auto key = noise.bytes(crypto::key_size(cipher));
@@ -155,8 +155,8 @@ TEST_SUITE("unit") {
     TEST_CASE("through a chain of key updates every backend opens the others' packets") {
         Noise noise;
         for (const auto version : {crypto::QuicVersion::v1, crypto::QuicVersion::v2}) {
-            for (const Cipher cipher : ciphers) {
-                auto secret = noise.bytes(cipher == Cipher::aes_256_gcm ? 48 : 32);
+            for (const Aead cipher : ciphers) {
+                auto secret = noise.bytes(cipher == Aead::aes_256_gcm ? 48 : 32);
                 for (int phase = 0; phase < 20; ++phase) {
                     crypto::PacketSecrets secrets(cipher);
                     derive(secrets, suite(cipher), version, secret);

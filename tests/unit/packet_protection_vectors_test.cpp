@@ -6,7 +6,7 @@
 
 using namespace post;
 using namespace post::test;
-using crypto::Cipher;
+using crypto::Aead;
 using crypto::Hash;
 using crypto::QuicVersion;
 
@@ -50,7 +50,7 @@ struct Keys {
     const char* header_key;
 };
 
-void check_keys(const Keys& expected, Cipher cipher, QuicVersion version,
+void check_keys(const Keys& expected, Aead cipher, QuicVersion version,
                 std::span<const std::byte> secret) {
     CHECK(hex_of(secret) == hex_of(hex(expected.secret)));
     crypto::PacketSecrets secrets(cipher);
@@ -64,10 +64,10 @@ Direction initial_direction(const crypto::PacketProtection& protection, QuicVers
                             bool client) {
     crypto::InitialSecrets initial;
     derive_initial(initial, version, client_choice);
-    crypto::PacketSecrets secrets(Cipher::aes_128_gcm);
+    crypto::PacketSecrets secrets(Aead::aes_128_gcm);
     derive(secrets, crypto::initial_suite(), version,
            (client ? initial.client : initial.server).bytes());
-    return Direction(protection, secrets, Cipher::aes_128_gcm);
+    return Direction(protection, secrets, Aead::aes_128_gcm);
 }
 
 std::span<const std::byte> front(const std::vector<std::byte>& packet, std::size_t size) {
@@ -103,8 +103,8 @@ TEST_SUITE("unit") {
             CAPTURE(static_cast<unsigned>(row.version));
             crypto::InitialSecrets secrets;
             derive_initial(secrets, row.version, client_choice);
-            check_keys(row.client, Cipher::aes_128_gcm, row.version, secrets.client.bytes());
-            check_keys(row.server, Cipher::aes_128_gcm, row.version, secrets.server.bytes());
+            check_keys(row.client, Aead::aes_128_gcm, row.version, secrets.client.bytes());
+            check_keys(row.server, Aead::aes_128_gcm, row.version, secrets.server.bytes());
         }
     }
 
@@ -129,7 +129,7 @@ TEST_SUITE("unit") {
         for (const Row& row : rows) {
             CAPTURE(static_cast<unsigned>(row.version));
             const auto secret = hex(chacha_secret);
-            check_keys(row.keys, Cipher::chacha20_poly1305, row.version, secret);
+            check_keys(row.keys, Aead::chacha20_poly1305, row.version, secret);
             crypto::Secret next(32);
             derive_next(next.writable(), Hash::sha256, row.version, secret);
             CHECK(hex_of(next.bytes()) == hex_of(hex(row.next)));
@@ -221,8 +221,8 @@ TEST_SUITE("unit") {
                 for (const bool dormant : {false, true}) {
                     const auto bytes = crypto::retry_key(row.version);
                     const auto key = dormant ? crypto::dormant_packet_key(
-                                                   *protection, Cipher::aes_128_gcm, bytes)
-                                             : protection->packet_key(Cipher::aes_128_gcm, bytes);
+                                                   *protection, Aead::aes_128_gcm, bytes)
+                                             : protection->packet_key(Aead::aes_128_gcm, bytes);
                     std::vector<std::byte> tag(16);
                     CHECK(key->seal(tag.data(), {}, crypto::Nonce(nonce), pseudo));
                     CHECK(hex_of(tag) == hex_of(std::span(packet).last(16)));
@@ -244,9 +244,9 @@ TEST_SUITE("unit") {
         for (const auto* protection : protections()) {
             CAPTURE(protection->name());
             for (const Row& row : rows) {
-                crypto::PacketSecrets secrets(Cipher::chacha20_poly1305);
-                derive(secrets, suite(Cipher::chacha20_poly1305), row.version, hex(chacha_secret));
-                const Direction direction(*protection, secrets, Cipher::chacha20_poly1305);
+                crypto::PacketSecrets secrets(Aead::chacha20_poly1305);
+                derive(secrets, suite(Aead::chacha20_poly1305), row.version, hex(chacha_secret));
+                const Direction direction(*protection, secrets, Aead::chacha20_poly1305);
                 const auto payload = hex("01");
                 auto packet = direction.protect(hex("4200bff4"), 654360564, payload);
                 CHECK(hex_of(packet) == hex_of(hex(row.packet)));

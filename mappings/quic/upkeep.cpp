@@ -1,0 +1,138 @@
+// What a Connection does for itself, beside carrying data: it stays alive, changes its keys, watches
+// what its path bears, hands out and keeps address tokens, and writes its log.
+
+#include <algorithm>
+
+#include "mappings/quic/connection.hpp"
+
+namespace post::quic {
+
+namespace {
+
+// ngtcp2 marks this many datagrams before it knows whether marks get through, and stops marking
+// when they do not (RFC 9000, A.4).
+constexpr std::uint64_t marks_on_trial = 10;
+
+std::string hex(const ConnectionId& id) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (std::size_t i = 0; i < id.size; ++i) {
+        auto byte = std::to_integer<unsigned>(id.bytes[i]);
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+}  // namespace
+
+// Keep-alive.
+
+void Connection::keep_alive(bool wanted) {
+    if (keep_alive_ == wanted) return;
+    keep_alive_ = wanted;
+    set_keep_alive();
+}
+
+void Connection::set_keep_alive() {
+    if (!established_ || !alive()) return;
+    // RFC 9000, 10.1: the lesser of what the two ends said, where zero says nothing.
+    auto idle = ngtcp2_conn_get_local_transport_params(native_.get())->max_idle_timeout;
+    const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_.get());
+    if (theirs && theirs->max_idle_timeout != 0) idle = std::min(idle, theirs->max_idle_timeout);
+    auto every = keep_alive_every_ ? static_cast<ngtcp2_duration>(keep_alive_every_->count())
+                                   : idle / 3;
+    ngtcp2_conn_set_keep_alive_timeout(
+        native_.get(), keep_alive_ && every != 0 ? every : ngtcp2_duration{UINT64_MAX});
+}
+
+// Keys.
+
+bool Connection::update_keys() {
+    if (state_ != State::established) return false;
+    return ngtcp2_conn_initiate_key_update(native_.get(), to_timestamp(now_)) == 0;
+}
+
+void Connection::count_sent(const Datagrams& run) {
+    bytes_sent_ += run.bytes.size();
+    under_key_ += run.count();
+    marked_ = run.ecn == Ecn::ect0;
+    if (marked_) marks_ += run.count();
+    if (under_key_ >= key_update_after_ && update_keys()) under_key_ = 0;
+}
+
+// The path.
+
+bool Connection::marks_get_through() const {
+    return established_ && marked_ && marks_ > marks_on_trial;
+}
+
+void Connection::check_mtu() {
+    if (state_ != State::established) return;
+    if (streams_.bytes_settled()) mtu_.on_progress(now_);
+    auto* native = native_.get();
+    mtu_.on_timeout(now_, Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native))),
+                    ngtcp2_conn_get_path_max_tx_udp_payload_size(native));
+}
+
+Path Connection::path() const {
+    Path path;
+    path.local = local_;
+    path.remote = remote_;
+    path.bytes_sent = bytes_sent_;
+    path.bytes_received = bytes_received_;
+    if (!native_) return path;
+    const auto* current = ngtcp2_conn_get_path(native_.get());
+    path.local = to_address(current->local);
+    // A port of every address: what the peer's packets were sent to says which one it is.
+    if (path.local.is_any() && seen_local_.family != Address::Family::none)
+        path.local = seen_local_;
+    path.remote = to_address(current->remote);
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(native_.get(), &info);
+    path.mtu = std::min(ngtcp2_conn_get_path_max_tx_udp_payload_size(native_.get()), mtu_.most());
+    path.ecn = marks_get_through();
+    if (established_) path.version = ngtcp2_conn_get_negotiated_version(native_.get());
+    // Before the first sample ngtcp2 shows its guess; nobody has measured that.
+    if (info.latest_rtt != 0) {
+        path.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+        path.minimum_rtt = Duration(static_cast<Duration::rep>(info.min_rtt));
+        path.rtt_variance = Duration(static_cast<Duration::rep>(info.rttvar));
+        auto seconds = std::chrono::duration<double>(path.smoothed_rtt).count();
+        if (seconds > 0)
+            path.rate = static_cast<std::uint64_t>(static_cast<double>(info.cwnd) / seconds);
+    }
+    path.in_flight = info.bytes_in_flight;
+#if NGTCP2_VERSION_NUM >= 0x011000
+    path.packets_sent = info.pkt_sent;
+    path.packets_lost = info.pkt_lost;
+    if (info.pkt_sent > 0)
+        path.loss = static_cast<double>(info.pkt_lost) / static_cast<double>(info.pkt_sent);
+#endif
+    return path;
+}
+
+// Tokens.
+
+void Connection::give_token() {
+    auto token = endpoint_.address_token(now_, remote_);
+    if (token.size == 0) return;
+    if (ngtcp2_conn_submit_new_token(native_.get(), token.bytes.data(), token.size) != 0)
+        throw std::bad_alloc();
+}
+
+// Logs.
+
+void Connection::start_log(ngtcp2_settings& settings, const ConnectionId& original) {
+    if (!endpoint_.logs()) return;
+    log_ = hex(original) + (role_ == Role::client ? "_client" : "_server") + ".sqlog";
+    settings.qlog_write = [](void* user_data, std::uint32_t, const void* data, std::size_t size) {
+        auto& self = *static_cast<Connection*>(user_data);
+        // A log is not worth a connection: without memory it has a hole.
+        try {
+            self.endpoint_.log(self.log_, {static_cast<const std::byte*>(data), size});
+        } catch (...) {}
+    };
+}
+
+}  // namespace post::quic
