@@ -11,7 +11,6 @@ namespace post::test {
 
 namespace {
 
-using crypto::Cipher;
 using Backend = crypto::PacketProtectionBackend;
 
 struct Ends {
@@ -33,11 +32,11 @@ std::vector<Ends> every_pair() {
     return pairs;
 }
 
-QuicOptions options_of(const Ends& ends, std::optional<Cipher> cipher) {
+QuicOptions options_of(const Ends& ends, Cipher cipher) {
     QuicOptions options(seeded());
     options.client_protection = ends.client;
     options.server_protection = ends.server;
-    options.client_cipher = cipher;
+    options.client_security.cipher = cipher;
     return options;
 }
 
@@ -114,8 +113,8 @@ TEST_SUITE("contract") {
                     talk.send(5'000);
                     pair.transmit_now();
                     REQUIRE(
-                        pair.run_until([&] { return connection(first).update_keys(pair.now()); }));
-                    CHECK_FALSE(connection(first).update_keys(pair.now()));
+                        pair.run_until([&] { return connection(first).update_keys(); }));
+                    CHECK_FALSE(connection(first).update_keys());
                     talk.send(20'000);
                     REQUIRE(talk.all_arrived());
                     pair.run(1s);
@@ -129,14 +128,14 @@ TEST_SUITE("contract") {
     TEST_CASE("quic: key updates under loss and reordering lose nothing") {
         for (const auto& ends : every_pair()) {
             CAPTURE(std::string(ends.name));
-            auto options = options_of(ends, std::nullopt);
+            auto options = options_of(ends, Cipher::automatic);
             options.link.loss = 0.05;
             options.link.jitter = 5ms;
             QuicPair pair(options);
             Talk talk(pair);
             int updates = 0;
             for (int round = 0; round < 20; ++round) {
-                updates += connection(pair.client).update_keys(pair.now());
+                updates += connection(pair.client).update_keys();
                 talk.send(20'000);
                 REQUIRE(talk.all_arrived());
                 pair.run(500ms);
@@ -148,7 +147,7 @@ TEST_SUITE("contract") {
     TEST_CASE("quic: a packet with a flipped bit is dropped, and the connection goes on") {
         for (const auto& ends : every_pair()) {
             CAPTURE(std::string(ends.name));
-            QuicPair pair(options_of(ends, std::nullopt));
+            QuicPair pair(options_of(ends, Cipher::automatic));
             Talk talk(pair);
             talk.send(3'000);
             REQUIRE(talk.all_arrived());
@@ -167,8 +166,8 @@ TEST_SUITE("contract") {
 
     TEST_CASE("quic: a server that takes another cipher than the client is not reached") {
         QuicOptions options(seeded());
-        options.client_cipher = Cipher::chacha20_poly1305;
-        options.server_cipher = Cipher::aes_256_gcm;
+        options.client_security.cipher = Cipher::chacha20_poly1305;
+        options.server_security.cipher = Cipher::aes_256_gcm;
         QuicPair pair(options);
         pair.run(5s);
         REQUIRE(pair.client.lost());
@@ -223,7 +222,7 @@ TEST_SUITE("contract") {
 
     TEST_CASE("quic: keys are not updated before the handshake is confirmed") {
         QuicPair pair{QuicOptions(seeded())};
-        CHECK_FALSE(connection(pair.client).update_keys(pair.now()));
+        CHECK_FALSE(connection(pair.client).update_keys());
         REQUIRE(pair.connect());
     }
 }

@@ -10,10 +10,14 @@ namespace post::test {
 namespace {
 
 quic::EndpointOptions seeded(std::uint64_t seed, crypto::PacketProtectionBackend protection,
-                             std::optional<crypto::Cipher> cipher) {
+                             const QuicOptions* server = nullptr) {
     quic::EndpointOptions options;
     options.protection = protection;
-    options.cipher = cipher;
+    if (server) {
+        options.validate_from = server->validate_from;
+        options.versions = server->server_transport.versions;
+        options.log = server->log;
+    }
     options.random =
         [random = std::make_unique<std::mt19937_64>(seed)](std::span<std::byte> bytes) {
             for (auto& byte : bytes) byte = static_cast<std::byte>((*random)() & 0xff);
@@ -44,16 +48,32 @@ QuicOptions::QuicOptions(const PairOptions& options) : PairOptions(options) {
 QuicPair::QuicPair(const QuicOptions& options)
     : Pair(options),
       quic_options_(options),
-      client_endpoint_(seeded(options.seed, options.client_protection, options.client_cipher)),
-      server_endpoint_(seeded(options.seed + 1, options.server_protection, options.server_cipher)) {
+      client_endpoint_(seeded(options.seed, options.client_protection)),
+      server_endpoint_(seeded(options.seed + 1, options.server_protection, &options)) {
+    connect_client();
+}
+
+void QuicPair::again() {
+    client.mapping.reset();
+    server.mapping.reset();
+    client.events.clear();
+    server.events.clear();
+    flights_.clear();
+    connect_client();
+}
+
+void QuicPair::connect_client() {
+    const auto& options = quic_options_;
     quic::ConnectOptions connect;
     connect.local = address(false);
     connect.remote = address(true);
     connect.security = options.client_security;
     connect.alpn = options.client_alpn;
+    connect.transport = options.client_transport;
     connect.transport.limits = options.client;
     connect.transport.raw = options.client_raw;
-    client.mapping = client_endpoint_.connect(now_, TransientId{1}, connect).value();
+    client.mapping =
+        client_endpoint_.connect(now_, TransientId{next_transient_++}, connect).value();
 }
 
 QuicPair::~QuicPair() {
@@ -88,14 +108,17 @@ void QuicPair::deliver(bool to_server, const Datagrams& datagram) {
         quic::AcceptOptions accept;
         accept.security = quic_options_.server_security;
         accept.alpn = quic_options_.server_alpn;
+        accept.transport = quic_options_.server_transport;
         accept.transport.limits = options_.server;
-        auto made = endpoint.accept(now_, TransientId{2}, accept, datagram);
+        const auto& proof = std::get<quic::Endpoint::NewClient>(routed).proof;
+        auto made = endpoint.accept(now_, TransientId{next_transient_++}, accept, datagram, proof);
         if (made) end.mapping = std::move(*made);
     } else if (auto* answer = std::get_if<quic::Endpoint::Answer>(&routed)) {
         ++answers_;
         Datagrams reply;
         reply.segment = answer->size;
         reply.bytes = std::span(space).first(answer->size);
+        last_answer_.assign(reply.bytes.begin(), reply.bytes.end());
         launch(!to_server, reply);
     } else {
         ++unroutable_;

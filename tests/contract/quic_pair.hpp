@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "mappings/quic/connection.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "tests/contract/pair.hpp"
 
@@ -21,9 +22,12 @@ struct QuicOptions : PairOptions {
     bool listening = true;
     crypto::PacketProtectionBackend client_protection = crypto::PacketProtectionBackend::automatic;
     crypto::PacketProtectionBackend server_protection = crypto::PacketProtectionBackend::automatic;
-    std::optional<crypto::Cipher> client_cipher;
-    std::optional<crypto::Cipher> server_cipher;
     bool client_raw = false;  // the client writes what it likes, whatever the ALPN
+    // Their limits come from PairOptions; the server's versions are its endpoint's, too.
+    quic::TransportOptions client_transport;
+    quic::TransportOptions server_transport;
+    std::size_t validate_from = 128;  // EndpointOptions of the server
+    bool log = false;
 };
 
 // Made once, since keys cost time: a server's identity for "server.example" and 192.0.2.2.
@@ -37,6 +41,14 @@ public:
 
     quic::Endpoint& client_endpoint() { return client_endpoint_; }
     quic::Endpoint& server_endpoint() { return server_endpoint_; }
+    quic::Connection& client_connection() {
+        return static_cast<quic::Connection&>(*client.mapping);
+    }
+    quic::Connection& server_connection() {
+        return static_cast<quic::Connection&>(*server.mapping);
+    }
+    // Another connection after the one at hand, from the same endpoints.
+    void again();
     // What was sent, to be sent again.
     const std::vector<std::vector<std::byte>>& history(bool to_server) const {
         return to_server ? to_server_ : to_client_;
@@ -44,6 +56,7 @@ public:
     // A datagram from somewhere, now.
     void inject(bool to_server, std::vector<std::byte> bytes);
     std::uint64_t answers() const { return answers_; }
+    const std::vector<std::byte>& last_answer() const { return last_answer_; }
     std::uint64_t unroutable() const { return unroutable_; }
 
 protected:
@@ -51,6 +64,8 @@ protected:
     void sent(const Flight& flight) override;
 
 private:
+    void connect_client();
+
     QuicOptions quic_options_;
     quic::Endpoint client_endpoint_;
     quic::Endpoint server_endpoint_;
@@ -58,6 +73,8 @@ private:
     std::vector<std::vector<std::byte>> to_client_;
     std::uint64_t answers_ = 0;
     std::uint64_t unroutable_ = 0;
+    std::vector<std::byte> last_answer_;
+    std::uint64_t next_transient_ = 1;
 };
 
 }  // namespace post::test

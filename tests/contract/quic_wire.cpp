@@ -219,10 +219,11 @@ TEST_SUITE("contract") {
         pair.run(1s);
         REQUIRE(pair.client.lost());
         CHECK(*pair.client.lost() == Errc::connection_closed);
-        auto answers = pair.answers();
+        // Then it is forgotten, and all that is left to say is just that.
         pair.run(10s);
+        late.resize(100, std::byte{1});
         pair.inject(true, late);
-        CHECK(pair.answers() == answers);
+        CHECK(pair.last_answer().size() == 42);
         CHECK(pair.server_endpoint().routes() == 0);
     }
 
