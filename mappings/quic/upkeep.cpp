@@ -54,6 +54,7 @@ bool Connection::update_keys() {
 }
 
 void Connection::count_sent(const Datagrams& run) {
+    if (run.empty()) return;
     bytes_sent_ += run.bytes.size();
     under_key_ += run.count();
     marked_ = run.ecn == Ecn::ect0;

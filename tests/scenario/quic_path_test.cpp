@@ -84,7 +84,7 @@ TEST_SUITE("scenario") {
             Scene scene(seed(),
                         {.delay = 10ms, .rate = 20'000'000, .queue = 1000, .ecn_mark = mark});
             Sink sink(scene);
-            auto carrier = scene.initiate();
+            auto carrier = scene.initiate({.bounds = {.send_budget = 64 * 1024 * 1024}});
             for (int i = 0; i < 100; ++i) carrier.send(std::string(100'000, 'x'));
             scene.world.run_for(4s);
             CHECK(path_of(carrier).ecn);
