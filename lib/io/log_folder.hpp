@@ -1,5 +1,5 @@
-// LogFolder: files that only grow, in one folder. What cannot be written is left out: a full disk or
-// a missing folder is no reason to lose a connection.
+// LogFolder: files that only grow, in one folder. What cannot be written is left out: a full disk
+// or a missing folder is no reason to lose a connection.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What a Connection does for itself, beside carrying data: it stays alive, changes its keys, watches
+// What a Connection does for itself, beside carrying data: it stays alive, changes keys, watches
 // what its path bears, hands out and keeps address tokens, and writes its log.
 
 #include <algorithm>

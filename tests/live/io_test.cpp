@@ -95,6 +95,18 @@ TEST_SUITE("live") {
         CHECK(a.io->poll_troubles().empty());
     }
 
+    TEST_CASE("the interface's MTU bounds a datagram, and no way is none") {
+        const auto io = make_epoll_io({});
+        // The loopback's is 65536 unless somebody changed it; 65507 is the most for IPv4.
+        const auto v4 = io->payload_limit(*Address::parse("127.0.0.1", 1));
+        CHECK(v4 >= 1200);
+        CHECK(v4 <= 65507);
+        if (has_v6()) CHECK(io->payload_limit(*Address::parse("::1", 1)) <= v4);
+        CHECK(io->payload_limit(Address{}) == 0);
+        CHECK(io->payload_limit(*Address::parse("255.255.255.255", 1)) == 0);  // not permitted
+        CHECK(io->payload_limit(*Address::parse("127.0.0.1", 1)) == v4);
+    }
+
     TEST_CASE("empty datagrams confuse nobody") {
         Edge a;
         Edge b;

@@ -97,7 +97,7 @@ TEST_SUITE("scenario") {
         CHECK(passed_in(0.05) < unmarked / 2);
     }
 
-    TEST_CASE("marks that a path removes are given up, and a Context without them sends none") {
+    TEST_CASE("marks that a path removes are given up") {
         Scene scene(seed(), {.delay = 10ms, .ecn_bleach = true});
         Sink sink(scene);
         auto carrier = scene.initiate();

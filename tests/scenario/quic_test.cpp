@@ -1,4 +1,4 @@
-// What QUIC does by itself, seen through the public API: versions, address validation, resets, keys,
+// What QUIC does by itself, seen through the public API: versions, validation, resets, keys,
 // ciphers, congestion control, and silence.
 
 #include <algorithm>
