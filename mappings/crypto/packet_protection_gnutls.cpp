@@ -61,9 +61,9 @@ class GnutlsHeaderKey final : public HeaderKey {
 public:
     GnutlsHeaderKey(Aead cipher, std::span<const std::byte> key)
         : chacha_(cipher == Aead::chacha20_poly1305) {
-        auto algorithm = chacha_                         ? GNUTLS_CIPHER_CHACHA20_32
+        auto algorithm = chacha_                       ? GNUTLS_CIPHER_CHACHA20_32
                          : cipher == Aead::aes_128_gcm ? GNUTLS_CIPHER_AES_128_CBC
-                                                         : GNUTLS_CIPHER_AES_256_CBC;
+                                                       : GNUTLS_CIPHER_AES_256_CBC;
         auto raw = datum_of(key);
         gnutls_cipher_hd_t native = nullptr;
         must(gnutls_cipher_init(&native, algorithm, &raw, nullptr), "header key");
