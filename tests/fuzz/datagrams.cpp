@@ -136,8 +136,9 @@ private:
         const auto routed = endpoint.route(now_, run, answer);
         if (const auto* to = std::get_if<Endpoint::ToConnection>(&routed)) {
             if (Mapping* mapping = find(to_server, to->transient)) mapping->handle_input(now_, run);
-        } else if (std::holds_alternative<Endpoint::NewClient>(routed) && to_server) {
-            accept(endpoint, run);
+        } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed);
+                   client && to_server) {
+            accept(endpoint, run, client->proof);
         } else if (const auto* said = std::get_if<Endpoint::Answer>(&routed)) {
             require(said->size <= datagram.size());
         }
@@ -145,9 +146,9 @@ private:
         require(server_endpoint_.half_open() <= 4);
     }
 
-    void accept(Endpoint& endpoint, const Datagrams& first) {
+    void accept(Endpoint& endpoint, const Datagrams& first, const quic::AddressProof& proof) {
         const TransientId transient{next_transient_++};
-        auto made = endpoint.accept(now_, transient, accept_, first);
+        auto made = endpoint.accept(now_, transient, accept_, first, proof);
         if (!made) return;
         accepted_[transient] = std::move(*made);
         if (accepted_.size() > 16) accepted_.erase(accepted_.begin());

@@ -10,8 +10,8 @@ namespace {
 Path path_of(const Carrier& carrier) { return carrier.association().paths().at(0); }
 
 // A server that counts what it gets.
-struct Sink {
-    explicit Sink(Scene& scene, ListenOptions options = {}) {
+struct Tally {
+    explicit Tally(Scene& scene, ListenOptions options = {}) {
         scene.listener = scene.listen(std::move(options));
         scene.listener.accept([this](Carrier carrier) {
             carrier.ready([this](Carrier&, InMessage message) {
@@ -33,7 +33,7 @@ TEST_SUITE("scenario") {
         for (std::size_t mtu : {std::size_t{1280}, std::size_t{1500}, std::size_t{9000}}) {
             CAPTURE(mtu);
             Scene scene(seed(), {.delay = 10ms, .mtu = mtu});
-            Sink sink(scene);
+            Tally got(scene);
             auto carrier = scene.initiate();
             carrier.send("hello");
             scene.world.run_for(2s);
@@ -51,31 +51,31 @@ TEST_SUITE("scenario") {
         scene.link.change([](sim::LinkOptions& link) {
             link.drop = [](const sim::Packet& packet) { return packet.size() > 1500; };
         });
-        Sink sink(scene);
+        Tally got(scene);
         auto carrier = scene.initiate();
         carrier.send(std::string(1'000'000, 'x'));
-        CHECK(scene.until([&] { return sink.messages == 1; }));
+        CHECK(scene.until([&] { return got.messages == 1; }));
         scene.world.run_for(5s);
         CHECK(path_of(carrier).mtu == 1452);
     }
 
     TEST_CASE("a transfer survives an MTU that shrinks in mid-flow, and uses it when it is back") {
         Scene scene(seed(), {.delay = 10ms, .rate = 50'000'000, .queue = 200});
-        Sink sink(scene);
+        Tally got(scene);
         auto carrier = scene.initiate();
         const auto send = [&] { carrier.send(std::string(500'000, 'x')); };
         send();
-        REQUIRE(scene.until([&] { return sink.messages == 1; }));
+        REQUIRE(scene.until([&] { return got.messages == 1; }));
         scene.world.run_for(1s);
         CHECK(path_of(carrier).mtu == 1472);
         scene.link.change([](sim::LinkOptions& link) { link.mtu = 1300; });
         send();
-        CHECK(scene.until([&] { return sink.messages == 2; }, 10s));
+        CHECK(scene.until([&] { return got.messages == 2; }, 10s));
         CHECK(path_of(carrier).mtu == 1200);
         scene.link.change([](sim::LinkOptions& link) { link.mtu = 1500; });
         scene.world.run_for(11s);
         send();
-        CHECK(scene.until([&] { return sink.messages == 3; }, 10s));
+        CHECK(scene.until([&] { return got.messages == 3; }, 10s));
         CHECK(path_of(carrier).mtu == 1472);
     }
 
@@ -83,14 +83,14 @@ TEST_SUITE("scenario") {
         const auto passed_in = [](double mark) {
             Scene scene(seed(),
                         {.delay = 10ms, .rate = 20'000'000, .queue = 1000, .ecn_mark = mark});
-            Sink sink(scene);
+            Tally got(scene);
             auto carrier = scene.initiate({.bounds = {.send_budget = 64 * 1024 * 1024}});
             for (int i = 0; i < 100; ++i) carrier.send(std::string(100'000, 'x'));
             scene.world.run_for(4s);
             CHECK(path_of(carrier).ecn);
             CHECK(scene.link.there.counters().lost == 0);
             if (mark > 0) CHECK(scene.link.there.counters().marked > 10);
-            return sink.bytes;
+            return got.bytes;
         };
         const auto unmarked = passed_in(0);
         CHECK(unmarked > 5'000'000);
@@ -99,10 +99,10 @@ TEST_SUITE("scenario") {
 
     TEST_CASE("marks that a path removes are given up") {
         Scene scene(seed(), {.delay = 10ms, .ecn_bleach = true});
-        Sink sink(scene);
+        Tally got(scene);
         auto carrier = scene.initiate();
         carrier.send(std::string(1'000'000, 'x'));
-        REQUIRE(scene.until([&] { return sink.messages == 1; }));
+        REQUIRE(scene.until([&] { return got.messages == 1; }));
         CHECK_FALSE(path_of(carrier).ecn);
     }
 

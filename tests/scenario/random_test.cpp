@@ -24,6 +24,7 @@ public:
         ListenOptions options;
         options.bounds.largest_message = 100'000;
         options.bounds.receive_budget = 400'000;
+        options.bounds.keep_alive = Duration::zero();  // what is left open shall end in silence
         scene_.listener = scene_.listen(options);
         scene_.listener.accept([this](Carrier carrier) { return take({std::move(carrier), 's'}); });
         initiate();
@@ -93,6 +94,7 @@ private:
         InitiateOptions options;
         options.bounds.send_budget = 100'000;
         options.bounds.linger = 5s;
+        options.bounds.keep_alive = Duration::zero();
         take({scene_.initiate(options), 'c'});
     }
 
