@@ -219,8 +219,8 @@ TEST_SUITE("contract") {
         QuicPair pair(seeded());
         REQUIRE(pair.connect());
         pair.run(2s);
-        // Four of ours are out at most (ATTACKS A7). The client's first choice stays beside them, so
-        // that a late copy of its first packet is no new client.
+        // Four of ours are out at most (ATTACKS A7). The client's first choice stays beside them:
+        // a late copy of its first packet is no new client.
         CHECK(pair.server_endpoint().routes() >= 2);
         CHECK(pair.server_endpoint().routes() <= 5);
         CHECK(pair.client_endpoint().routes() <= 5);
