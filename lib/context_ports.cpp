@@ -10,6 +10,8 @@ namespace {
 
 // What a key update costs is spread over so many packets at least.
 constexpr std::uint64_t least_key_life = 64;
+// Contexts on one port.
+constexpr std::uint16_t most_shared = 1024;
 constexpr std::size_t least_reset_key = 32;
 
 bool good_alpn(const std::string& alpn) { return !alpn.empty() && alpn.size() <= 255; }
@@ -66,6 +68,8 @@ Result<void> check_initiate(const InitiateOptions& options) {
         return wrong("QuicOptions::address_validation and reset_key are for listen");
     if (!options.alpn.empty() && !good_alpn(options.alpn))
         return wrong("an ALPN token has 1 to 255 bytes");
+    if (options.local.shared != 0 || options.local.of != 1)
+        return wrong("Local::shared is for listen");
     return {};
 }
 
@@ -78,6 +82,10 @@ Result<void> check_listen(const Local& local, const ListenOptions& options) {
             "Identity::self_signed(\"localhost\") for development");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
+        return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
+    if (local.of > 1 && local.port == 0 && local.address.port == 0)
+        return wrong("a port that is shared must be named: Local::port");
     return {};
 }
 
@@ -169,14 +177,18 @@ std::size_t Root::largest_payload(const Address& remote, const QuicOptions& quic
 }
 
 // `listen`: what clients are taken with; none: no clients are.
-Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* listen) {
-    auto socket = io_->open_udp({.local = local});
+Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* listen,
+                                    Io::Share share) {
+    auto socket = io_->open_udp({.local = local, .share = share});
     if (!socket) return socket.error();
     auto port = std::make_unique<Port>();
     port->socket = *socket;
     port->local = io_->local_address(*socket);
     quic::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
+    options.protection = protection_;
+    options.context_index = share.index;
+    options.contexts = share.of;
     options.log = static_cast<bool>(logs_);
     options.versions.clear();
     if (listen) {
@@ -257,7 +269,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
     Error error;
     for (Address address : wanted) {
         address.port = number;
-        auto port = open_port(address, &options.quic);
+        auto port = open_port(address, &options.quic, {local.shared, local.of});
         if (port) {
             opened.push_back(*port);
             number = (*port)->local.port;

@@ -23,12 +23,22 @@ std::shared_ptr<Io> make_io(ContextOptions& options) {
     return make_epoll_io(epoll);
 }
 
+crypto::PacketProtectionBackend backend_of(PacketProtection protection) {
+    switch (protection) {
+        case PacketProtection::gnutls: return crypto::PacketProtectionBackend::gnutls;
+        case PacketProtection::ipsec_mb: return crypto::PacketProtectionBackend::ipsec_mb;
+        case PacketProtection::automatic: break;
+    }
+    return crypto::PacketProtectionBackend::automatic;
+}
+
 }  // namespace
 
 Root::Root(ContextOptions&& options, Anchor& anchor)
     : anchor_(anchor),
       io_(make_io(options)),
       carriers_(anchor, associations_),
+      protection_(backend_of(options.packet_protection)),
       space_(largest_run) {
     if (!options.qlog.empty()) {
         if (!quic::Endpoint::can_log())
@@ -36,6 +46,7 @@ Root::Root(ContextOptions&& options, Anchor& anchor)
                                 "ContextOptions::qlog needs ngtcp2 1.22.1 or newer"));
         logs_.emplace(std::move(options.qlog));
     }
+    crypto::packet_protection(protection_);  // throws where it cannot be had
     associations_.shared().charge.limit = options.receive_budget;
     now_ = io_->now();
     carriers_.set_now(now_);
@@ -153,7 +164,7 @@ void Root::route(Port& port, const Datagrams& datagrams) {
                            std::span<const std::byte>(answer).first(word->size)};
             io_->send(port.socket, back);
         } else if (const auto* elsewhere = std::get_if<Endpoint::Elsewhere>(&routed)) {
-            take(elsewhere->datagrams);
+            io_->pass(port.socket, elsewhere->context_index, take(elsewhere->datagrams));
         } else {
             take(std::get<Endpoint::Nothing>(routed).datagrams);
         }

@@ -93,7 +93,7 @@ private:
     bool settle_idle();
     void finish_turn();
 
-    Result<Port*> open_port(const Address& local, const QuicOptions* listen);
+    Result<Port*> open_port(const Address& local, const QuicOptions* listen, Io::Share share = {});
     Result<Port*> client_port(const Local& local, const Address& remote);
     quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
     std::size_t largest_payload(const Address& remote, const QuicOptions& quic);
@@ -105,6 +105,7 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     Carriers carriers_;
+    const crypto::PacketProtectionBackend protection_;
     std::unordered_map<AssociationId, Setup> setups_;
     std::unordered_map<LookupId, AssociationId> lookups_;
     std::unordered_multimap<Address, AssociationId> attempts_;

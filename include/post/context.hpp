@@ -34,6 +34,7 @@ struct ContextOptions {
     // to do; 20 to 50 us is a good choice for a server with a core of its own. Zero: it sleeps at
     // once. Who turns the Context from a loop of their own spins there.
     Duration spin{};
+    PacketProtection packet_protection = PacketProtection::automatic;
     // False masks what the system has, for tests: segmentation offload on sending and receiving,
     // and congestion marks.
     bool gso = true;

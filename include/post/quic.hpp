@@ -26,6 +26,11 @@ enum class Congestion : std::uint8_t {
 // or taken, and a peer without it is refused (handshake_failed).
 enum class Cipher : std::uint8_t { automatic, aes_128_gcm, aes_256_gcm, chacha20_poly1305 };
 
+// Which library protects packets. automatic: libipsec-mb where it was built in and the processor
+// suits it (one and a half times as fast on the whole), else GnuTLS. A named one that cannot be had
+// makes the Context's constructor throw Failure (unsupported), with the reason.
+enum class PacketProtection : std::uint8_t { automatic, gnutls, ipsec_mb };
+
 // When a client must show that it receives what is sent to its address (Retry, RFC 9000, 8.1).
 // when_busy: while 128 connections or more are in their handshakes. always: every client without a
 // token of an earlier connection; costs it one round trip.

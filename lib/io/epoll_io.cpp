@@ -32,6 +32,8 @@ constexpr Duration pause_without_memory = std::chrono::milliseconds(1);
 
 constexpr std::size_t most_errors = 64;  // of one socket in one turn
 constexpr std::size_t most_events = 64;  // of one call of epoll
+// Runs of neighbours' in one turn.
+constexpr std::size_t most_passed = 8;
 constexpr std::uint64_t wake_data = ~std::uint64_t{0} >> 1;
 
 std::error_code last_error() { return {errno, std::system_category()}; }
@@ -95,7 +97,7 @@ void EpollIo::random(std::span<std::byte> bytes) {
 Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
     const SocketId id{++last_id_};
     auto opened = UdpSocket::open(id, {.local = options.local,
-                                       .reuse_port = options.reuse_port,
+                                       .reuse_port = options.share.of > 1,
                                        .gso = gso_,
                                        .gro = options_.gro,
                                        .ecn = options_.ecn,
@@ -107,7 +109,15 @@ Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
     event.data.u64 = id.value();
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, opened->fd(), &event) != 0)
         return Error(Errc::too_many, last_error(), Stage::call, "watching a UDP socket");
-    sockets_.emplace(id, Entry{std::move(*opened)});
+    Entry entry{std::move(*opened)};
+    if (options.share.of > 1) {
+        auto neighbours = Neighbours::open(entry.socket.local(), options.share.index);
+        if (!neighbours) return neighbours.error();
+        if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, neighbours->fd(), &event) != 0)
+            return Error(Errc::too_many, last_error(), Stage::call, "watching a socket");
+        entry.neighbours.emplace(std::move(*neighbours));
+    }
+    sockets_.emplace(id, std::move(entry));
     return id;
 }
 
@@ -140,7 +150,8 @@ std::span<const Io::Received> EpollIo::receive() {
         const SocketId id = turn_[done++];
         Entry* entry = find(id);
         if (!entry) continue;
-        entry->ready = take(*entry);
+        const bool more = take(*entry);
+        entry->ready = take_passed(*entry) || more;
         if (entry->ready) turn_[unfinished++] = id;
     }
     // Those that had no chance come first in the next turn, then those that have more.
@@ -168,6 +179,29 @@ bool EpollIo::take(Entry& entry) {
         }
     }
     return true;
+}
+
+// What neighbours handed over, a few runs a turn. True when there may be more.
+bool EpollIo::take_passed(Entry& entry) {
+    if (!entry.neighbours) return false;
+    for (std::size_t i = 0; i < most_passed; ++i) {
+        if (arena_size - used_ < UdpSocket::receive_space) return true;
+        Datagrams run;
+        switch (entry.neighbours->receive({arena_.get() + used_, arena_size - used_}, run)) {
+            case Neighbours::Receipt::nothing: return false;
+            case Neighbours::Receipt::skipped: break;
+            case Neighbours::Receipt::run:
+                used_ += (run.bytes.size() + arena_step - 1) / arena_step * arena_step;
+                received_.push_back({entry.socket.id(), run});
+                break;
+        }
+    }
+    return true;
+}
+
+void EpollIo::pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) {
+    if (Entry* entry = find(socket); entry && entry->neighbours)
+        entry->neighbours->pass(index, datagrams);
 }
 
 std::vector<Io::Trouble> EpollIo::poll_troubles() { return std::exchange(troubles_, {}); }

@@ -7,11 +7,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "lib/io/descriptor.hpp"
 #include "lib/io/io.hpp"
+#include "lib/io/neighbours.hpp"
 #include "lib/io/resolver.hpp"
 #include "lib/io/route_mtu.hpp"
 #include "lib/io/udp_socket.hpp"
@@ -34,6 +36,7 @@ public:
     std::vector<Trouble> poll_troubles() override;
 
     bool send(SocketId socket, const Datagrams& datagrams) override;
+    void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId socket) const override;
     std::size_t run_limit() const override { return gso_ ? 45 : 16; }
     std::size_t payload_limit(const Address& remote) override { return routes_.limit(remote); }
@@ -50,9 +53,10 @@ public:
 private:
     struct Entry {
         UdpSocket socket;
-        bool ready = false;   // stands in ready_
-        bool armed = false;   // epoll watches for room to send
-        bool paused = false;  // stands in paused_
+        std::optional<Neighbours> neighbours{};  // of a port that is shared
+        bool ready = false;                      // stands in ready_
+        bool armed = false;                      // epoll watches for room to send
+        bool paused = false;                     // stands in paused_
     };
 
     // Sleeps at most `timeout`; negative: without end. Takes what epoll has into the state here;
@@ -64,6 +68,7 @@ private:
     // Watches for what the socket waits for, after each send or flush.
     void watch(Entry& entry);
     bool take(Entry& entry);
+    bool take_passed(Entry& entry);
     Entry* find(SocketId id);
 
     EpollOptions options_;

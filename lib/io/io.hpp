@@ -24,9 +24,14 @@ using LookupId = Strong<struct LookupTag, std::uint64_t>;
 
 class Io {
 public:
+    // Which of the Contexts that share a port this is.
+    struct Share {
+        std::uint16_t index = 0;
+        std::uint16_t of = 1;  // 1: nobody shares it
+    };
     struct UdpOptions {
-        Address local;            // port 0: the system chooses
-        bool reuse_port = false;  // several Contexts share the port
+        Address local;  // port 0: the system chooses
+        Share share{};
     };
     struct Received {
         SocketId socket;
@@ -71,6 +76,9 @@ public:
     // Sends a run, or keeps a copy in a bounded queue when the system has no room now. False when
     // the queue is full and the run was dropped (a lost packet to the protocols above).
     virtual bool send(SocketId socket, const Datagrams& datagrams) = 0;
+    // Hands what came to `socket` to the Context that shares its port as number `index`; there it
+    // is received as if it had come to its own socket. It may be lost, as in the network.
+    virtual void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) = 0;
     // False while something waits in the socket's queue: filling more packets would be early.
     virtual bool writable(SocketId socket) const = 0;
     // The largest run that one send() should get towards `remote`: datagrams a run.

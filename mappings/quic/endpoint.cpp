@@ -91,7 +91,10 @@ Endpoint::Routed Endpoint::route(Instant now, const Datagrams& run, std::span<st
     if (auto token = reset_token_in(run.front()))
         if (auto transient = reset_tokens_.find(*token)) return ToConnection{*transient, 1};
     auto index = context_index_of(destination);
-    if (index && *index != options_.context_index) return Elsewhere{*index, datagrams};
+    if (index && *index != options_.context_index) {
+        if (*index >= options_.contexts) return Nothing{datagrams};
+        return Elsewhere{*index, datagrams};
+    }
     return reset(now, run.first(datagrams), id, answer);
 }
 

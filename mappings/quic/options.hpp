@@ -26,8 +26,10 @@ inline constexpr std::string_view post_alpn = "post-quic/1";
 struct EndpointOptions {
     // Fills with randomness: connection ids, tokens, everything that must not be guessed.
     Function<void(std::span<std::byte>)> random;
-    // Which of the Contexts that share the port this is; it stands in our connection ids.
+    // Which of the Contexts that share the port this is; it stands in our connection ids. And how
+    // many they are.
     std::uint16_t context_index = 0;
+    std::uint16_t contexts = 1;
     // Connections that have not finished their handshake (ATTACKS A1): from `validate_from` on a
     // client must prove its address first, beyond `most_half_open` Initials are dropped.
     std::size_t validate_from = 128;

@@ -211,11 +211,11 @@ TEST_SUITE("contract") {
 
             crypto::InitialSecrets initial;
             derive_initial(initial, crypto::QuicVersion::v1, server_id);
-            crypto::PacketSecrets secrets(Cipher::aes_128_gcm);
+            crypto::PacketSecrets secrets(crypto::Aead::aes_128_gcm);
             derive(secrets, crypto::initial_suite(), crypto::QuicVersion::v1,
                    initial.client.bytes());
             // RFC 9000, 17.2.5.3: numbers go on, so this is packet 1.
-            CHECK(Direction(crypto::gnutls_protection(), secrets, Cipher::aes_128_gcm)
+            CHECK(Direction(crypto::gnutls_protection(), secrets, crypto::Aead::aes_128_gcm)
                       .unprotect(packet, place, 1));
         }
     }

@@ -194,10 +194,11 @@ TEST_SUITE("live") {
         CHECK(foreign.error().cause == std::errc::address_not_available);
         CHECK_FALSE(a.io->open_udp({}));
 
-        const auto first = a.io->open_udp({.local = loopback(), .reuse_port = true});
+        const auto first = a.io->open_udp({.local = loopback(), .share = {0, 2}});
         REQUIRE(first);
         const Address shared = a.io->local_address(*first);
-        CHECK(a.io->open_udp({.local = shared, .reuse_port = true}));
+        CHECK(a.io->open_udp({.local = shared, .share = {1, 2}}));
+        CHECK(a.io->open_udp({.local = shared, .share = {1, 2}}).error() == Errc::address_in_use);
     }
 
     TEST_CASE("a closed socket is gone for good, and its id with it") {

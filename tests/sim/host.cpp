@@ -44,20 +44,28 @@ Result<Address> Host::bind(const HostIo& io, SocketId socket, const Io::UdpOptio
                              std::error_code(EADDRINUSE, std::generic_category()));
             local.port = next_port_;
             next_port_ = next_port_ == 65535 ? 49152 : static_cast<std::uint16_t>(next_port_ + 1);
-        } while (taken(local, false));
-    } else if (taken(local, options.reuse_port)) {
+        } while (taken(local, {}));
+    } else if (taken(local, options.share)) {
         return Error(Errc::address_in_use, std::error_code(EADDRINUSE, std::generic_category()));
     }
-    bound_.push_back({io.id(), socket, local, options.reuse_port});
+    bound_.push_back({io.id(), socket, local, options.share});
     return local;
 }
 
-bool Host::taken(const Address& local, bool reuse_port) const {
+bool Host::taken(const Address& local, Io::Share share) const {
     return std::any_of(bound_.begin(), bound_.end(), [&](const Bound& other) {
         return other.local.port == local.port && other.local.family == local.family &&
                (other.local.is_any() || local.is_any() || other.local == local) &&
-               !(reuse_port && other.reuse_port);
+               !(share.of > 1 && other.share.of > 1 && share.index != other.share.index);
     });
+}
+
+void Host::pass(const Address& local, std::uint16_t index, Packet packet) {
+    const auto bound = std::find_if(bound_.begin(), bound_.end(), [&](const Bound& one) {
+        return one.local == local && one.share.of > 1 && one.share.index == index;
+    });
+    HostIo* io = bound != bound_.end() ? world_.find_io(bound->io) : nullptr;
+    if (io) io->handle_packet(bound->socket, std::move(packet));
 }
 
 void Host::unbind(const HostIo& io, SocketId socket) {

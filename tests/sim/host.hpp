@@ -52,6 +52,8 @@ public:
     // For HostIo: binds a socket's address, choosing the port where it is 0.
     Result<Address> bind(const HostIo& io, SocketId socket, const Io::UdpOptions& options);
     void unbind(const HostIo& io, SocketId socket);
+    // To the one that shares the port as number `index`.
+    void pass(const Address& local, std::uint16_t index, Packet packet);
     // The address that a datagram to `to` leaves from; family none when there is none.
     Address source_for(const Address& to) const;
 
@@ -69,10 +71,10 @@ private:
         std::uint64_t io;
         SocketId socket;
         Address local;
-        bool reuse_port;
+        Io::Share share;
     };
     const Bound* listener(const Address& to, const Address& from) const;
-    bool taken(const Address& local, bool reuse_port) const;
+    bool taken(const Address& local, Io::Share share) const;
 
     World& world_;
     std::size_t index_;

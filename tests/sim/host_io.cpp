@@ -72,6 +72,17 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     return true;
 }
 
+void HostIo::pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) {
+    const auto found = sockets_.find(socket);
+    if (found == sockets_.end()) return;
+    for (Datagrams rest = datagrams; !rest.empty(); rest = rest.after(1))
+        host_.pass(found->second.local, index,
+                   {.from = datagrams.remote,
+                    .to = datagrams.local,
+                    .ecn = datagrams.ecn,
+                    .bytes = Bytes(rest.front())});
+}
+
 std::size_t HostIo::payload_limit(const Address& remote) {
     const std::size_t headers = remote.family == Address::Family::v6 ? 48 : 28;
     const std::size_t mtu = world_.mtu(host_, remote);

@@ -35,6 +35,7 @@ public:
     std::vector<Trouble> poll_troubles() override { return std::exchange(troubles_, {}); }
 
     bool send(SocketId socket, const Datagrams& datagrams) override;
+    void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId) const override { return true; }
     std::size_t run_limit() const override { return options_.run_limit; }
     std::size_t payload_limit(const Address& remote) override;

@@ -33,11 +33,13 @@ TEST_SUITE("unit") {
         CHECK(io->open_udp({.local = at("127.0.0.1", 443)}));
         CHECK(io->open_udp({.local = at("::", 443)}));
         CHECK(io->open_udp({.local = at("0.0.0.0", 443)}).error() == Errc::address_in_use);
-        CHECK(io->open_udp({.local = at("10.0.0.1", 443), .reuse_port = true}).error() ==
+        CHECK(io->open_udp({.local = at("10.0.0.1", 443), .share = {0, 2}}).error() ==
               Errc::address_in_use);
         CHECK(io->open_udp({.local = at("10.0.0.2", 443)}).error().code.value() == EADDRNOTAVAIL);
-        CHECK(io->open_udp({.local = at("0.0.0.0", 444), .reuse_port = true}));
-        const auto shared = io->open_udp({.local = at("0.0.0.0", 444), .reuse_port = true});
+        CHECK(io->open_udp({.local = at("0.0.0.0", 444), .share = {0, 2}}));
+        CHECK(io->open_udp({.local = at("0.0.0.0", 444), .share = {0, 2}}).error() ==
+              Errc::address_in_use);
+        const auto shared = io->open_udp({.local = at("0.0.0.0", 444), .share = {1, 2}});
         REQUIRE(shared);
         io->close(*shared);
         const auto first = io->open_udp({.local = at("0.0.0.0", 0)});
@@ -183,11 +185,11 @@ TEST_SUITE("unit") {
         sim::World world{test::seed()};
         auto& host = world.host("10.0.0.1");
         auto io = host.make_io();
-        const auto open = [&] {
-            return io->open_udp({.local = at("0.0.0.0", 443), .reuse_port = true}).value();
+        const auto open = [&](std::uint16_t index) {
+            return io->open_udp({.local = at("0.0.0.0", 443), .share = {index, 2}}).value();
         };
-        const SocketId first = open();
-        const SocketId second = open();
+        const SocketId first = open(0);
+        const SocketId second = open(1);
         std::vector<std::unique_ptr<sim::Probe>> probes;
         for (int i = 0; i < 16; ++i) {
             probes.push_back(std::make_unique<sim::Probe>(world, host));
