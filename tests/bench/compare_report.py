@@ -10,6 +10,20 @@ from xml.sax.saxutils import escape
 # Of these figures less is better.
 LESS = {"p50", "p99", "sender", "receiver", "server", "client"}
 
+# What the chart calls rows and sides; others go by their own names.
+WORDS = {
+    "bulk": "One connection, bulk",
+    "trip-sleeping": "64 bytes there and back, median, sleeping between",
+    "trip-busy": "64 bytes there and back, median, never sleeping",
+    "fork-sleeping": "New stream with request and reply, 100 at once, sleeping between",
+    "fork-busy": "New stream with request and reply, 100 at once, never sleeping",
+    "handshake": "Full handshakes",
+    "limit-sealed": "limit: sealed UDP alone",
+    "limit-tls": "TLS 1.3 over TCP",
+    "limit-trip-sleeping": "limit: UDP alone",
+    "limit-trip-busy": "limit: UDP alone",
+}
+
 
 def shown(value):
     return "%.0f" % value if value >= 1000 else "%.1f" % value if value >= 100 else "%.3g" % value
@@ -58,7 +72,7 @@ class Report:
             out.append("calibrator: %s Gbit/s [%s - %s], one core of AES-128-GCM by GnuTLS\n" % (
                 shown(statistics.median(calibrator.values())), shown(min(calibrator.values())),
                 shown(max(calibrator.values()))))
-        form = "%-15s %-20s %-9s %9s %-19s %-10s %s\n"
+        form = "%-15s %-20s %-17s %9s  %-19s %-10s %s\n"
         out.append("\n" + form % ("row", "side", "figure", "median", "range", "unit",
                                   "post / side"))
         for row in self.rows():
@@ -115,7 +129,7 @@ class Chart:
         sides = report.values[row][name]
         better = "less" if name in LESS else "more"
         self.y += 24
-        self.text(8, self.y, "%s, %s, %s" % (row, name, report.units[row, name]), "title")
+        self.text(8, self.y, "%s, %s" % (WORDS.get(row, row), report.units[row, name]), "title")
         self.text(self.WIDTH - 8, self.y, "%s is better" % better, "quiet", "end")
         self.y += 10
         scale = (self.WIDTH - self.LEFT - self.RIGHT) / max(
@@ -126,7 +140,7 @@ class Chart:
     def bar(self, row, name, side, values, scale):
         median = statistics.median(values)
         middle = self.y + self.BAR / 2
-        self.text(self.LEFT - 8, middle + 4, side, "", "end")
+        self.text(self.LEFT - 8, middle + 4, WORDS.get(side, side), "", "end")
         self.parts.append('  <rect x="%d" y="%d" width="%.1f" height="%d" rx="2" class="%s"/>\n' % (
             self.LEFT, self.y, max(median * scale, 1), self.BAR,
             "bar post" if side == "post" else "bar"))
