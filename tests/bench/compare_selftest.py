@@ -60,9 +60,12 @@ def run(peer):
     words = [e.text for e in tree.iter() if e.tag.endswith("text")]
     check("less is better" in words and "more is better" in words, "it says what is better")
 
-    good = "[peer]\nname = a\nrow = bulk\nversion = true\nserver = s {port}\nclient = c {bytes}\n"
-    check(peer_refused(peer, good + "bytes = 1\n") == "", "a peer's file is read")
-    check("either" in peer_refused(peer, good), "a peer without a figure is refused")
+    good = "[peer]\nname = a\nrow = bulk\nversion = true\nserver = s {port}\nclient = c {count}\n"
+    good += "warm = 1\n"
+    check(peer_refused(peer, good + "bytes = 2\n") == "", "a peer's file is read")
+    check("one of" in peer_refused(peer, good), "a peer without a figure is refused")
+    check("one of" in peer_refused(peer, good + "bytes = 2\nrequests = 2\n"),
+          "a peer with two figures is refused")
     check("unknown key" in peer_refused(peer, good + "bytes = 1\ncolour = red\n"),
           "a key that nobody reads is refused")
     print("%d failed" % len(failures))
