@@ -32,7 +32,8 @@ def shown(value):
 class Report:
     def __init__(self, lines):
         self.header = next((line for line in lines if "header" in line), {})
-        self.versions = [(line["side"], line["version"]) for line in lines if "version" in line]
+        versions = [(line["side"], line["version"]) for line in lines if "version" in line]
+        self.versions = list(dict.fromkeys(versions))
         self.units = {}
         self.values = {}  # row -> name -> side -> round -> value
         for line in lines:
