@@ -22,7 +22,8 @@ beginning of one ("bulk", "messages-64"); without any, all rows are measured.
   --warm-up S         before that, default 0.3
   --payload N         UDP payload of the limit rows' datagrams, default 1452
   --associations N    of row "idle", default 10000
-  --carriers N        of row "idle", all associations together, default 1000000
+  --carriers N        of row "idle", all associations together, default 1000000; with these
+                      defaults the row takes minutes and 7 GB, and is measured once
   --json FILE         a JSON object for each figure, one a line; "-": to stdout, without a table
   --list              the rows and what they are
   --help              this text
