@@ -16,6 +16,8 @@ WORDS = {
     "trip-sleeping": "64 bytes there and back, median, sleeping between",
     "trip-busy": "64 bytes there and back, median, never sleeping",
     "fork-sleeping": "New stream with request and reply, 100 at once, sleeping between",
+    "trip-spinning": "64 bytes there and back, median, 50 us of spinning before sleeping",
+    "fork-spinning": "New stream with request and reply, 100 at once, spinning before sleeping",
     "fork-busy": "New stream with request and reply, 100 at once, never sleeping",
     "handshake": "Full handshakes",
     "limit-sealed": "limit: sealed UDP alone",

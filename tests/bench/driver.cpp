@@ -1,4 +1,4 @@
-// The two ways of turning, and the alarm that ends a measurement.
+// The ways of turning, and the alarm that ends a measurement.
 #include "driver.hpp"
 
 #include <signal.h>
@@ -51,7 +51,7 @@ void Driver::turn_until_stopped() {
 
 void Driver::stop() noexcept {
     stopped_ = true;
-    if (waiting_ == Waiting::sleeping) context_.stop();
+    if (waiting_ != Waiting::busy) context_.stop();
 }
 
 }  // namespace post::bench

@@ -58,7 +58,7 @@ void set_timeout(int fd, int milliseconds) {
 }
 
 void serve(const ServerEnd& end, Shape shape) {
-    const std::size_t payload = end.settings.payload;
+    const std::size_t payload = end.payload;
     const std::size_t segments = shape.batched ? std::min(most_segments, largest_batch / payload)
                                                : 1;
     std::vector<std::uint8_t> batch(segments * payload, 1);
@@ -101,7 +101,7 @@ void serve(const ServerEnd& end, Shape shape) {
 class Receiver {
 public:
     Receiver(const ClientEnd& end, Shape shape)
-        : shape_(shape), payload_(end.settings.payload), socket_(open_udp()) {
+        : shape_(shape), payload_(end.payload), socket_(open_udp()) {
         connect_to(socket_.get(), loopback(end.settings.port));
         if (shape.batched) set(socket_.get(), SOL_UDP, UDP_GRO, 1, "UDP_GRO");
         set_timeout(socket_.get(), 1000);

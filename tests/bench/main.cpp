@@ -29,10 +29,11 @@ int play(const Settings& settings) {
     for (const Row* one : picked)
         if (settings.rows.size() == 1 && one->name == settings.rows[0]) row = one;
     if (!row || !row->measure) throw std::invalid_argument("--end: give one row, by its name");
+    const std::size_t payload = row->payload ? row->payload : settings.payload;
     if (settings.end == "client")
-        row->measure({settings, row->waiting, Process(settings.peer)});
+        row->measure({settings, row->waiting, payload, Process(settings.peer)});
     else if (row->serve)
-        row->serve({settings, row->waiting});
+        row->serve({settings, row->waiting, payload});
     else
         throw std::invalid_argument("this row has no server");
     return 0;

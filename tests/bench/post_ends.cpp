@@ -22,6 +22,12 @@ Bounds bounds() {
     return bounds;
 }
 
+QuicOptions quic_options(std::size_t payload) {
+    QuicOptions options;
+    options.largest_payload = payload;
+    return options;
+}
+
 // Sends the same message again and again. It lives as long as its Carrier takes messages: the
 // operation that waits for room holds it.
 class Stream : public std::enable_shared_from_this<Stream> {
@@ -76,10 +82,11 @@ bool answer(Carrier& carrier, InMessage message) {
 
 void serve_post(const ServerEnd& end) {
     const Identity identity = Identity::self_signed("localhost");
-    Context context;
+    Context context(context_options(end.waiting));
     context.on_unhandled([](const Error&) {});  // clients go as they like
     ListenOptions options;
     options.bounds = bounds();
+    options.quic = quic_options(end.payload);
     Listener listener = context.listen(
         {.address = *Address::parse("127.0.0.1"), .identity = identity}, options);
     listener.accept([](Carrier carrier) {
@@ -94,8 +101,15 @@ void serve_post(const ServerEnd& end) {
     Driver(context, end.waiting).run();
 }
 
+ContextOptions context_options(Waiting waiting) {
+    ContextOptions options;
+    if (waiting == Waiting::spinning) options.spin = 50us;
+    return options;
+}
+
 Carrier initiate(Context& context, const ClientEnd& end, const std::string& name) {
     InitiateOptions options;
+    options.quic = quic_options(end.payload);
     options.trust = Trust::pinned(end.settings.pin);
     options.bounds = bounds();
     Remote remote(*Address::parse("127.0.0.1", end.settings.port));

@@ -17,6 +17,9 @@ namespace post::bench {
 // Any other message is sent back, here and on every fork; one that is final is the last.
 void serve_post(const ServerEnd& end);
 
+// Of both ends' Contexts.
+ContextOptions context_options(Waiting waiting);
+
 // A Carrier to that server. Different names are different Associations.
 Carrier initiate(Context& context, const ClientEnd& end, const std::string& name = "localhost");
 

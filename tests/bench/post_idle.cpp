@@ -33,7 +33,10 @@ struct Turn {
 class Crowd {
 public:
     explicit Crowd(const ClientEnd& end)
-        : end_(end), driver_(context_, end.waiting), active_(connect(context_, driver_, end)) {
+        : end_(end),
+          context_(context_options(end.waiting)),
+          driver_(context_, end.waiting),
+          active_(connect(context_, driver_, end)) {
         active_.ready([this](Carrier&, InMessage message) {
             on_answer_(message.view());
             return true;

@@ -25,6 +25,7 @@ struct Figure {
 struct ServerEnd {
     const Settings& settings;
     Waiting waiting;
+    std::size_t payload;  // of a datagram at most
 
     // Tells the conductor where the client finds this server.
     void announce(std::uint16_t port, std::string_view pin = "-") const;
@@ -34,6 +35,7 @@ struct ServerEnd {
 struct ClientEnd {
     const Settings& settings;
     Waiting waiting;
+    std::size_t payload;
     Process server;
 
     // Hands a figure to the conductor.
@@ -46,7 +48,8 @@ struct Row {
     Waiting waiting = Waiting::sleeping;
     void (*serve)(const ServerEnd&) = nullptr;  // nullptr: it needs no server
     void (*measure)(const ClientEnd&) = nullptr;
-    bool once = false;  // takes long and counts more than it times: the first round only
+    std::size_t payload = 0;  // 0: as the settings say
+    bool once = false;        // takes long and counts more than it times: the first round only
     std::string_view unsupported = {};  // why it cannot be measured; then it has no ends
 };
 

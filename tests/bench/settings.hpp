@@ -12,7 +12,8 @@ namespace post::bench {
 // How a process waits for input.
 enum class Waiting : std::uint8_t {
     sleeping,  // in epoll_wait
-    busy,      // it never does
+    spinning,  // looks for 50 us first (ContextOptions::spin)
+    busy,      // it never sleeps
 };
 
 struct Settings {
@@ -21,7 +22,7 @@ struct Settings {
     unsigned rounds = 3;
     double seconds = 1;                 // measured, a row and round
     double warm_up = 0.3;               // before that
-    std::size_t payload = 1452;         // UDP payload of the limit rows' datagrams
+    std::size_t payload = 1452;         // largest UDP payload
     std::size_t associations = 10'000;  // of row "idle"
     std::size_t carriers = 1'000'000;   // of row "idle", all associations together
     std::string json;                   // where JSON lines go; "-": stdout, in place of the table
