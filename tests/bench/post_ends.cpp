@@ -75,7 +75,7 @@ bool answer(Carrier& carrier, InMessage message) {
     }
     const bool final = message.final();
     carrier.send(std::move(message).content(), {.final = final});
-    return !final;
+    return true;  // until the peer's end has come too
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ public:
         fork.ready([this](Carrier&, const InMessage&) {
             ++answered;
             open();
-            return false;
+            return true;  // until the server's end has come too
         });
     }
     std::uint64_t answered = 0;
