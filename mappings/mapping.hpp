@@ -9,7 +9,8 @@
 //   * A Carrier that we open begins with an Open from the supply; the peer's begin with
 //     event::Opened. A command for a Carrier that the mapping does not know does nothing.
 //   * Bytes handed over in a Piece are held by the mapping (by count) until the transport has
-//     acknowledged them or the Carrier is gone.
+//     acknowledged them or the Carrier is gone. Those of less than small_content bytes are lent
+//     until the next call of next(): it copies them.
 //   * Time never goes back between two calls.
 #pragma once
 

@@ -43,6 +43,9 @@ struct Marks {
     bool operator==(const Marks&) const = default;
 };
 
+// Shorter content is copied wherever it has to be kept.
+inline constexpr std::size_t small_content = 2048;
+
 // A part of a message: bytes [offset, offset + bytes.size()) of `total`. A message travels as one
 // piece or as several; those of one message come in order, those of different messages interleave.
 struct Piece {

@@ -96,6 +96,13 @@ public:
         return bytes;
     }
 
+    // Lent: holds nothing, and is valid for as long as somebody else holds the memory.
+    static Bytes lent(const std::byte* data, std::size_t size) {
+        return from_owner(nullptr, data, size);
+    }
+    // The same bytes, held: a copy when they are lent.
+    Bytes held() const { return owner_ || empty() ? *this : Bytes(span()); }
+
     // True when both lie in the same memory and `next` begins where this ends.
     bool continues_in(const Bytes& next) const {
         return owner_ == next.owner_ && data_ + size_ == next.data_;
@@ -133,16 +140,19 @@ public:
     Block(Block&& other) noexcept
         : head_(std::exchange(other.head_, nullptr)),
           capacity_(std::exchange(other.capacity_, 0)),
-          used_(std::exchange(other.used_, 0)) {}
+          used_(std::exchange(other.used_, 0)),
+          prepaid_(std::exchange(other.prepaid_, 0)) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(head_, other.head_);
         std::swap(capacity_, other.capacity_);
         std::swap(used_, other.used_);
+        std::swap(prepaid_, other.prepaid_);
         return *this;
     }
     ~Block() {
-        if (head_ && head_->count.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            head_->destroy(head_);
+        if (!head_) return;
+        const std::uint32_t ours = 1 + prepaid_;
+        if (head_->count.fetch_sub(ours, std::memory_order_acq_rel) == ours) head_->destroy(head_);
     }
 
     std::size_t capacity() const { return capacity_; }
@@ -152,10 +162,27 @@ public:
     std::byte* writable() { return base() + used_; }
     // Declares `size` bytes at writable() written and returns them.
     Bytes commit(std::size_t size) {
-        head_->count.fetch_add(1, std::memory_order_relaxed);
-        Bytes bytes = Bytes::from_owner(head_, base() + used_, size);
+        Bytes bytes = share(base() + used_, size);
         used_ += size;
         return bytes;
+    }
+    // What lies in this block, held by one more.
+    Bytes share(const std::byte* data, std::size_t size) {
+        if (prepaid_ > 0)
+            --prepaid_;
+        else
+            head_->count.fetch_add(1, std::memory_order_relaxed);
+        return Bytes::from_owner(head_, data, size);
+    }
+    // Counts many slices beforehand and at once, since counting each is what small ones cost most.
+    // What is left of them goes back with the block, or with settle().
+    void prepay(std::uint32_t slices) {
+        head_->count.fetch_add(slices, std::memory_order_relaxed);
+        prepaid_ += slices;
+    }
+    void settle() {
+        if (prepaid_ > 0) head_->count.fetch_sub(prepaid_, std::memory_order_acq_rel);
+        prepaid_ = 0;
     }
     // Like commit, for bytes that grow an earlier slice (Bytes::extend) instead of a new one.
     void advance(std::size_t size) { used_ += size; }
@@ -164,7 +191,9 @@ public:
         return commit(bytes.size());
     }
     // True when no slice is held by anybody: the block may be written from the front again.
-    bool sole() const { return head_ && head_->count.load(std::memory_order_acquire) == 1; }
+    bool sole() const {
+        return head_ && head_->count.load(std::memory_order_acquire) == 1 + prepaid_;
+    }
     void rewind() { used_ = 0; }
 
 private:
@@ -174,6 +203,7 @@ private:
     Head* head_ = nullptr;
     std::size_t capacity_ = 0;
     std::size_t used_ = 0;
+    std::uint32_t prepaid_ = 0;
 };
 
 inline Bytes Bytes::copy(const void* data, std::size_t size) {

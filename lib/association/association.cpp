@@ -24,7 +24,7 @@ Association::Association(const Options& options, Shared& shared)
     : options_(options),
       shared_(shared),
       outbox_(outbox_limits(options.bounds), shared.outstanding, shared.out_works),
-      inbox_(inbox_limits(options.bounds), shared.charge, shared.in_works),
+      inbox_(inbox_limits(options.bounds), shared.charge, shared.in_works, shared.received),
       next_carrier_(options.role == Role::client ? 0 : 1) {}
 
 Association::~Association() {
@@ -120,11 +120,26 @@ Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
 Result<MessageId> Association::send(Instant now, CarrierId carrier, Content content,
                                     const SendOptions& options, FateToken on_fate) {
     if (Error error = send_error(carrier, content.size())) return error;
-    Lane& lane = *find(carrier);
+    return take_in(now, *find(carrier), std::move(content), options, on_fate);
+}
+
+std::optional<MessageId> Association::send_if_writable(Instant now, CarrierId carrier,
+                                                       Content& content, const SendOptions& options,
+                                                       FateToken on_fate) {
+    Lane* lane = find(carrier);
+    const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
+                      content.size() <= peer_largest_ && outbox_.writable(lane->out);
+    if (!fine) return std::nullopt;
+    last_ = lane;
+    return take_in(now, *lane, std::move(content), options, on_fate);
+}
+
+MessageId Association::take_in(Instant now, Lane& lane, Content&& content,
+                               const SendOptions& options, FateToken on_fate) {
     const bool lives = options.lifetime > Duration::zero();
     const Instant deadline = lives ? now + options.lifetime : never;
     Bytes bytes = content.size() < SmallBlocks::largest
-                      ? small_.keep(std::as_bytes(std::span(content.view())))
+                      ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
                       : std::move(content).take();
     const MessageId id = outbox_.push(lane.out, std::move(bytes), options, deadline, on_fate);
     activate();
@@ -171,7 +186,9 @@ void Association::close(Instant now, CarrierId carrier) {
     }
     if (!lane->in.over) {
         inbox_.end(lane->in, Error(Errc::carrier_closed));
-        if (lane->opened && mapping_) mapping_->stop(carrier, Error(Errc::carrier_closed));
+        // Behind its last message the peer's end is on its way already.
+        if (lane->opened && mapping_ && !lane->in.final)
+            mapping_->stop(carrier, Error(Errc::carrier_closed));
     }
     inbox_.discard(lane->in);
     if (lane->sends()) outbox_.finish(lane->out);
@@ -181,8 +198,8 @@ void Association::close(Instant now, CarrierId carrier) {
     // Those that were over sooner are forgotten from the front, so that the list is as long as what
     // drains and not as what was closed within a linger time.
     for (int i = 0; i < 2 && !lingering_.empty() && !find(lingering_.front().second); ++i)
-        lingering_.pop_front();
-    lingering_.emplace_back(now + options_.bounds.linger, carrier);
+        lingering_.pop();
+    lingering_.push({now + options_.bounds.linger, carrier});
     forget_if_over(*lane);
 }
 

@@ -6,8 +6,8 @@
 //   fresh -> connecting -> established -> closing -> gone
 #pragma once
 
-#include <deque>
 #include <limits>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +34,8 @@ struct Shared {
     Charge charge;
     Pool<OutWork> out_works;
     Pool<InWork> in_works;
+    SmallBlocks sent;                           // small contents that are sent
+    SmallBlocks received;                       // and such that came
     std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
     std::uint64_t outstanding = 0;              // messages without a fate
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
@@ -69,6 +71,10 @@ public:
     // Starts connecting; send and announced forks do so by themselves.
     void activate();
     bool writable(CarrierId carrier) const;
+    // Takes the message when nothing speaks against it and the budget has room; nothing else has
+    // happened when it does not.
+    std::optional<MessageId> send_if_writable(Instant now, CarrierId carrier, Content& content,
+                                              const SendOptions& options, FateToken on_fate);
     // Takes the message, whatever the budget: the caller asked writable. An id, or why not.
     Result<MessageId> send(Instant now, CarrierId carrier, Content content,
                            const SendOptions& options, FateToken on_fate);
@@ -149,6 +155,8 @@ private:
     void handle(Instant now, Settings& settings);
     void handle(Instant now, Refuse& refuse);
     void handle(Instant now, Delivered& delivered);
+    MessageId take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
+                      FateToken on_fate);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);
     void fail_all(const Error& error);
@@ -166,10 +174,9 @@ private:
     Lanes lanes_;
     Outbox outbox_;
     Inbox inbox_;
-    SmallBlocks small_;  // of what is sent
     std::uint64_t next_carrier_;
-    std::deque<Outgoing> control_;
-    std::deque<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
+    std::list<Outgoing> control_;
+    Ring<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
     std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
     std::vector<CarrierId> blocked_;       // for want of a stream
     std::vector<CarrierId> held_;          // the peer's Carriers, until its SETTINGS are here

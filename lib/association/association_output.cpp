@@ -37,7 +37,7 @@ void Association::prepare(Instant now) {
     if (!mapping_) return;
     mapping_->keep_alive(!lanes_.empty());
     inbox_.flush(now, *mapping_);
-    if (outbox_.unsettled_messages() == 0) small_.rest();
+    if (shared_.outstanding == 0) shared_.sent.rest();
     outbox_.wake_starved();
     if (outbox_.packed_messages() == 0) heard_ = now;
     if (stall_check_ == never && options_.bounds.stalled_after > Duration::zero())
@@ -156,7 +156,7 @@ void Association::handle_timeout(Instant now) {
     relieve();
     while (!lingering_.empty() && lingering_.front().first <= now) {
         const CarrierId carrier = lingering_.front().second;
-        lingering_.pop_front();
+        lingering_.pop();
         if (Lane* lane = find(carrier))
             cut(*lane, Error(Errc::cancelled, {}, Stage::established,
                              "closed, and not delivered within Bounds::linger"));

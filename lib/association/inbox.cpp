@@ -72,7 +72,8 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     auto at = find(work, piece.niceness, piece.sequence);
     const bool begun = at != work.unfinished.end();
     const bool whole = !begun && piece.first() && piece.last();
-    const bool known = !begun && !plain_ && receipts(lane, piece.niceness).has(piece.sequence);
+    Receipts* const receipts = plain_ ? nullptr : &this->receipts(lane, piece.niceness);
+    const bool known = !begun && receipts && receipts->has(piece.sequence);
     if (whole && known) {
         release(lane, size);
         return {};
@@ -87,7 +88,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     if (whole) {
         InMessage message(keep(std::move(piece.bytes)), Niceness{piece.niceness.value()},
                           piece.sequence);
-        finish(now, lane, std::move(message), piece.niceness, piece.marks);
+        finish(now, lane, std::move(message), receipts, piece.marks);
         return {};
     }
     if (!begun) {
@@ -106,27 +107,28 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
         work.assembling -= at->total;
         Assembly done = std::move(*at);
         work.unfinished.erase(at);
-        finish(now, lane, std::move(done.message), done.niceness, piece.marks);
+        finish(now, lane, std::move(done.message), receipts, piece.marks);
     } else if (at->message.size() - at->reported >= report_bytes && !plain_) {
         at->reported = at->message.size();
-        receipts(lane, at->niceness).progress(at->sequence, at->reported);
+        receipts->progress(at->sequence, at->reported);
         work.unreported += report_messages;  // due this turn: the sender holds bytes for it
         report_later(now, lane);
     }
     return {};
 }
 
-void Inbox::finish(Instant now, InLane& lane, InMessage message, NicenessClass niceness,
+void Inbox::finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
                    const Marks& marks) {
     InWork& work = *lane.work;
     message.mark(marks.idempotent, marks.final);
+    lane.final |= marks.final;
     work.untaken += message.size();
     finished_ += message.size();
     const Sequence sequence = message.sequence();
     work.whole.push(std::move(message));
     readable(lane);
-    if (plain_) return;
-    receipts(lane, niceness).add(sequence);
+    if (!receipts) return;
+    receipts->add(sequence);
     lane.ask |= marks.ask;
     ++work.unreported;
     report_later(now, lane);
@@ -228,7 +230,7 @@ void Inbox::remove(InLane& lane) {
     if (!lane.work) return;
     InWork& work = *lane.work;
     for (Receipts& known : work.receipts)
-        if (known.changed()) last_words_.push_back(known.take(lane.carrier));
+        if (known.changed()) last_words_.push(known.take(lane.carrier));
     granted_ -= std::exchange(work.granted, 0);
     work.receipts.clear();
     work.unreported = 0;
@@ -257,7 +259,7 @@ void Inbox::report_later(Instant now, InLane& lane) {
 bool Inbox::next_report(Instant now, bool traffic, Delivered& report) {
     if (!last_words_.empty()) {
         report = std::move(last_words_.front());
-        last_words_.pop_front();
+        last_words_.pop();
         return true;
     }
     if (!urgent_reports_ && !traffic && now < report_at_) return false;

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -78,6 +77,7 @@ struct InLane {
     bool reporting = false;         // in the list of those with something to report
     bool discarding = false;        // what still comes is thrown away
     bool over = false;              // nothing more will come
+    bool final = false;             // the peer said of a message that it is the last
 
     bool empty() const { return !work || work->whole.empty(); }
     // Bytes that it holds, and that were promised it beyond its window.
@@ -100,9 +100,10 @@ public:
     static constexpr std::uint32_t report_messages = 64;
     static constexpr std::uint64_t report_bytes = 256 * 1024;
 
-    // `works` lends lanes what they need while they hold something.
-    Inbox(const Limits& limits, Charge& context, Pool<InWork>& works)
-        : limits_(limits), context_(context), works_(works) {}
+    // `works` lends lanes what they need while they hold something, `small` has room for small
+    // contents.
+    Inbox(const Limits& limits, Charge& context, Pool<InWork>& works, SmallBlocks& small)
+        : limits_(limits), context_(context), works_(works), small_(small) {}
     ~Inbox() { context_.charged -= charged_; }
 
     // A fresh lane has the initial window.
@@ -144,7 +145,7 @@ public:
 private:
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
-    void finish(Instant now, InLane& lane, InMessage message, NicenessClass niceness,
+    void finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
                 const Marks& marks);
     Bytes keep(Bytes bytes);
     void append(Assembly& assembly, Bytes bytes);
@@ -165,13 +166,13 @@ private:
     Limits limits_;
     Charge& context_;
     Pool<InWork>& works_;
-    SmallBlocks small_;
+    SmallBlocks& small_;
     std::vector<InLane*> lanes_;  // those that hold something
     std::vector<InLane*> touched_;
     std::vector<InLane*> looking_;  // touched_ while it is looked at
     std::vector<InLane*> waiting_;  // for a grant
     std::vector<InLane*> reporting_;
-    std::deque<Delivered> last_words_;  // of Carriers that are gone
+    Ring<Delivered> last_words_;  // of Carriers that are gone
     std::vector<Happened> events_;
     std::uint64_t charged_ = 0;
     std::uint64_t finished_ = 0;    // of charged_, bytes of finished messages

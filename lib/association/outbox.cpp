@@ -276,7 +276,8 @@ void Outbox::next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, 
     piece.sequence = Sequence{queue.first + queue.next};
     piece.offset = entry.pulled;
     piece.total = total;
-    piece.bytes = entry.content.slice(entry.pulled, size);
+    piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
+                                       : entry.content.slice(entry.pulled, size);
     piece.marks = Marks{.idempotent = entry.idempotent, .final = entry.final};
     entry.pulled += size;
     lane.queued -= size;

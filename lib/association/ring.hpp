@@ -28,6 +28,7 @@ public:
     T& operator[](std::size_t i) { return slots_[(head_ + i) & (capacity_ - 1)]; }
     const T& operator[](std::size_t i) const { return slots_[(head_ + i) & (capacity_ - 1)]; }
     T& front() { return (*this)[0]; }
+    const T& front() const { return (*this)[0]; }
     T& back() { return (*this)[size_ - 1]; }
 
     T& push(T value) {

@@ -30,10 +30,16 @@ public:
     }
 
 private:
+    // As many contents of a few dozen bytes as a block takes.
+    static constexpr std::uint32_t slices = 128;
+
     // Blocks are let go in about the order in which they were written, so a look at the oldest will
     // do. One that somebody holds on to is left to him when there are too many.
     void turn_page() {
-        if (current_.capacity() > 0) full_.push(std::move(current_));
+        if (current_.capacity() > 0) {
+            current_.settle();
+            full_.push(std::move(current_));
+        }
         if (full_.size() > most_kept) full_.pop();
         if (!full_.empty() && full_.front().sole()) {
             current_ = std::move(full_.front());
@@ -42,6 +48,7 @@ private:
         } else {
             current_ = Block(block);
         }
+        current_.prepay(slices);
     }
 
     Block current_;

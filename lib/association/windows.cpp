@@ -70,7 +70,7 @@ void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mappi
 
 void Inbox::flush(Instant now, Mapping& mapping) {
     if (budget_due_ > 0) mapping.extend_budget(std::exchange(budget_due_, 0));
-    if (charged_ == 0) small_.rest();
+    if (context_.charged == 0) small_.rest();
     if (touched_.empty() && waiting_.empty()) return;
     const Path path = mapping.path();
     looking_.swap(touched_);

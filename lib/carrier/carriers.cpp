@@ -50,11 +50,16 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
                        OnFate on_fate) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
+    const bool queues = row && row->callbacks && !row->callbacks->sending.empty();
+    const FateToken token = keep(std::move(on_fate));
+    if (association && !row->end && !queues && options.lifetime >= Duration::zero())
+        if (const auto id = association->send_if_writable(now_, row->carrier, content, options,
+                                                          token))
+            return Sending(Result<MessageId>(*id), anchor());
     Error error = row && row->end ? *row->end
                   : !association  ? Error(Errc::carrier_closed)
                                   : association->send_error(row->carrier, content.size());
     if (!error && options.lifetime < Duration::zero()) error = Error(Errc::invalid_argument);
-    const FateToken token = keep(std::move(on_fate));
     if (error) {
         // The message's one fate, as for every other.
         const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
@@ -62,11 +67,6 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
             handle(happened::Progress{row ? tag_of(key) : no_tag,
                                       Fate{Fate::Kind::failed, id, error, false}, token});
         return Sending(Result<MessageId>(error), anchor());
-    }
-    const bool queue = row->callbacks && !row->callbacks->sending.empty();
-    if (!queue && association->writable(row->carrier)) {
-        auto id = association->send(now_, row->carrier, std::move(content), options, token);
-        return Sending(std::move(id), anchor());
     }
     WaitingRef<WaitingSend> waiting(new WaitingSend);
     waiting->carrier = key;

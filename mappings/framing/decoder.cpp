@@ -55,7 +55,9 @@ void Decoder::feed(Bytes input) {
     if (mode_ != Mode::failed) input_ = std::move(input);
 }
 
-bool Decoder::next_short(Piece& piece) {
+bool Decoder::next_short(Piece& piece) { return take_short(piece, true); }
+
+bool Decoder::take_short(Piece& piece, bool lend) {
     const std::size_t size = input_.size();
     if (mode_ != Mode::frames || size == 0) return false;
     const auto first = std::to_integer<std::uint8_t>(input_[0]);
@@ -73,7 +75,8 @@ bool Decoder::next_short(Piece& piece) {
     piece.sequence = Sequence{next_++};
     piece.offset = 0;
     piece.total = length;
-    piece.bytes = length ? input_.slice(framing, length) : Bytes();
+    piece.bytes = lend || length == 0 ? Bytes::lent(input_.data() + framing, length)
+                                      : input_.slice(framing, length);
     piece.marks = Marks{};
     piece.marks.ask = first & brief::ask;
     overhead_ += static_cast<std::uint32_t>(framing);
@@ -82,7 +85,7 @@ bool Decoder::next_short(Piece& piece) {
 }
 
 Result<std::optional<Frame>> Decoder::next() {
-    if (Piece piece; next_short(piece)) return std::optional<Frame>(std::move(piece));
+    if (Piece piece; take_short(piece, false)) return std::optional<Frame>(std::move(piece));
     std::optional<Frame> frame;
     while (!frame && !input_.empty()) {
         switch (mode_) {

@@ -77,7 +77,8 @@ public:
     // unless the message is empty or its first chunk only announces it.
     Result<std::optional<Frame>> next();
     // The same for the most common frame, without the wrapping: a short message of class 0 that has
-    // come whole is put into `piece`. False means nothing but that next() has to be asked.
+    // come whole is put into `piece`, with bytes that are lent until the next feed. False means
+    // nothing but that next() has to be asked.
     bool next_short(Piece& piece);
 
     std::optional<CarrierId> carrier() const {
@@ -116,6 +117,7 @@ private:
     std::uint64_t& next_of(NicenessClass niceness);
     std::optional<Sequence> place(NicenessClass niceness, std::optional<Sequence> given);
     void consume(std::size_t framing);
+    bool take_short(Piece& piece, bool lend);
     bool begin_brief();
     Piece take_brief();
     Piece take_content();

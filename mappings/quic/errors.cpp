@@ -49,9 +49,18 @@ Error error_of_code(int code, const Circumstances& circumstances) {
             error.detail = "the peer speaks no version of QUIC that we speak";
             break;
         case NGTCP2_ERR_AEAD_LIMIT_REACHED:
-        case NGTCP2_ERR_INTERNAL:
         case NGTCP2_ERR_PKT_NUM_EXHAUSTED:
-        case NGTCP2_ERR_NO_VIABLE_PATH: error.code = make_error_code(Errc::connection_lost); break;
+            error.code = make_error_code(Errc::connection_lost);
+            error.detail = "its keys or packet numbers are used up";
+            break;
+        case NGTCP2_ERR_NO_VIABLE_PATH:
+            error.code = make_error_code(Errc::connection_lost);
+            error.detail = "no way to the peer is left";
+            break;
+        case NGTCP2_ERR_INTERNAL:
+            // What ngtcp2 says when a peer has sent too much that leads nowhere.
+            error.code = make_error_code(Errc::excessive_load);
+            break;
         case NGTCP2_ERR_CRYPTO:
         case NGTCP2_ERR_DROP_CONN:
         case NGTCP2_ERR_RETRY: error.code = make_error_code(Errc::handshake_failed); break;

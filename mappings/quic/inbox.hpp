@@ -23,14 +23,20 @@ public:
         if (block_.room() < bytes.size()) renew(bytes.size());
         return block_.append(bytes);
     }
+    // A part of what was kept last, held by one more.
+    Bytes share(const Bytes& lent) { return block_.share(lent.data(), lent.size()); }
 
 private:
+    static constexpr std::uint32_t slices = 1024;
     static constexpr std::size_t block_size = 64 * 1024;
     static constexpr std::size_t most_blocks = 8;
 
     // The next block: the oldest one, if nobody refers to it any more.
     void renew(std::size_t least) {
-        if (block_.capacity()) used_.push_back(std::move(block_));
+        if (block_.capacity()) {
+            block_.settle();
+            used_.push_back(std::move(block_));
+        }
         if (used_.size() > most_blocks) used_.pop_front();
         block_ = Block();
         if (!used_.empty() && used_.front().sole()) {
@@ -39,6 +45,7 @@ private:
             block_.rewind();
         }
         if (block_.room() < least) block_ = Block(std::max(block_size, least));
+        block_.prepay(slices);
     }
 
     Block block_;
@@ -50,6 +57,7 @@ public:
     explicit Inbox(ReceiveBlocks& blocks) : blocks_(blocks) {}
 
     Bytes keep(std::span<const std::byte> bytes) { return blocks_.keep(bytes); }
+    Bytes share(const Bytes& lent) { return blocks_.share(lent); }
 
     void add(Event event) { events_.push_back(std::move(event)); }
 

@@ -76,8 +76,26 @@ void SendStream::append(SendPool& pool, const Bytes& content) {
     end_ += content.size();
 }
 
-void SendStream::end_piece(SendPool& pool) {
-    if (!dropped_ && !finish_) queue(pool).ends.push_back(end_);
+void SendStream::append_piece(SendPool& pool, std::span<const std::byte> header,
+                              const Bytes& content) {
+    if (dropped_ || finish_) return;
+    auto& held = queue(pool);
+    const auto size = header.size() + content.size();
+    // Mostly a small message goes right behind the one before, in the same block.
+    auto* place = held.block.capacity() ? held.block.writable() : nullptr;
+    const bool follows = content.size() < copied_below && held.block.room() >= size &&
+                         !held.segments.empty() && held.segments.back().end() == place;
+    if (follows) {
+        std::memcpy(place, header.data(), header.size());
+        if (!content.empty()) std::memcpy(place + header.size(), content.data(), content.size());
+        held.block.advance(size);
+        held.segments.back().extend(size);
+        end_ += size;
+    } else {
+        append(pool, header);
+        append(pool, content);
+    }
+    held.ends.push_back(end_);
 }
 
 void SendStream::drop(SendPool& pool) {

@@ -20,11 +20,12 @@
 #include <post/bytes.hpp>
 
 #include "mappings/quic/ring.hpp"
+#include "mappings/values.hpp"
 
 namespace post::quic {
 
 // Contents below this are copied behind their header.
-inline constexpr std::size_t copied_below = 2048;
+inline constexpr std::size_t copied_below = small_content;
 
 struct SendQueue {
     static constexpr std::size_t first_block = 1024;
@@ -60,8 +61,8 @@ public:
     void append(SendPool& pool, std::span<const std::byte> bytes);
     // Copies or refers, by size.
     void append(SendPool& pool, const Bytes& content);
-    // What was appended last ends a piece.
-    void end_piece(SendPool& pool);
+    // A whole piece: what stands in front of it on the wire, and its content.
+    void append_piece(SendPool& pool, std::span<const std::byte> header, const Bytes& content);
     // Nothing follows.
     void finish() { finish_ = true; }
     // Forgets everything; nothing can be appended any more.

@@ -46,6 +46,13 @@ void fill(ngtcp2_settings& settings, const TransportOptions& options,
     settings.preferred_versionslen = preferences.versions.size();
     settings.available_versions = preferences.versions.data();
     settings.available_versionslen = preferences.versions.size();
+#if NGTCP2_VERSION_NUM >= 0x010f00
+    // What ngtcp2 counts as a glitch is also what crosses on the way: a STOP_SENDING for a stream
+    // that ended meanwhile, for each of some hundred thousand requests a second. Peers that reset
+    // for nothing meet a limit of ours (Streams::on_reset).
+    settings.glitch_ratelim_burst = 1'000'000;
+    settings.glitch_ratelim_rate = 1'000'000;
+#endif
     // The association decides how large windows are; ngtcp2 only announces them.
     settings.max_window = 0;
     settings.max_stream_window = 0;

@@ -8,7 +8,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -134,8 +134,8 @@ private:
     SendPool& pool_;
     StreamTable table_;
     ReadyList ready_;
-    std::deque<Stream*> waiting_;          // for a bidirectional stream
-    std::deque<Stream*> waiting_one_way_;  // for a unidirectional one
+    std::list<Stream*> waiting_;          // for a bidirectional stream
+    std::list<Stream*> waiting_one_way_;  // for a unidirectional one
     std::vector<Stream*> credited_;
     std::uint64_t budget_credit_ = 0;
     Stream* association_ = nullptr;  // ours

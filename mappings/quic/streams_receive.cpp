@@ -35,6 +35,7 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
         Piece piece;
         while (decoder.next_short(piece)) {
             content += piece.bytes.size();
+            if (!piece.bytes.empty()) piece.bytes = inbox_.share(piece.bytes);
             if (!deliver(stream, std::move(piece))) return false;
         }
         auto frame = decoder.next();

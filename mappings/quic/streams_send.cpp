@@ -66,10 +66,10 @@ void Streams::begin_carrier(const Open& open, Supply& supply) {
 void Streams::begin_piece(const Piece& piece, Supply& supply) {
     auto* stream = find(piece.carrier);
     if (stream == nullptr || !stream->may_send()) return;
-    if (post_) write_frame(*stream, piece);
+    std::array<std::byte, framing::largest_frame> header;
+    const auto size = post_ ? stream->encoder.write(header, piece) : 0;
     change_send(*stream, [&](SendStream& send) {
-        send.append(pool_, piece.bytes);
-        send.end_piece(pool_);
+        send.append_piece(pool_, std::span(header).first(size), piece.bytes);
     });
     make_ready(*stream);
     if (stream->send.pending()) return;

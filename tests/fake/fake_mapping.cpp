@@ -335,6 +335,8 @@ bool FakeMapping::fill(Supply& supply, std::vector<Word>& words, Sent& sent) {
             if (!fill_carrier(id, supply, words, sent, size)) return true;
         if (budget_ == 0) return true;
         auto* outgoing = supply.next();
+        if (auto* piece = outgoing ? std::get_if<Piece>(outgoing) : nullptr)
+            piece->bytes = piece->bytes.held();
         if (outgoing == nullptr) return true;
         begin(std::move(*outgoing), supply);
     }

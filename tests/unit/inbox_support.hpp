@@ -43,7 +43,7 @@ public:
     static constexpr std::uint64_t window = 32 * 1024;
 
     explicit InRig(std::uint64_t budget = 1 << 20)
-        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge, works) {}
+        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge, works, small) {}
     InRig(const InRig&) = delete;
     InRig& operator=(const InRig&) = delete;
 
@@ -102,6 +102,7 @@ public:
     Instant now{std::chrono::seconds(1)};
     core::Charge charge;
     core::Pool<core::InWork> works;
+    core::SmallBlocks small;
     core::Inbox inbox;
     CountingMapping mapping;
     std::map<std::uint64_t, std::unique_ptr<core::InLane>> lanes;
