@@ -173,7 +173,7 @@ TEST_SUITE("unit") {
         CHECK(rig.arrive(lane, 0, "abc", 0, 10));
         rig.inbox.handle_abandon(rig.now, lane, Abandon{lane.carrier, {}, Sequence{0}});
         CHECK(rig.inbox.charged() == 0);
-        CHECK(lane.assembling == 0);
+        CHECK(lane.held() == 0);
         CHECK(rig.take(lane) == "(nothing)");
         const auto reports = rig.reports(true);
         REQUIRE(reports.size() == 1);
