@@ -81,7 +81,7 @@ bool Direction::blackholed(Instant now) const {
 // to bad with q, such that the share of the bad state, q / (q + 1 - sticky), is `loss`.
 bool Direction::loses(double dice) {
     double chance = options.loss;
-    if (options.sticky > 0 && options.loss < 1) {
+    if (options.sticky > 0 && options.loss > 0 && options.loss < 1) {
         chance = losses_in_a_row_ > 0 ? options.sticky
                                       : options.loss * (1 - options.sticky) / (1 - options.loss);
     }
