@@ -157,6 +157,7 @@ private:
     void handle(Instant now, Delivered& delivered);
     MessageId take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                       FateToken on_fate);
+    bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);
     void fail_all(const Error& error);
@@ -164,6 +165,9 @@ private:
     bool forget_if_over(Lane& lane);
     void offer(Lane& lane);
     void relieve();
+
+    // How long a peer may acknowledge packets and say no DELIVERED.
+    static constexpr Duration delivered_patience = std::chrono::seconds(30);
 
     Options options_;
     Shared& shared_;
@@ -177,6 +181,8 @@ private:
     std::uint64_t next_carrier_;
     std::list<Outgoing> control_;
     Ring<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
+    // Their streams are over, and not all of their messages settled: by when they have to be.
+    Ring<std::pair<Instant, CarrierId>> unheard_;
     std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
     std::vector<CarrierId> blocked_;       // for want of a stream
     std::vector<CarrierId> held_;          // the peer's Carriers, until its SETTINGS are here

@@ -185,13 +185,24 @@ void Association::handle(Instant, event::Unblocked& event) {
     }
 }
 
-void Association::handle(Instant, event::Ended& event) {
+void Association::handle(Instant now, event::Ended& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
     lane->ended = true;
     if (!lane->in.over) inbox_.end(lane->in, Error(Errc::carrier_closed));
     if (!lane->out.finish_pulled)
         outbox_.fail(lane->out, lane->error ? *lane->error : Error(Errc::carrier_closed));
+    // All was acknowledged, so DELIVERED is on its way; but not from a peer that aborted the
+    // Carrier meanwhile: no STOP_SENDING tells of it then (RFC 9000, 3.5).
+    if (lane->out.unsettled > 0) {
+        if (lane->error && *lane->error != Errc::carrier_closed)
+            outbox_.fail(lane->out, *lane->error);
+        else
+            unheard_.push({now + delivered_patience, lane->id()});
+        // So that the list is as long as what is awaited.
+        for (int i = 0; i < 2 && !unheard_.empty() && !find(unheard_.front().second); ++i)
+            unheard_.pop();
+    }
     relieve();
     forget_if_over(*lane);
 }

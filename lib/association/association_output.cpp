@@ -9,7 +9,6 @@ namespace post::core {
 namespace {
 
 constexpr Duration idle_close = std::chrono::seconds(5);
-constexpr Duration delivered_patience = std::chrono::seconds(30);
 constexpr std::uint64_t largest_chunk = 64 * 1024;
 
 // For a mapping that is lost and says its last word.
@@ -146,6 +145,7 @@ Instant Association::deadline() const {
         if (inbox_.charged() > 0) first = std::min(first, stall_check_);
     }
     if (!lingering_.empty()) first = std::min(first, lingering_.front().first);
+    if (!unheard_.empty()) first = std::min(first, unheard_.front().first);
     return first;
 }
 
@@ -161,6 +161,7 @@ void Association::handle_timeout(Instant now) {
             cut(*lane, Error(Errc::cancelled, {}, Stage::established,
                              "closed, and not delivered within Bounds::linger"));
     }
+    give_up_unheard(now);
     if (idle_since_ != never && idle_since_ + idle_close <= now) {
         idle_since_ = never;
         return shut(Error(Errc::carrier_closed));
@@ -179,11 +180,28 @@ void Association::handle_timeout(Instant now) {
                                  "(Bounds::stalled_after)"));
     }
     if (!plain_ && outbox_.packed_messages() > 0 && heard_ + delivered_patience <= now) {
-        if (mapping_->quiet())
+        if (mapping_->quiet() && !give_up_unheard(never))
             shut(Error(Errc::delivered_missing));
         else
             heard_ = now;
     }
+}
+
+// Fails what the peer will never speak of, since the Carriers are gone at its side; true when there
+// was any. That is no reason to close the association.
+bool Association::give_up_unheard(Instant until) {
+    bool any = false;
+    while (!unheard_.empty() && unheard_.front().first <= until) {
+        const CarrierId carrier = unheard_.front().second;
+        unheard_.pop();
+        Lane* lane = find(carrier);
+        if (!lane) continue;
+        any = true;
+        outbox_.fail(lane->out, Error(Errc::delivered_missing));
+        relieve();
+        forget_if_over(*lane);
+    }
+    return any;
 }
 
 }  // namespace post::core

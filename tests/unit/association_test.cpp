@@ -250,6 +250,25 @@ TEST_SUITE("unit") {
         CHECK_FALSE(rig.association.received_all(carrier));
     }
 
+    // The peer's STOP_SENDING came when every byte was acknowledged: the transport keeps it.
+    TEST_CASE("an abort that crosses our last word fails what is not delivered") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        rig.send(carrier, "a");
+        rig.send(carrier, "b");
+        rig.association.finish(carrier);
+        rig.said();
+        rig.peer_has(carrier, 1);
+        rig.tell(post::event::Reset{carrier, Error(Errc::carrier_reset)});
+        rig.tell(post::event::Ended{carrier});
+        rig.turn();
+        CHECK(rig.happened() ==
+              Words{"sent 1#0", "sent 1#1", "acked 1#0", "readable 1", "failed 1#1", "over 1"});
+        CHECK(rig.errors.back() == Errc::carrier_reset);
+        CHECK(rig.association.state() == State::established);
+    }
+
     TEST_CASE("a Source sends only, and a Sink receives only") {
         AssociationRig rig;
         rig.establish();

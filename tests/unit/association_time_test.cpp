@@ -141,6 +141,34 @@ TEST_SUITE("unit") {
         CHECK(rig.errors.back() == Errc::delivered_missing);
     }
 
+    // It closed, and aborted before it had said DELIVERED: of the abort nothing is seen.
+    TEST_CASE("what is not delivered 30 s after its stream was over fails by itself") {
+        AssociationRig rig;
+        rig.establish();
+        const CarrierId carrier = rig.open();
+        const CarrierId other = rig.open();
+        rig.send(carrier, "x");
+        rig.association.finish(carrier);
+        rig.turn();
+        rig.tell(post::event::Reset{carrier, Error(Errc::carrier_closed)});
+        rig.tell(post::event::Ended{carrier});
+        rig.turn();
+        rig.happened();
+        const auto ended = rig.now;
+        rig.run_until(ended + 20s);
+        rig.send(other, "y");
+        rig.turn();
+        rig.peer_has(other, 1);  // the peer is there, and talks
+        rig.turn();
+        CHECK(rig.happened() == Words{"sent 2#0", "acked 2#0"});
+        rig.run_until(ended + 30s - 1ns);
+        CHECK(rig.happened() == Words{});
+        rig.run_until(ended + 30s);
+        CHECK(rig.happened() == Words{"failed 1#0", "over 1"});
+        rig.run_until(ended + 100s);
+        CHECK(rig.association.state() == State::established);
+    }
+
     TEST_CASE("a peer whose application does not read is not at fault") {
         AssociationRig rig;
         rig.establish();
