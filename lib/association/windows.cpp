@@ -146,7 +146,7 @@ std::vector<InLane*> Inbox::stalled(Instant now) const {
     if (limits_.stalled_after <= Duration::zero()) return late;
     // Who waits for a grant of ours is not to blame.
     for (InLane* lane : lanes_)
-        if (!lane->work && !lane->work->unfinished.empty() && !lane->waiting &&
+        if (lane->work && !lane->work->unfinished.empty() && !lane->waiting &&
             now - lane->work->progressed >= limits_.stalled_after)
             late.push_back(lane);
     return late;
