@@ -14,6 +14,9 @@ namespace post::quic {
 
 namespace {
 
+// What packets in flight weigh, and ngtcp2's pools keep; with small packets in a large window.
+constexpr std::uint64_t memory_to_send = 32 * 1024 * 1024;
+
 std::uint64_t random_word(Endpoint& endpoint) {
     std::uint64_t word = 0;
     endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
@@ -41,6 +44,7 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       raw_(options.raw),
       run_limit_(std::max<std::size_t>(1, options.run_limit)),
       budget_(std::min(options.limits.budget, std::uint64_t{1} << 60)),
+      most_memory_(2 * budget_ + memory_to_send),
       now_(now),
       key_update_after_(options.key_update_after),
       keep_alive_every_(options.limits.keep_alive),
@@ -95,7 +99,7 @@ Result<void> Connection::begin(std::uint32_t version) {
     PathStorage path(local_, remote_);
     ngtcp2_conn* native = nullptr;
     int code = ngtcp2_conn_client_new(&native, &destination, &source, path.path(), version,
-                                      &callbacks, &settings, &parameters, nullptr, this);
+                                      &callbacks, &settings, &parameters, memory_.native(), this);
     if (code != 0) return cannot_start(code);
     native_.reset(native);
     streams_.attach(native);
@@ -156,7 +160,7 @@ Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& f
     PathStorage path(local_, remote_);
     ngtcp2_conn* native = nullptr;
     int code = ngtcp2_conn_server_new(&native, &header.scid, &source, path.path(), header.version,
-                                      &callbacks, &settings, &parameters, nullptr, this);
+                                      &callbacks, &settings, &parameters, memory_.native(), this);
     if (code != 0) return cannot_start(code);
     native_.reset(native);
     streams_.attach(native);
@@ -215,6 +219,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
     if (!alive() || datagrams.empty()) return;
     // A client stays on the path it opened; ngtcp2 follows a client that moves.
     bool client = role_ == Role::client;
+    if (!client && !follows(datagrams.remote)) return;
     if (datagrams.local.family != Address::Family::none) seen_local_ = datagrams.local;
     PathStorage path(
         client || datagrams.local.family == Address::Family::none ? local_ : datagrams.local,
@@ -224,8 +229,24 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
     bytes_received_ += datagrams.bytes.size();
     for (auto rest = datagrams; !rest.empty() && alive(); rest = rest.after(1))
         if (!read(path.path(), info, rest.front())) break;
+    if (alive() && memory_.used() > most_memory_)
+        end({Errc::excessive_load,
+             {},
+             Stage::established,
+             "the peer leaves holes in its streams, and what lies behind them fills the memory"});
     if (alive()) streams_.apply_credit();
     rethrow();
+}
+
+// False: it moves too often, and what comes from there is dropped. Only a packet that was genuine
+// makes ngtcp2 follow, so nobody else uses up the limit.
+bool Connection::follows(const Address& remote) {
+    const Address current = to_address(ngtcp2_conn_get_path(native_.get())->remote);
+    if (current != followed_) {
+        if (followed_.family != Address::Family::none) moves_.take(now_);
+        followed_ = current;
+    }
+    return remote == current || moves_.has(now_);
 }
 
 bool Connection::read(ngtcp2_path* path, const ngtcp2_pkt_info& info,
@@ -266,6 +287,16 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
     }
     lose(Error(errc, code, Stage::connect));
     state_ = State::over;
+}
+
+bool Connection::heard_peer() const {
+#if NGTCP2_VERSION_NUM >= 0x011000
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(native_.get(), &info);
+    return info.pkt_recv > 0;
+#else
+    return true;
+#endif
 }
 
 // Output.
@@ -314,9 +345,14 @@ void Connection::fail(int code) {
         close_alert_ = tls_->alert();
     }
     if (streams_.violation()) error = streams_.violation();
+    end(std::move(error));
+}
+
+// The peer will be told.
+void Connection::end(Error error) {
     error.candidate = remote_;
     close_reason_ = error;
-    lose(error);
+    lose(std::move(error));
     state_ = State::closing;
 }
 

@@ -28,6 +28,7 @@
 #include "mappings/quic/convert.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/quic/errors.hpp"
+#include "mappings/quic/memory.hpp"
 #include "mappings/quic/path_mtu.hpp"
 #include "mappings/quic/streams.hpp"
 
@@ -66,6 +67,8 @@ public:
     bool quiet() const override;
     bool over() const override { return state_ == State::over; }
 
+    // Some packet of the peer's could be opened.
+    bool heard_peer() const;
     // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.
     bool update_keys();
     // How many generations of keys there have been, the next one, which is made ahead, included.
@@ -85,8 +88,10 @@ private:
     void start_tls(std::unique_ptr<crypto::TlsSession> tls);
     ConnectionId issue_id();
     void left_handshake();
+    bool follows(const Address& remote);
     bool read(ngtcp2_path* path, const ngtcp2_pkt_info& info, std::span<const std::byte> datagram);
     void fail(int code);
+    void end(Error error);
     void lose(Error error);
     void peer_closed();
     void rethrow();
@@ -143,6 +148,8 @@ private:
     bool marked_ = false;  // what was sent last carries a congestion mark
     std::size_t run_limit_ = 1;
     std::uint64_t budget_;
+    std::uint64_t most_memory_;  // of memory_
+    Memory memory_;              // of native_
     Instant now_;
     Address local_;
     Address seen_local_;  // of the packet that came last
@@ -154,6 +161,10 @@ private:
     std::uint64_t under_key_ = 0;     // packets
     std::uint64_t key_generations_ = 0;
     std::uint64_t marks_ = 0;  // datagrams
+    // How often the peer may move (ATTACKS A7): a few times in a row, as between two networks at
+    // the edge of both, and then once a second.
+    RateLimit moves_{4, 1};
+    Address followed_;  // where it moved to last
     std::optional<Duration> keep_alive_every_;
     // A client's, until it is established; what it began with, and what the server wants instead.
     std::unique_ptr<ConnectOptions> connect_;

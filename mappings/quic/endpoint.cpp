@@ -66,7 +66,8 @@ Routes::Key table_key(EndpointOptions& options) {
 
 Endpoint::Endpoint(EndpointOptions options)
     : options_(std::move(options)),
-      protection_(crypto::packet_protection(options_.protection)),
+      protection_(options_.substitute ? *options_.substitute
+                                      : crypto::packet_protection(options_.protection)),
       routes_(table_key(options_)),
       reset_tokens_(table_key(options_)) {
     reset_key_ = options_.reset_key;
@@ -181,6 +182,8 @@ Result<std::unique_ptr<Mapping>> Endpoint::accept(Instant now, TransientId trans
                                                    options.transport, now);
     if (auto started = connection->accept(options, first, proof); !started) return started.error();
     connection->handle_input(now, first);
+    // Nothing in it could be opened: it only looked like a client's first packet (ATTACKS A2).
+    if (!connection->heard_peer()) return Errc::protocol_violation;
     return std::unique_ptr<Mapping>(std::move(connection));
 }
 

@@ -31,11 +31,15 @@ struct EndpointOptions {
     std::uint16_t context_index = 0;
     std::uint16_t contexts = 1;
     // Connections that have not finished their handshake (ATTACKS A1): from `validate_from` on a
-    // client must prove its address first, beyond `most_half_open` Initials are dropped.
+    // client must prove its address first, beyond `most_half_open` Initials are dropped: they cost
+    // 67 KB each at most, so that all of them stay below 64 MiB.
     std::size_t validate_from = 128;
-    std::size_t most_half_open = 1024;
+    std::size_t most_half_open = 960;
     // Who seals and opens packets.
     crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
+    // Who does it instead, if anybody: tests that say what no honest peer says. Outlives the
+    // endpoint.
+    const crypto::PacketProtection* substitute = nullptr;
     // What clients are taken with, in the order of preference. Empty: no clients are taken.
     std::vector<QuicVersion> versions = {QuicVersion::v1, QuicVersion::v2};
     // For stateless resets that outlive this endpoint; empty: random.

@@ -13,13 +13,17 @@ public:
     RateLimit(std::uint32_t burst, std::uint32_t per_second)
         : tokens_(burst), burst_(burst), per_second_(per_second) {}
 
-    // Takes one; false when there is none.
-    bool take(Instant now) {
+    // Whether there is one.
+    bool has(Instant now) {
         if (last_ == Instant::min()) last_ = now;
         auto passed = std::chrono::duration<double>(now - last_).count();
         tokens_ = std::min<double>(burst_, tokens_ + std::max(0.0, passed) * per_second_);
         last_ = std::max(last_, now);
-        if (tokens_ < 1) return false;
+        return tokens_ >= 1;
+    }
+    // Takes one; false when there is none.
+    bool take(Instant now) {
+        if (!has(now)) return false;
         tokens_ -= 1;
         return true;
     }
