@@ -1,6 +1,7 @@
 // Hostile: a client that completes the handshake like any other and then writes what it likes: the
 // QUIC mapping over a socket of the simulated network, with raw streams on which the tests write
-// Post frames by hand (mappings/FORMAT.md).
+// Post frames by hand (mappings/FORMAT.md). Once it has seized its own connection, it speaks QUIC's
+// frames by hand too, and listens no more.
 #pragma once
 
 #include <map>
@@ -11,6 +12,7 @@
 
 #include "mappings/quic/endpoint.hpp"
 #include "tests/fake/queue_supply.hpp"
+#include "tests/hostile/forge.hpp"
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {
@@ -21,14 +23,16 @@ public:
         : world_(scene.world), io_(scene.near.make_io()), endpoint_(endpoint_options()) {
         socket_ = io_->open_udp({.local = Address::any_v4()}).value();
         quic::ConnectOptions connect;
-        connect.remote = Address::parse("10.0.0.2", server_port).value();
+        connect.remote = server_address();
         connect.security.trust = Trust::pinned(scene.identity.pin());
         connect.security.server_name = "server.test";
         connect.transport.raw = true;
+        connect.transport.versions = {QuicVersion::v1};
         connect.transport.limits.idle_timeout = 10min;
         mapping_ = endpoint_.connect(io_->now(), TransientId{1}, connect).value();
-        driver_ = world_.add(
-            {[this] { turn(); }, [this] { return mapping_->deadline(); }, io_.get()});
+        driver_ = world_.add({[this] { turn(); },
+                              [this] { return mapping_ ? mapping_->deadline() : never; },
+                              io_.get()});
     }
     ~Hostile() { world_.remove(driver_); }
     Hostile(const Hostile&) = delete;
@@ -52,6 +56,19 @@ public:
         write(stream, std::string("\x38\x12\x00\x10", 4) + std::string(16, 'i'), true);
     }
 
+    // Its connection is dropped without a word; what follows is said by hand.
+    void seize() { mapping_.reset(); }
+    void say(std::string_view frames) {
+        const auto datagram = forge_.seal(Level::one_rtt, frames);
+        Datagrams run;
+        run.remote = server_address();
+        run.segment = datagram.size();
+        run.bytes = datagram;
+        io_->send(socket_, run);
+    }
+    // What arrives on streams is taken, and the server may send more.
+    bool reads = false;
+
     bool established() const { return established_; }
     const Error& lost() const { return lost_; }  // empty while it lives
     // How the server ended a stream.
@@ -59,8 +76,10 @@ public:
     const std::map<CarrierId, Error>& stops() const { return stops_; }
 
 private:
-    static quic::EndpointOptions endpoint_options() {
+    static Address server_address() { return Address::parse("10.0.0.2", server_port).value(); }
+    quic::EndpointOptions endpoint_options() {
         quic::EndpointOptions options;
+        options.substitute = &forge_;
         options.random = [random = std::make_unique<sim::Random>(7)](std::span<std::byte> bytes) {
             random->fill(bytes);
         };
@@ -69,7 +88,8 @@ private:
     void turn() {
         const Instant now = io_->now();
         for (const Io::Received& received : io_->receive())
-            mapping_->handle_input(now, received.datagrams);
+            if (mapping_) mapping_->handle_input(now, received.datagrams);
+        if (!mapping_) return;
         if (mapping_->deadline() <= now) mapping_->handle_timeout(now);
         std::vector<std::byte> space(largest_run);
         for (;;) {
@@ -86,12 +106,17 @@ private:
                 resets_.emplace(reset->carrier, reset->error);
             if (const auto* stopped = std::get_if<event::Stopped>(&event))
                 stops_.emplace(stopped->carrier, stopped->error);
+            if (const auto* arrived = std::get_if<event::Arrived>(&event); arrived && reads) {
+                mapping_->extend_window(arrived->piece.carrier, arrived->piece.bytes.size());
+                mapping_->extend_budget(arrived->piece.bytes.size());
+            }
         }
     }
 
     sim::World& world_;
     std::unique_ptr<Io> io_;
     SocketId socket_;
+    Forge forge_;
     quic::Endpoint endpoint_;
     std::unique_ptr<Mapping> mapping_;
     QueueSupply supply_;
