@@ -75,7 +75,10 @@ bool Decoder::take_short(Piece& piece, bool lend) {
     piece.sequence = Sequence{next_++};
     piece.offset = 0;
     piece.total = length;
-    piece.bytes = lend || length == 0 ? Bytes::lent(input_.data() + framing, length)
+    if (length == 0)
+        piece.bytes = {};
+    else
+        piece.bytes = lend ? Bytes::lent(input_.data() + framing, length)
                                       : input_.slice(framing, length);
     piece.marks = Marks{};
     piece.marks.ask = first & brief::ask;
