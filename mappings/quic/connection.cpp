@@ -293,7 +293,7 @@ bool Connection::heard_peer() const {
 #if NGTCP2_VERSION_NUM >= 0x011000
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
-    return info.pkt_recv > 0;
+    return authentic_ || info.pkt_recv > 0;
 #else
     return true;
 #endif
