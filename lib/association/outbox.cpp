@@ -314,8 +314,8 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
 }
 
 bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
-    // Said of a lane at rest, it is old news: its work is there for as long as it takes.
-    if (!lane.work && delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
+    // Said of a class 0 at rest, it is old news: what knows it is there for as long as it takes.
+    if (delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
     OutClass* queue = find_class(lane, delivered.niceness);
     if (!queue) return false;
     const std::uint64_t end = queue->first + queue->next;  // all before it were wholly pulled
