@@ -79,7 +79,7 @@ bool Decoder::take_short(Piece& piece, bool lend) {
         piece.bytes = {};
     else
         piece.bytes = lend ? Bytes::lent(input_.data() + framing, length)
-                                      : input_.slice(framing, length);
+                           : input_.slice(framing, length);
     piece.marks = Marks{};
     piece.marks.ask = first & brief::ask;
     overhead_ += static_cast<std::uint32_t>(framing);

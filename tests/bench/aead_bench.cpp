@@ -38,8 +38,7 @@ struct Costs {
     double mask = 1e9;
 };
 
-void run(const crypto::PacketProtection& protection, Aead cipher, std::size_t size,
-         Costs& costs) {
+void run(const crypto::PacketProtection& protection, Aead cipher, std::size_t size, Costs& costs) {
     const std::vector<std::byte> secret(crypto::key_size(cipher), std::byte{7});
     const auto key = protection.packet_key(cipher, secret);
     const auto header_key = protection.header_key(cipher, secret);
@@ -75,10 +74,9 @@ int main() {
     else
         std::printf("no libipsec-mb: %s\n", std::string(ipsec_mb.why_not).c_str());
 
-    const std::map<Aead, const char*> ciphers = {
-        {Aead::aes_128_gcm, "AES-128-GCM"},
-        {Aead::aes_256_gcm, "AES-256-GCM"},
-        {Aead::chacha20_poly1305, "ChaCha20-Poly1305"}};
+    const std::map<Aead, const char*> ciphers = {{Aead::aes_128_gcm, "AES-128-GCM"},
+                                                 {Aead::aes_256_gcm, "AES-256-GCM"},
+                                                 {Aead::chacha20_poly1305, "ChaCha20-Poly1305"}};
     std::printf("%-18s %6s  %-12s %10s %10s %10s %10s   (ns)\n", "cipher", "bytes", "backend",
                 "make key", "seal", "open", "mask");
     for (const auto& [cipher, name] : ciphers) {

@@ -112,8 +112,7 @@ TEST_SUITE("contract") {
                     auto& first = phase % 2 != 0 ? pair.client : pair.server;
                     talk.send(5'000);
                     pair.transmit_now();
-                    REQUIRE(
-                        pair.run_until([&] { return connection(first).update_keys(); }));
+                    REQUIRE(pair.run_until([&] { return connection(first).update_keys(); }));
                     CHECK_FALSE(connection(first).update_keys());
                     talk.send(20'000);
                     REQUIRE(talk.all_arrived());

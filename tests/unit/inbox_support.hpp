@@ -43,7 +43,8 @@ public:
     static constexpr std::uint64_t window = 32 * 1024;
 
     explicit InRig(std::uint64_t budget = 1 << 20)
-        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge, works, small) {}
+        : inbox({window, budget, 16 * 1024 * 1024, std::chrono::seconds(60)}, charge, works,
+                small) {}
     InRig(const InRig&) = delete;
     InRig& operator=(const InRig&) = delete;
 

@@ -220,8 +220,8 @@ TEST_SUITE("unit") {
                 pseudo.insert(pseudo.end(), packet.begin(), packet.end() - 16);
                 for (const bool dormant : {false, true}) {
                     const auto bytes = crypto::retry_key(row.version);
-                    const auto key = dormant ? crypto::dormant_packet_key(
-                                                   *protection, Aead::aes_128_gcm, bytes)
+                    const auto key = dormant ? crypto::dormant_packet_key(*protection,
+                                                                          Aead::aes_128_gcm, bytes)
                                              : protection->packet_key(Aead::aes_128_gcm, bytes);
                     std::vector<std::byte> tag(16);
                     CHECK(key->seal(tag.data(), {}, crypto::Nonce(nonce), pseudo));
