@@ -1,4 +1,4 @@
-// Neighbours: Contexts that share one UDP port (SO_REUSEPORT), be they in one process or in several.
+// Neighbours: Contexts that share one UDP port (SO_REUSEPORT), in one process or in several ones.
 // The system gives each flow to one of them, and to another one when the flow's address changes or
 // when one of them comes or goes; so they hand each other what is not theirs. Each has a Unix
 // datagram socket, named by port, address and index in the abstract namespace of the machine's
