@@ -185,10 +185,12 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
     auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first,
                                          proof);
-    if (mapping)
-        made.attach(std::move(*mapping));
-    else
-        made.shut(mapping.error());
+    if (mapping) return made.attach(std::move(*mapping));
+    // What strangers send is nothing that the application has to hear of: packets that nobody can
+    // open, and more first packets than there is room for.
+    const bool stranger = mapping.error() == Errc::protocol_violation ||
+                          mapping.error() == Errc::too_many;
+    made.shut(stranger ? Error(Errc::carrier_closed) : mapping.error());
 }
 
 void Root::take_troubles() {

@@ -150,6 +150,20 @@ TEST_SUITE("scenario") {
         CHECK_FALSE(known.association().peer_identity().empty());
     }
 
+    TEST_CASE("a first packet that nobody can open is nothing that a server has to hear of") {
+        Scene scene;
+        scene.echo();
+        scene.link.there.options.corrupt = 1.0;
+        auto carrier = scene.initiate();
+        auto reply = carrier.receive();
+        carrier.send("hello");
+        scene.world.run_for(500ms);
+        CHECK(scene.server_unhandled.empty());
+        scene.link.there.options.corrupt = 0;
+        CHECK(scene.until([&] { return reply.ready(); }));
+        CHECK(scene.server_unhandled.empty());
+    }
+
     TEST_CASE("a server that does not speak the protocol refuses") {
         Scene scene;
         scene.collect({.alpn = {"gopher"}});
