@@ -3,54 +3,54 @@
 #pragma once
 
 #include <cassert>
+#include <optional>
 #include <utility>
-#include <variant>
 
+#include <post/boxed.hpp>
 #include <post/error.hpp>
 
 namespace post {
 
 template <class T> class Result {
 public:
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    Result(T value) : value_(std::move(value)) {}
     Result(Errc error) : Result(Error(error)) {}
-    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {
-        assert(std::get<1>(state_));
-    }
+    Result(Error error) : error_(std::move(error)) { assert(*error_); }
 
-    explicit operator bool() const noexcept { return state_.index() == 0; }
-    bool has_value() const noexcept { return state_.index() == 0; }
-    T& operator*() & { return std::get<0>(state_); }
-    const T& operator*() const& { return std::get<0>(state_); }
-    T&& operator*() && { return std::get<0>(std::move(state_)); }
-    T* operator->() { return &std::get<0>(state_); }
-    const T* operator->() const { return &std::get<0>(state_); }
+    explicit operator bool() const noexcept { return value_.has_value(); }
+    bool has_value() const noexcept { return value_.has_value(); }
+    T& operator*() & { return *value_; }
+    const T& operator*() const& { return *value_; }
+    T&& operator*() && { return *std::move(value_); }
+    T* operator->() { return &*value_; }
+    const T* operator->() const { return &*value_; }
     // The Error; one that says nothing when there is a value.
-    Error error() const { return *this ? Error{} : std::get<1>(state_); }
+    Error error() const { return error_ ? *error_ : Error{}; }
     T value() && {
         if (!*this) throw Failure(error());
-        return std::get<0>(std::move(state_));
+        return *std::move(value_);
     }
 
 private:
-    std::variant<T, Error> state_;
+    std::optional<T> value_;
+    core::Boxed<Error> error_;
 };
 
 template <> class Result<void> {
 public:
     Result() = default;
-    Result(Errc error) : error_(error) {}
-    Result(Error error) : error_(std::move(error)) { assert(error_); }
+    Result(Errc error) : Result(Error(error)) {}
+    Result(Error error) : error_(std::move(error)) { assert(*error_); }
 
     explicit operator bool() const noexcept { return !error_; }
     bool has_value() const noexcept { return !error_; }
-    Error error() const { return error_; }
+    Error error() const { return error_ ? *error_ : Error{}; }
     void value() const {
-        if (error_) throw Failure(error_);
+        if (error_) throw Failure(error());
     }
 
 private:
-    Error error_;
+    core::Boxed<Error> error_;
 };
 
 }  // namespace post
