@@ -5,21 +5,23 @@ namespace post {
 
 void InMessage::append(Bytes segment) {
     if (segment.empty()) return;
-    if (rest_.empty() && content_.empty()) {
+    if (!rest_ && content_.empty()) {
         content_ = std::move(segment);
-    } else if (rest_.empty() && content_.continues_in(segment)) {
+    } else if (!rest_ && content_.continues_in(segment)) {
         content_.extend(segment.size());
     } else {
-        size_ += segment.size();
-        if (!rest_.empty() && rest_.back().continues_in(segment))
-            rest_.back().extend(segment.size());
+        if (!rest_) rest_ = Rest{};
+        rest_->size += segment.size();
+        auto& segments = rest_->segments;
+        if (!segments.empty() && segments.back().continues_in(segment))
+            segments.back().extend(segment.size());
         else
-            rest_.push_back(std::move(segment));
+            segments.push_back(std::move(segment));
     }
 }
 
 const Bytes& InMessage::content() & {
-    if (rest_.empty()) return content_;
+    if (!rest_) return content_;
     Block whole(size());
     segments([&](const Bytes& segment) {
         std::memcpy(whole.writable(), segment.data(), segment.size());
@@ -28,8 +30,7 @@ const Bytes& InMessage::content() & {
     const std::size_t length = whole.used();
     whole.rewind();
     content_ = whole.commit(length);
-    rest_.clear();
-    size_ = 0;
+    rest_ = {};
     return content_;
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include <post/boxed.hpp>
 #include <post/bytes.hpp>
 #include <post/error.hpp>
 #include <post/function.hpp>
@@ -90,9 +91,9 @@ class InMessage {
 public:
     InMessage() = default;
     InMessage(Bytes content, Niceness niceness, Sequence sequence)
-        : content_(std::move(content)), niceness_(niceness), sequence_(sequence) {}
+        : content_(std::move(content)), sequence_(sequence), niceness_(niceness) {}
 
-    std::size_t size() const { return size_ + content_.size(); }
+    std::size_t size() const { return content_.size() + (rest_ ? rest_->size : 0); }
     // All bytes in one piece. A message of several segments is copied together by the first call;
     // view() stays valid as long as the message.
     const Bytes& content() &;
@@ -101,7 +102,8 @@ public:
     // Calls visit(const Bytes&) for each segment in order, without copying any.
     template <class Visit> void segments(Visit&& visit) const {
         if (!content_.empty()) visit(content_);
-        for (const Bytes& segment : rest_) visit(segment);
+        if (rest_)
+            for (const Bytes& segment : rest_->segments) visit(segment);
     }
 
     // As its sender said; with a plain peer 0, counted and false.
@@ -119,11 +121,16 @@ public:
     }
 
 private:
+    // What only large messages have: what comes behind content_.
+    struct Rest {
+        std::vector<Bytes> segments;
+        std::size_t size = 0;
+    };
+
     Bytes content_;
-    std::vector<Bytes> rest_;
-    std::size_t size_ = 0;  // of rest_
-    Niceness niceness_;
+    core::Boxed<Rest> rest_;
     Sequence sequence_;
+    Niceness niceness_;
     bool idempotent_ = false;
     bool final_ = false;
 };
