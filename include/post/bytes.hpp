@@ -17,6 +17,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GLIBC__) && __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 namespace post {
 
 class Bytes {
@@ -36,7 +40,7 @@ public:
 
     Bytes(const Bytes& other) noexcept
         : data_(other.data_), size_(other.size_), owner_(other.owner_) {
-        if (owner_) owner_->count.fetch_add(1, std::memory_order_relaxed);
+        if (owner_) owner_->add(1);
     }
     Bytes(Bytes&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)),
@@ -85,6 +89,34 @@ public:
     struct Owner {
         std::atomic<std::uint32_t> count{1};
         void (*destroy)(Owner*) noexcept = nullptr;
+
+        void add(std::uint32_t holders) noexcept {
+            if (alone())
+                count.store(count.load(std::memory_order_relaxed) + holders,
+                            std::memory_order_relaxed);
+            else
+                count.fetch_add(holders, std::memory_order_relaxed);
+        }
+        // Fewer holders; it is destroyed with the last.
+        void remove(std::uint32_t holders) noexcept {
+            std::uint32_t before;
+            if (alone()) {
+                before = count.load(std::memory_order_relaxed);
+                count.store(before - holders, std::memory_order_relaxed);
+            } else {
+                before = count.fetch_sub(holders, std::memory_order_acq_rel);
+            }
+            if (before == holders) destroy(this);
+        }
+        // A process with one thread can count without locked instructions, which cost more than
+        // all else that is done with a small message.
+        static bool alone() noexcept {
+#ifdef _SYS_SINGLE_THREADED_H
+            return __libc_single_threaded;
+#else
+            return false;
+#endif
+        }
     };
 
     // For those who fill memory themselves: takes over one count of `owner`.
@@ -115,12 +147,36 @@ public:
         size_ -= less;
     }
 
+    // Drops many: those of the same memory, one behind the other, are counted down together.
+    class Dropped {
+    public:
+        Dropped() = default;
+        Dropped(const Dropped&) = delete;
+        Dropped& operator=(const Dropped&) = delete;
+        ~Dropped() { flush(); }
+        void add(Bytes&& bytes) noexcept {
+            if (bytes.owner_ != owner_) flush();
+            owner_ = std::exchange(bytes.owner_, nullptr);
+            ++count_;
+            bytes.data_ = nullptr;
+            bytes.size_ = 0;
+        }
+        void flush() noexcept {
+            if (owner_) owner_->remove(count_);
+            owner_ = nullptr;
+            count_ = 0;
+        }
+
+    private:
+        Owner* owner_ = nullptr;
+        std::uint32_t count_ = 0;
+    };
+
 private:
     static Bytes copy(const void* data, std::size_t size);
     template <class Container> static Bytes adopt(Container&& container);
     void release() noexcept {
-        if (owner_ && owner_->count.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            owner_->destroy(owner_);
+        if (owner_) owner_->remove(1);
     }
 
     const std::byte* data_ = nullptr;
@@ -150,9 +206,7 @@ public:
         return *this;
     }
     ~Block() {
-        if (!head_) return;
-        const std::uint32_t ours = 1 + prepaid_;
-        if (head_->count.fetch_sub(ours, std::memory_order_acq_rel) == ours) head_->destroy(head_);
+        if (head_) head_->remove(1 + prepaid_);
     }
 
     std::size_t capacity() const { return capacity_; }
@@ -171,17 +225,17 @@ public:
         if (prepaid_ > 0)
             --prepaid_;
         else
-            head_->count.fetch_add(1, std::memory_order_relaxed);
+            head_->add(1);
         return Bytes::from_owner(head_, data, size);
     }
     // Counts many slices beforehand and at once, since counting each is what small ones cost most.
     // What is left of them goes back with the block, or with settle().
     void prepay(std::uint32_t slices) {
-        head_->count.fetch_add(slices, std::memory_order_relaxed);
+        head_->add(slices);
         prepaid_ += slices;
     }
     void settle() {
-        if (prepaid_ > 0) head_->count.fetch_sub(prepaid_, std::memory_order_acq_rel);
+        if (prepaid_ > 0) head_->remove(prepaid_);
         prepaid_ = 0;
     }
     // Like commit, for bytes that grow an earlier slice (Bytes::extend) instead of a new one.

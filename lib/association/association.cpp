@@ -117,15 +117,15 @@ Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
     return {};
 }
 
-Result<MessageId> Association::send(Instant now, CarrierId carrier, Content content,
-                                    const SendOptions& options, FateToken on_fate) {
+Result<Sequence> Association::send(Instant now, CarrierId carrier, Content content,
+                                   const SendOptions& options, FateToken on_fate) {
     if (Error error = send_error(carrier, content.size())) return error;
     return take_in(now, *find(carrier), std::move(content), options, on_fate);
 }
 
-std::optional<MessageId> Association::send_if_writable(Instant now, CarrierId carrier,
-                                                       Content& content, const SendOptions& options,
-                                                       FateToken on_fate) {
+std::optional<Sequence> Association::send_if_writable(Instant now, CarrierId carrier,
+                                                      Content& content, const SendOptions& options,
+                                                      FateToken on_fate) {
     Lane* lane = find(carrier);
     const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
                       content.size() <= peer_largest_ && outbox_.writable(lane->out);
@@ -134,16 +134,16 @@ std::optional<MessageId> Association::send_if_writable(Instant now, CarrierId ca
     return take_in(now, *lane, std::move(content), options, on_fate);
 }
 
-MessageId Association::take_in(Instant now, Lane& lane, Content&& content,
-                               const SendOptions& options, FateToken on_fate) {
+Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
+                              const SendOptions& options, FateToken on_fate) {
     const bool lives = options.lifetime > Duration::zero();
     const Instant deadline = lives ? now + options.lifetime : never;
     Bytes bytes = content.size() < SmallBlocks::largest
                       ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
                       : std::move(content).take();
-    const MessageId id = outbox_.push(lane.out, std::move(bytes), options, deadline, on_fate);
+    const Sequence sequence = outbox_.push(lane.out, std::move(bytes), options, deadline, on_fate);
     activate();
-    return id;
+    return sequence;
 }
 
 void Association::starve(CarrierId carrier) {

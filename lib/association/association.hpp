@@ -73,11 +73,12 @@ public:
     bool writable(CarrierId carrier) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
     // happened when it does not.
-    std::optional<MessageId> send_if_writable(Instant now, CarrierId carrier, Content& content,
-                                              const SendOptions& options, FateToken on_fate);
-    // Takes the message, whatever the budget: the caller asked writable. An id, or why not.
-    Result<MessageId> send(Instant now, CarrierId carrier, Content content,
-                           const SendOptions& options, FateToken on_fate);
+    std::optional<Sequence> send_if_writable(Instant now, CarrierId carrier, Content& content,
+                                             const SendOptions& options, FateToken on_fate);
+    // Takes the message, whatever the budget: the caller asked writable. Its place among those of
+    // its Carrier and class, or why not.
+    Result<Sequence> send(Instant now, CarrierId carrier, Content content,
+                          const SendOptions& options, FateToken on_fate);
     // Why a send of so many bytes would fail, apart from the budget.
     Error send_error(CarrierId carrier, std::uint64_t size) const;
     void starve(CarrierId carrier);
@@ -155,8 +156,8 @@ private:
     void handle(Instant now, Settings& settings);
     void handle(Instant now, Refuse& refuse);
     void handle(Instant now, Delivered& delivered);
-    MessageId take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
-                      FateToken on_fate);
+    Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
+                     FateToken on_fate);
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);

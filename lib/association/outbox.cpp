@@ -49,14 +49,14 @@ bool Outbox::writable(const OutLane& lane) const {
            queued_bytes_ < limits_.budget;
 }
 
-MessageId Outbox::push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
-                       FateToken on_fate) {
+Sequence Outbox::push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
+                      FateToken on_fate) {
     const NicenessClass niceness = class_of(options.niceness);
     OutClass* queue = &class_for(lane, niceness);
     const std::uint64_t sequence = queue->first + queue->entries.size();
     lane.queued += content.size();
     queued_bytes_ += content.size();
-    OutEntry& entry = queue->entries.push(OutEntry{});
+    OutEntry& entry = queue->entries.emplace();
     entry.content = std::move(content);
     entry.niceness = options.niceness;
     entry.deadline = deadline;
@@ -67,10 +67,9 @@ MessageId Outbox::push(OutLane& lane, Bytes content, const SendOptions& options,
     ++unsettled_messages_;
     ++outstanding_;
     if (deadline != never) expiries_.insert({deadline, lane.carrier, niceness, sequence, &lane});
-    const MessageId id = id_of(lane, entry, sequence);
     if (options.final) lane.finish_wanted = true;
     if (!queue->scheduled) schedule(lane);
-    return id;
+    return Sequence{sequence};
 }
 
 void Outbox::finish(OutLane& lane) {
@@ -86,12 +85,14 @@ void Outbox::fail(OutLane& lane, const Error& error) {
         for (std::size_t i = 0; i < queue.entries.size(); ++i) {
             OutEntry& entry = queue.entries[i];
             if (entry.state != OutEntry::State::settled)
-                settle(lane, entry, id_of(lane, entry, queue.first + i), Fate::Kind::failed, error);
+                settle(lane, entry, id_of(lane, entry, queue.first + i), Fate::Kind::failed,
+                       &error);
         }
         queue.first += queue.entries.size();
         queue.entries.clear();
         queue.next = 0;
     }
+    settled_.flush();
     lane.work->in_hand.clear();
     lane.work->awaiting.clear();
     release_if_idle(lane);
@@ -308,7 +309,7 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
         if (entry.state != OutEntry::State::pulled) continue;
         entry.state = OutEntry::State::packed;
         ++packed_messages_;
-        report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, {}, false);
+        report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, nullptr, false);
     }
     release_if_idle(lane);
 }
@@ -346,6 +347,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
         }
     }
     trim(*queue);
+    settled_.flush();
     release_if_idle(lane);
     return true;
 }
@@ -366,11 +368,12 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
             settle(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::acked);
         trim(queue);
     }
+    settled_.flush();
     release_if_idle(lane);
 }
 
 void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
-                    const Error& error) {
+                    const Error* error) {
     const std::uint64_t unpulled = entry.content.size() - entry.pulled;
     lane.queued -= unpulled;
     queued_bytes_ -= unpulled;
@@ -386,13 +389,13 @@ void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
     const bool maybe = entry.state >= OutEntry::State::pulled;
     entry.state = OutEntry::State::settled;
     report(lane, entry, id, kind, error, maybe);
-    entry.content = {};
+    settled_.add(std::move(entry.content));
 }
 
 void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
-                    const Error& error, bool maybe_delivered) {
+                    const Error* error, bool maybe_delivered) {
     if (entry.on_fate == no_fate && !lane.fates) return;
-    Fate fate{kind, id, error, kind == Fate::Kind::failed && maybe_delivered};
+    Fate fate{kind, id, error ? *error : Error{}, kind == Fate::Kind::failed && maybe_delivered};
     events_.push_back(happened::Progress{lane.tag, std::move(fate), entry.on_fate});
 }
 
@@ -410,9 +413,11 @@ void Outbox::handle_timeout(Instant now) {
         if (entry.state > OutEntry::State::begun)
             continue;  // its last byte is pulled: acked or failed
         if (plain_ && entry.state == OutEntry::State::begun) continue;
+        const Error expired(Errc::expired);
         settle(*expiry.lane, entry, id_of(*expiry.lane, entry, expiry.sequence),
-               Fate::Kind::expired, Error(Errc::expired));
+               Fate::Kind::expired, &expired);
     }
+    settled_.flush();
 }
 
 void Outbox::wake_starved() {

@@ -100,8 +100,8 @@ public:
     // Commands.
 
     bool writable(const OutLane& lane) const;
-    MessageId push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
-                   FateToken on_fate);
+    Sequence push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
+                  FateToken on_fate);
     void finish(OutLane& lane);
     // Ends all that has no fate yet as failed with `error` and takes the lane out of the schedule.
     void fail(OutLane& lane, const Error& error);
@@ -162,8 +162,8 @@ private:
     void next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
     bool pass_settled(OutLane& lane, OutClass& queue, Outgoing& out);
     void settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
-                const Error& error = {});
-    void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error& error,
+                const Error* error = nullptr);
+    void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error* error,
                 bool maybe_delivered);
 
     // In the order of time; among equals as they were sent, so that each is found at once.
@@ -184,6 +184,7 @@ private:
     std::uint64_t served_ = 0;  // bytes that the front lane has had in this turn of the ring
     std::set<Expiry> expiries_;
     std::vector<OutLane*> starved_;
+    Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::vector<Happened> events_;
     std::uint64_t queued_bytes_ = 0;
     std::uint64_t unsettled_bytes_ = 0;

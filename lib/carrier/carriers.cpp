@@ -53,9 +53,9 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
     const bool queues = row && row->callbacks && !row->callbacks->sending.empty();
     const FateToken token = keep(std::move(on_fate));
     if (association && !row->end && !queues && options.lifetime >= Duration::zero())
-        if (const auto id = association->send_if_writable(now_, row->carrier, content, options,
-                                                          token))
-            return Sending(Result<MessageId>(*id), anchor());
+        if (const auto sequence = association->send_if_writable(now_, row->carrier, content,
+                                                                options, token))
+            return Sending(MessageId{row->carrier, options.niceness, *sequence}, anchor());
     Error error = row && row->end ? *row->end
                   : !association  ? Error(Errc::carrier_closed)
                                   : association->send_error(row->carrier, content.size());

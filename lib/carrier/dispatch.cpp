@@ -216,12 +216,17 @@ void Carriers::make(happened::Writable& event) {
         if (!association->send_error(row->carrier, waiting->content.size()) &&
             !association->writable(row->carrier))
             break;
-        auto sent = association->send(now_, row->carrier, std::move(waiting->content),
-                                      waiting->options, waiting->on_fate);
-        if (!sent)
+        const auto sent = association->send(now_, row->carrier, std::move(waiting->content),
+                                            waiting->options, waiting->on_fate);
+        MessageId id{row->carrier, waiting->options.niceness, {}};
+        if (sent) {
+            id.sequence = *sent;
+            answer<MessageId>(waiting, id);
+        } else {
             fate(waiting->on_fate, event.carrier,
-                 Fate{Fate::Kind::failed, {row->carrier, {}, {}}, sent.error(), false});
-        answer<MessageId>(waiting, std::move(sent));
+                 Fate{Fate::Kind::failed, id, sent.error(), false});
+            answer<MessageId>(waiting, sent.error());
+        }
     }
     queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(served));
     if (!queue.empty() && association) association->starve(row->carrier);

@@ -35,7 +35,9 @@ public:
     }
     MessageId send(core::OutLane& to, Bytes content, const SendOptions& options = {},
                    Instant deadline = never) {
-        return outbox.push(to, std::move(content), options, deadline, core::no_fate);
+        const Sequence sequence = outbox.push(to, std::move(content), options, deadline,
+                                              core::no_fate);
+        return {to.carrier, options.niceness, sequence};
     }
 
     // The next thing as a word; empty when there is nothing. `chunk` bytes at most.
