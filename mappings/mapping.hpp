@@ -11,6 +11,8 @@
 //   * Bytes handed over in a Piece are held by the mapping (by count) until the transport has
 //     acknowledged them or the Carrier is gone. Those of less than small_content bytes are lent
 //     until the next call of next(): it copies them.
+//   * In the same way bytes of less than small_content in an event may be lent until the next call
+//     of poll_events, which comes in the same turn.
 //   * Time never goes back between two calls.
 #pragma once
 
@@ -99,6 +101,8 @@ public:
     virtual Path path() const = 0;
     // True when nothing is left to be sent again: all that was packed is acknowledged.
     virtual bool quiet() const = 0;
+    // When the peer was last heard: something of its came, and it was genuine.
+    virtual Instant heard() const = 0;
     // True after the last flight of close() was written, or the connection was lost: the mapping
     // may be destroyed.
     virtual bool over() const = 0;

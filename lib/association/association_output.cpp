@@ -78,9 +78,9 @@ Outgoing* Association::next() {
         control_.pop_front();
         return &out_;
     }
-    if (!plain_) {
+    if (!plain_ && inbox_.report_due(now_, traffic_)) {
         Delivered report;
-        if (inbox_.next_report(now_, traffic_, report)) {
+        if (inbox_.next_report(report)) {
             out_ = std::move(report);
             return &out_;
         }
@@ -180,7 +180,9 @@ void Association::handle_timeout(Instant now) {
                                  "(Bounds::stalled_after)"));
     }
     if (!plain_ && outbox_.packed_messages() > 0 && heard_ + delivered_patience <= now) {
-        if (mapping_->quiet() && !give_up_unheard(never))
+        // Of a peer that says nothing at all the transport has to judge.
+        const bool speaks = mapping_->heard() > now - delivered_patience / 2;
+        if (speaks && mapping_->quiet() && !give_up_unheard(never))
             shut(Error(Errc::delivered_missing));
         else
             heard_ = now;

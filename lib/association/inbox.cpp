@@ -47,7 +47,27 @@ void Inbox::release_if_idle(InLane& lane) {
     works_.give(std::move(lane.work));
 }
 
+// The common case: the next message of class 0, short and whole, of a Carrier in good order.
+bool Inbox::take_next(Instant now, InLane& lane, const Piece& piece) {
+    const std::uint64_t size = piece.bytes.size();
+    const bool common = piece.total == size && size < SmallBlocks::largest && !plain_ &&
+                        !lane.discarding && !lane.over && piece.niceness == NicenessClass{} &&
+                        size <= limits_.largest_message && lane.work &&
+                        lane.work->unfinished.empty();
+    if (!common) return false;
+    Receipts& receipts = lane.work->receipts.front();
+    if (!receipts.next(piece.sequence)) return false;
+    lane.received += size;
+    charge(size);
+    hold(lane);
+    InMessage& message = lane.work->whole.emplace(small_.keep(piece.bytes.span()), Niceness{},
+                                                  piece.sequence);
+    finished(now, lane, message, &receipts, piece.marks);
+    return true;
+}
+
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
+    if (take_next(now, lane, piece)) return {};
     const std::uint64_t size = piece.bytes.size();
     if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
     InWork& work = this->work(lane);
@@ -86,8 +106,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
                      "the chunks of a message do not fit together");
     }
     if (whole) {
-        InMessage message(keep(std::move(piece.bytes)), Niceness{piece.niceness.value()},
-                          piece.sequence);
+        InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
         finish(now, lane, std::move(message), receipts, piece.marks);
         return {};
     }
@@ -119,16 +138,19 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
 
 void Inbox::finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
                    const Marks& marks) {
+    if (receipts) receipts->add(message.sequence());
+    finished(now, lane, lane.work->whole.push(std::move(message)), receipts, marks);
+}
+
+void Inbox::finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
+                     const Marks& marks) {
     InWork& work = *lane.work;
     message.mark(marks.idempotent, marks.final);
     lane.final |= marks.final;
     work.untaken += message.size();
     finished_ += message.size();
-    const Sequence sequence = message.sequence();
-    work.whole.push(std::move(message));
     readable(lane);
     if (!receipts) return;
-    receipts->add(sequence);
     lane.ask |= marks.ask;
     ++work.unreported;
     report_later(now, lane);
@@ -141,7 +163,7 @@ void Inbox::readable(InLane& lane) {
 }
 
 // Copies what is small, so that it does not pin the transport's receive buffer.
-Bytes Inbox::keep(Bytes bytes) {
+Bytes Inbox::keep(const Bytes& bytes) {
     if (bytes.size() >= copied_below || bytes.empty()) return bytes;
     if (bytes.size() >= SmallBlocks::largest) return Bytes(bytes.span());
     return small_.keep(bytes.span());
@@ -256,13 +278,12 @@ void Inbox::report_later(Instant now, InLane& lane) {
     urgent_reports_ |= lane.ask || lane.work->unreported >= report_messages;
 }
 
-bool Inbox::next_report(Instant now, bool traffic, Delivered& report) {
+bool Inbox::next_report(Delivered& report) {
     if (!last_words_.empty()) {
         report = std::move(last_words_.front());
         last_words_.pop();
         return true;
     }
-    if (!urgent_reports_ && !traffic && now < report_at_) return false;
     while (!reporting_.empty()) {
         InLane& lane = *reporting_.back();
         for (Receipts& known : lane.work->receipts) {

@@ -133,8 +133,13 @@ public:
     InLane* fullest();
     // The Carriers whose unfinished message makes no progress; they are to be reset as stalled.
     std::vector<InLane*> stalled(Instant now) const;
-    // Something to report now; `traffic`: a packet goes out anyway.
-    bool next_report(Instant now, bool traffic, Delivered& report);
+    // Whether there is something to report now; `traffic`: a packet goes out anyway.
+    bool report_due(Instant now, bool traffic) const {
+        if (!last_words_.empty()) return true;
+        return !reporting_.empty() && (urgent_reports_ || traffic || now >= report_at_);
+    }
+    // That, when report_due; there may be none after all.
+    bool next_report(Delivered& report);
     void handle_timeout(Instant now);
     Instant deadline() const { return report_at_; }
 
@@ -145,9 +150,12 @@ public:
 private:
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
+    bool take_next(Instant now, InLane& lane, const Piece& piece);
     void finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
                 const Marks& marks);
-    Bytes keep(Bytes bytes);
+    void finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
+                  const Marks& marks);
+    Bytes keep(const Bytes& bytes);
     void append(Assembly& assembly, Bytes bytes);
     void charge(std::uint64_t bytes);
     void release(InLane& lane, std::uint64_t bytes);

@@ -21,6 +21,12 @@ public:
     NicenessClass niceness() const { return niceness_; }
     // True when it is known already.
     bool has(Sequence sequence) const;
+    // True, and it is settled, when it is the very next one with nothing behind it.
+    bool next(Sequence sequence) {
+        if (sequence.value() != watermark_ || !ranges_.empty() || partial_) return false;
+        ++watermark_;
+        return changed_ = true;
+    }
     // `count` messages from `first` on are settled: arrived, or announced as never to come.
     void add(Sequence first, std::uint64_t count = 1);
     // Of an unfinished message so much is here.

@@ -31,10 +31,11 @@ public:
     const T& front() const { return (*this)[0]; }
     T& back() { return (*this)[size_ - 1]; }
 
-    T& push(T value) {
+    T& push(T value) { return emplace(std::move(value)); }
+    template <class... Args> T& emplace(Args&&... args) {
         if (size_ == capacity_) grow();
         T* slot = &slots_[(head_ + size_) & (capacity_ - 1)];
-        std::construct_at(slot, std::move(value));
+        std::construct_at(slot, std::forward<Args>(args)...);
         ++size_;
         return *slot;
     }

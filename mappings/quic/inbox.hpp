@@ -61,6 +61,15 @@ public:
 
     void add(Event event) { events_.push_back(std::move(event)); }
 
+    // An event for a whole message, to be filled in place; forget_fresh when there is none.
+    Piece& fresh() {
+        events_.emplace_back(std::in_place_type<event::Arrived>);
+        return std::get<event::Arrived>(events_.back()).piece;
+    }
+    void forget_fresh() { events_.pop_back(); }
+    // Holds the memory of lent bytes for as long as events may refer to it.
+    void hold(Bytes bytes) { held_.push_back(std::move(bytes)); }
+
     void arrived(Piece&& piece) {
         if (auto* last = last_part(piece)) {
             last->bytes.extend(piece.bytes.size());
@@ -81,6 +90,8 @@ public:
     }
 
     void drain(std::vector<Event>& events) {
+        lent_.clear();
+        lent_.swap(held_);
         if (events.empty()) {
             events.swap(events_);
             return;
@@ -104,6 +115,8 @@ private:
     }
 
     std::vector<Event> events_;
+    std::vector<Bytes> held_;  // what the events refer to
+    std::vector<Bytes> lent_;  // what those refer to that were drained last
     ReceiveBlocks& blocks_;
 };
 

@@ -29,21 +29,30 @@ bool Streams::on_data(Stream& stream, std::span<const std::byte> bytes, bool fin
 
 bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     auto& decoder = stream.decoder;
-    decoder.feed(inbox_.keep(bytes));
+    auto kept = inbox_.keep(bytes);
+    decoder.feed(inbox_.share(kept));
     std::uint64_t content = 0;
+    bool lent = false;
     for (;;) {
-        Piece piece;
-        while (decoder.next_short(piece)) {
-            content += piece.bytes.size();
-            if (!piece.bytes.empty()) piece.bytes = inbox_.share(piece.bytes);
-            if (!deliver(stream, std::move(piece))) return false;
+        // Short messages are the common case: each is decoded right into its event.
+        for (;;) {
+            Piece& piece = inbox_.fresh();
+            if (!decoder.next_short(piece)) break;
+            content += piece.total;
+            stream.brought_message = true;
+            if (piece.total < small_content)
+                lent = true;
+            else
+                piece.bytes = inbox_.share(piece.bytes);
         }
+        inbox_.forget_fresh();
         auto frame = decoder.next();
         if (!frame) return violate(frame.error());
         if (!frame->has_value()) break;
         if (auto* part = std::get_if<Piece>(&**frame)) content += part->bytes.size();
         if (!on_frame(stream, std::move(**frame))) return false;
     }
+    if (lent) inbox_.hold(std::move(kept));
     // What was framing is never taken by anybody above, so its window goes back from here.
     auto overhead = bytes.size() - content;
     budget_credit_ += overhead;

@@ -31,6 +31,7 @@ public:
     std::uint64_t send_window(CarrierId) const override { return 0; }
     Path path() const override { return now; }
     bool quiet() const override { return true; }
+    Instant heard() const override { return never; }
     bool over() const override { return false; }
 
     Path now;
@@ -96,7 +97,7 @@ public:
     std::vector<Delivered> reports(bool traffic = false) {
         std::vector<Delivered> all;
         Delivered one;
-        while (inbox.next_report(now, traffic, one)) all.push_back(one);
+        while (inbox.report_due(now, traffic) && inbox.next_report(one)) all.push_back(one);
         return all;
     }
 
