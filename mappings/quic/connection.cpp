@@ -229,6 +229,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
     bytes_received_ += datagrams.bytes.size();
     for (auto rest = datagrams; !rest.empty() && alive(); rest = rest.after(1))
         if (!read(path.path(), info, rest.front())) break;
+    note_heard();
     if (alive() && memory_.used() > most_memory_)
         end({Errc::excessive_load,
              {},
@@ -289,15 +290,19 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
     state_ = State::over;
 }
 
-bool Connection::heard_peer() const {
+// ngtcp2 counts what it could open.
+void Connection::note_heard() {
 #if NGTCP2_VERSION_NUM >= 0x011000
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
-    return authentic_ || info.pkt_recv > 0;
+    if (std::exchange(packets_received_, info.pkt_recv) == info.pkt_recv) return;
 #else
-    return true;
+    packets_received_ = 1;
 #endif
+    heard_ = now_;
 }
+
+bool Connection::heard_peer() const { return authentic_ || packets_received_ > 0; }
 
 // Output.
 

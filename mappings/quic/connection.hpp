@@ -65,9 +65,11 @@ public:
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
     bool quiet() const override;
+    Instant heard() const override { return heard_; }
     bool over() const override { return state_ == State::over; }
 
     // Some packet of the peer's could be opened.
+    void note_heard();
     bool heard_peer() const;
     // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.
     bool update_keys();
@@ -159,6 +161,8 @@ private:
     PathMtu mtu_;
     std::uint64_t key_update_after_;  // packets
     std::uint64_t under_key_ = 0;     // packets
+    std::uint64_t packets_received_ = 0;
+    Instant heard_{};  // when that last grew
     std::uint64_t key_generations_ = 0;
     std::uint64_t marks_ = 0;  // datagrams
     // How often the peer may move (ATTACKS A7): a few times in a row, as between two networks at

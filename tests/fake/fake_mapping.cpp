@@ -84,7 +84,7 @@ void FakeMapping::close(Error reason) {
 // Input.
 
 void FakeMapping::handle_input(Instant now, const Datagrams& datagrams) {
-    now_ = std::max(now_, now);
+    heard_at_ = now_ = std::max(now_, now);
     auto& entries = wire_->entries_[1 - index_of(options_.role)];
     for (auto rest = datagrams; !rest.empty(); rest = rest.after(1)) {
         auto datagram = rest.front();

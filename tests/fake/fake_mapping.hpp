@@ -56,6 +56,7 @@ public:
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
     bool quiet() const override;
+    Instant heard() const override { return heard_at_; }
     bool over() const override { return state_ == State::over; }
 
 private:
@@ -141,6 +142,7 @@ private:
     State state_ = State::handshaking;
     Instant started_;
     Instant now_;
+    Instant heard_at_;
     Instant last_heard_;
     Instant pinged_{};
     bool greeted_ = false;

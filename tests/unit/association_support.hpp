@@ -51,6 +51,7 @@ struct Script {
     std::vector<CarrierId> no_room;  // these are reported as blocked when they open
     bool pulls = true;               // poll_transmit takes all that there is
     bool quiet = true;
+    Instant heard = never;
     bool over = false;
     Instant deadline = never;
 };
@@ -90,6 +91,7 @@ public:
     std::uint64_t send_window(CarrierId) const override { return 0; }
     Path path() const override { return {}; }
     bool quiet() const override { return script_.quiet; }
+    Instant heard() const override { return script_.heard; }
     bool over() const override { return script_.over; }
 
 private:
