@@ -3,7 +3,8 @@
 // the processor has AES and AVX2.
 //
 // Of the library only the direct functions are used. They need no manager and keep no state between
-// calls, so one table of them serves all threads.
+// calls, so one table of them serves all threads. Each of them sets the library's one error number
+// to 0, without a lock: a race detector may name it. Nobody reads it but make_protection().
 #include <algorithm>
 #include <cstring>
 
