@@ -37,7 +37,7 @@ struct PairOptions {
 // One end: the mapping, what it shall send, and what came.
 class End {
 public:
-    explicit End(Role role) : role_(role), next_carrier_(role == Role::client ? 0 : 1) {}
+    explicit End(Role role) : next_carrier_(role == Role::client ? 0 : 1) {}
 
     std::unique_ptr<Mapping> mapping;
     QueueSupply supply;
@@ -80,7 +80,6 @@ public:
     void drain();
 
 private:
-    const Role role_;
     std::uint64_t next_carrier_;
     std::map<std::tuple<CarrierId, NicenessClass>, std::uint64_t> sequences_;
 };
