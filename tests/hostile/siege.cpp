@@ -108,8 +108,7 @@ void Siege::exchange(End& from, End& to, bool to_server) {
                 accept.transport.versions = {QuicVersion::v1};
                 const bool victim = options_.victim == Role::server;
                 accept.transport.limits = victim ? options_.limits : options_.attacker;
-                to.mapping = std::move(
-                    to.endpoint.accept(now_, TransientId{2}, accept, one).value());
+                to.mapping = to.endpoint.accept(now_, TransientId{2}, accept, one).value();
             } else if (to.mapping) {
                 to.mapping->handle_input(now_, one);
             }
