@@ -162,7 +162,8 @@ struct Acked {
 struct Unblocked {
     std::optional<CarrierId> carrier;
 };
-// Both directions of the Carrier are over and the mapping has forgotten it.
+// Both directions of the Carrier are over, or nothing comes of it any more; the mapping has
+// forgotten it.
 struct Ended {
     CarrierId carrier;
 };

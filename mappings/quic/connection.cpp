@@ -193,7 +193,7 @@ void Connection::reset(CarrierId carrier, Error reason) {
 }
 
 void Connection::stop(CarrierId carrier, Error reason) {
-    if (alive()) streams_.stop(carrier, reason);
+    if (alive()) streams_.stop(carrier, reason, now_);
 }
 
 void Connection::extend_window(CarrierId carrier, std::uint64_t bytes) {
@@ -269,6 +269,7 @@ void Connection::handle_timeout(Instant now) {
     if (!alive() || deadline() > now_) return;
     int code = ngtcp2_conn_handle_expiry(native_.get(), to_timestamp(now_));
     if (code != 0) fail(code);
+    streams_.handle_timeout(now_);
     check_mtu();
     rethrow();
 }
@@ -312,7 +313,8 @@ void Connection::poll_events(std::vector<Event>& events) {
 
 Instant Connection::deadline() const {
     if (!alive()) return never;
-    return std::min(to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline());
+    return std::min(
+        {to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline(), streams_.deadline()});
 }
 
 std::uint64_t Connection::send_window(CarrierId carrier) const {

@@ -18,6 +18,7 @@ struct Stream {
         unknown,  // the peer's, and its first frame has not come
         carrier,
         association,  // SETTINGS, DELIVERED, REFUSE, CREDIT
+        forgotten,    // was a Carrier's, and is open for ngtcp2 alone (Streams::handle_timeout)
     };
 
     Stream(bool is_ours, bool is_one_way, std::optional<CarrierId> id_of_carrier)

@@ -44,13 +44,16 @@ public:
         while (stream && stream->carrier != carrier) stream = stream->next_in_table;
         return stream;
     }
+    // The stream is no Carrier's any more.
+    void unname(Stream& stream) {
+        if (find(stream.carrier) != &stream) return;
+        Stream** link = &buckets_[bucket(stream.carrier)];
+        while (*link != &stream) link = &(*link)->next_in_table;
+        *link = stream.next_in_table;
+        --named_;
+    }
     void remove(Stream& stream) {
-        if (find(stream.carrier) == &stream) {
-            Stream** link = &buckets_[bucket(stream.carrier)];
-            while (*link != &stream) link = &(*link)->next_in_table;
-            *link = stream.next_in_table;
-            --named_;
-        }
+        unname(stream);
         if (spare_.size() < most_spare)
             spare_.splice(spare_.begin(), all_, stream.self);
         else

@@ -35,9 +35,14 @@ void Streams::reset(CarrierId carrier, const Error& reason) {
     erase(*stream);
 }
 
-void Streams::stop(CarrierId carrier, const Error& reason) {
+void Streams::stop(CarrierId carrier, const Error& reason, Instant now) {
     auto* stream = find(carrier);
     if (stream == nullptr || !stream->may_receive() || stream->peer_done) return;
+    // Those that ended sooner leave from the front, so that the list is as long as what is open and
+    // not as what was stopped within the patience.
+    for (int i = 0; i < 2 && !stopped_.empty() && !find(stopped_.front().carrier); ++i)
+        stopped_.pop_front();
+    stopped_.push_back({now + stopped_patience, carrier});
     if (stream->opened())
         ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
     else
@@ -80,7 +85,7 @@ bool Streams::on_reset(Stream& stream, std::uint64_t code, Instant now) {
                         {},
                         Stage::established,
                         "the peer opens Carriers and resets them before any message is whole"});
-    if (stream.peer_done) return true;
+    if (stream.peer_done || stream.purpose == Stream::Purpose::forgotten) return true;
     stream.peer_done = true;
     if (stream.purpose == Stream::Purpose::carrier) {
         inbox_.add(event::Reset{stream.carrier, error_of(code)});
@@ -148,6 +153,29 @@ void Streams::on_stream_limit(bool one_way) {
         if (stream.purpose == Stream::Purpose::carrier)
             inbox_.add(event::Unblocked{stream.carrier});
     }
+}
+
+void Streams::handle_timeout(Instant now) {
+    while (!stopped_.empty() && stopped_.front().due <= now) {
+        const auto carrier = stopped_.front().carrier;
+        stopped_.pop_front();
+        auto* stream = find(carrier);
+        // What the peer ended too, ngtcp2 ends when our last word is acknowledged.
+        if (stream == nullptr || stream->peer_done) continue;
+        const auto& send = stream->send;
+        const bool said_all = !stream->may_send() ||
+                              (send.finishing() && !send.pending() && !send.bytes_unacked());
+        if (!stream->opened() || !said_all) {
+            stopped_.push_back({now + stopped_patience, carrier});
+            continue;
+        }
+        // Its place among the peer's streams is free again when ngtcp2 says so: whoever stops
+        // talking on purpose gets no further ones for it.
+        table_.unname(*stream);
+        stream->purpose = Stream::Purpose::forgotten;
+        inbox_.add(event::Ended{carrier});
+    }
+    if (stopped_.empty()) stopped_ = {};  // a connection at rest holds nothing
 }
 
 void Streams::apply_credit() {

@@ -17,6 +17,7 @@
 #include "mappings/mapping.hpp"
 #include "mappings/quic/inbox.hpp"
 #include "mappings/quic/rate_limit.hpp"
+#include "mappings/quic/ring.hpp"
 #include "mappings/quic/stream_table.hpp"
 
 namespace post::quic {
@@ -43,7 +44,7 @@ public:
     // Commands.
 
     void reset(CarrierId carrier, const Error& reason);
-    void stop(CarrierId carrier, const Error& reason);
+    void stop(CarrierId carrier, const Error& reason, Instant now);
     void extend_window(CarrierId carrier, std::uint64_t bytes);
     void extend_budget(std::uint64_t bytes) { budget_credit_ += bytes; }
 
@@ -57,6 +58,11 @@ public:
     void on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes);
     void on_window(Stream& stream);
     void on_stream_limit(bool one_way);
+    // Forgets Carriers whose streams will not end by themselves. Up to 1.24 ngtcp2 loses track of
+    // what arrives out of order on a stream that we stopped. When the peer's last bytes are
+    // acknowledged before it hears of that, it has no reason to reset the stream (RFC 9000, 3.5),
+    // and ngtcp2 waits until the connection ends.
+    void handle_timeout(Instant now);
     const Error& violation() const { return violation_; }
 
     // Output.
@@ -83,6 +89,7 @@ public:
     bool bytes_settled() const { return unacked_ == 0; }
     bool settled() const { return unsettled_ == 0; }
     bool something_ready() const { return !ready_.empty(); }
+    Instant deadline() const { return stopped_.empty() ? never : stopped_[0].due; }
 
     Inbox& inbox() { return inbox_; }
 
@@ -91,6 +98,12 @@ private:
     struct Grant {
         std::uint64_t granted = 0;
         std::uint64_t open = 0;
+    };
+
+    // A Carrier that we stopped, and when to see whether its stream has ended.
+    struct Stopped {
+        Instant due;
+        CarrierId carrier;
     };
 
     // streams.cpp
@@ -127,6 +140,8 @@ private:
     // Resets of streams that brought nothing whole (ATTACKS A8).
     static constexpr std::uint32_t reset_burst = 1000;
     static constexpr std::uint32_t resets_per_second = 100;
+    // Some round trips, so that the peer has heard of STOP_SENDING and RESET_STREAM.
+    static constexpr Duration stopped_patience = std::chrono::seconds(10);
 
     const Limits limits_;
     ngtcp2_conn* native_ = nullptr;
@@ -137,6 +152,7 @@ private:
     std::list<Stream*> waiting_;          // for a bidirectional stream
     std::list<Stream*> waiting_one_way_;  // for a unidirectional one
     std::vector<Stream*> credited_;
+    Ring<Stopped> stopped_;  // the first to be due first
     std::uint64_t budget_credit_ = 0;
     Stream* association_ = nullptr;  // ours
     bool peer_association_ = false;

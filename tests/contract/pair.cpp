@@ -98,6 +98,7 @@ void Pair::launch(bool to_server, const Datagrams& run) {
         Flight flight{
             now_ + options_.link.delay, 0, to_server, {front.begin(), front.end()}, run.ecn};
         sent(flight);
+        if (on_launch && !on_launch(to_server, flight.at)) continue;
         if (cut_ || chance(options_.link.loss)) continue;
         for (int copies = chance(options_.link.duplicate) ? 2 : 1; copies > 0; --copies) {
             auto late = options_.link.jitter.count();

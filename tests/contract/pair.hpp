@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -118,6 +119,9 @@ public:
         transmit(server, false);
     }
 
+    // Asked for each datagram that is sent. It may be made to arrive at another time; false: it is
+    // lost.
+    std::function<bool(bool to_server, Instant& at)> on_launch;
     // Cuts the link: nothing arrives any more, in both directions.
     void cut() { cut_ = true; }
     std::uint64_t datagrams() const { return datagrams_; }
