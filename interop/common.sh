@@ -1,0 +1,145 @@
+# shellcheck shell=bash
+# What the scripts here share: how one is skipped or fails, where programs are, certificates,
+# processes that end with the script, and captures of the loopback interface with Wireshark's own
+# decoder. Sourced, never run. A script that calls begin() has a folder $work, which goes with it.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=
+processes=()
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# Shows the ends of the logs, too.
+fail() {
+    local log
+    echo "FAILED: $*" >&2
+    if [ -n "$work" ]; then
+        for log in "$work"/*.log; do
+            [ -s "$log" ] && { echo "--- ${log##*/}"; tail -n 20 "$log"; } >&2
+        done
+    fi
+    exit 1
+}
+
+begin() {
+    work=$(mktemp -d)
+    trap finish EXIT
+}
+
+finish() {
+    local process
+    for process in "${processes[@]}"; do
+        kill "$process" 2> /dev/null || true
+        wait "$process" 2> /dev/null || true
+    done
+    rm -rf "$work"
+}
+
+# our_program FOLDER/NAME: where it was built; nothing when it was not.
+our_program() {
+    local candidate
+    for candidate in "${POST_BUILD_DIR:-}/$1" "$root"/build/*/"$1"; do
+        if [ -x "$candidate" ]; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+# wait_for SECONDS COMMAND...
+wait_for() {
+    local left=$(($1 * 10))
+    shift
+    until "$@"; do
+        [ $((left--)) -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+# background NAME COMMAND...: its output is in $work/NAME.log, its process id in $started.
+background() {
+    local name=$1
+    shift
+    : > "$work/$name.log" # now: nobody shall read what an earlier one of this name wrote
+    "$@" >> "$work/$name.log" 2>&1 &
+    started=$!
+    processes+=("$started")
+}
+
+# gone PROCESS: waits for one that was told to end; its exit status.
+gone() {
+    local process others=()
+    wait_for 10 not_running "$1" || fail "process $1 does not end"
+    for process in "${processes[@]}"; do [ "$process" = "$1" ] || others+=("$process"); done
+    processes=("${others[@]}")
+    wait "$1"
+}
+
+not_running() {
+    ! kill -0 "$1" 2> /dev/null
+}
+
+# The second column is the local address, the port in hex.
+port_is_bound() {
+    local hex
+    hex=$(printf ':%04X' "$1")
+    awk -v port="$hex" '$2 ~ port "$" { found = 1 } END { exit !found }' \
+        /proc/net/udp /proc/net/udp6
+}
+
+free_port() {
+    local port=$((20000 + RANDOM % 10000))
+    while port_is_bound "$port"; do port=$((port + 1)); done
+    echo "$port"
+}
+
+# A key and a certificate for localhost that is its own authority: $work/key.pem, $work/cert.pem.
+make_certificate() {
+    command -v openssl > /dev/null || skip "openssl makes the certificate and is not here"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+        -subj /CN=localhost -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
+        -keyout "$work/key.pem" -out "$work/cert.pem" > "$work/openssl.log" 2>&1 ||
+        fail "openssl made no certificate"
+}
+
+# The file has its header once the interface is open.
+capturing_or_gone() {
+    [ -s "$work/run.pcapng" ] || not_running "$capture"
+}
+
+# begin_capture PORT: into $work/run.pcapng.
+begin_capture() {
+    command -v tshark > /dev/null || skip "tshark is not installed"
+    background tshark tshark -i lo -f "udp port $1" -w "$work/run.pcapng"
+    capture=$started
+    wait_for 10 capturing_or_gone || fail "tshark does not begin to capture"
+    not_running "$capture" &&
+        skip "tshark may not capture: $(grep '^tshark: .' "$work/tshark.log" | head -n 1)"
+    return 0
+}
+
+# KEEP=folder keeps the capture and the key log there.
+end_capture() {
+    sleep 1 # dumpcap writes what it has within half a second
+    kill -INT "$capture"
+    gone "$capture" || true
+    if [ -n "${KEEP:-}" ]; then
+        mkdir -p "$KEEP"
+        cp "$work/run.pcapng" "$work/keys.log" "$KEEP"
+    fi
+}
+
+# fields PCAP KEYLOG FILTER FIELD...: one line a datagram, several values of a field with commas,
+# the fields with tabs between them.
+fields() {
+    local pcap=$1 keys=$2 filter=$3 field
+    local -a columns=()
+    shift 3
+    for field in "$@"; do columns+=(-e "$field"); done
+    # A port is not enough for Wireshark to try QUIC; decoding by heuristics is on by default.
+    tshark -Q -r "$pcap" -o "tls.keylog_file:$keys" -Y "$filter" -T fields "${columns[@]}" \
+        2> >(grep -v "This could be dangerous" >&2) ||
+        fail "tshark cannot read $pcap"
+}
