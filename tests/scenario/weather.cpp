@@ -23,12 +23,14 @@ std::string span(Duration from, Duration to) {
     return " from " + ms(from) + " to " + ms(to) + " ms";
 }
 
-// Asks again every few milliseconds until the handshake is confirmed.
-void rebind(sim::World& world, sim::Host& client, const std::string& address,
+// Asks again every few milliseconds until the handshake is confirmed, or nothing more will come of
+// it.
+void rebind(sim::World& world, sim::Host& client, const std::string& address, Duration end,
             const std::function<bool()>& confirmed) {
+    if (world.elapsed() > end) return;
     if (!confirmed()) {
-        world.after(std::chrono::milliseconds(5), [&world, &client, address, confirmed] {
-            rebind(world, client, address, confirmed);
+        world.after(std::chrono::milliseconds(5), [&world, &client, address, end, confirmed] {
+            rebind(world, client, address, end, confirmed);
         });
         return;
     }
@@ -155,8 +157,10 @@ void Weather::begin(sim::World& world, sim::Link& link, sim::Host& client,
     for (const Rebinding& rebinding : rebindings_) {
         std::string ip;
         if (rebinding.new_address) ip = "10.0.0." + std::to_string(address++);
-        world.at(rebinding.at,
-                 [&world, &client, ip, confirmed] { rebind(world, client, ip, confirmed); });
+        const Duration end = clears_ + std::chrono::seconds(20);
+        world.at(rebinding.at, [&world, &client, ip, end, confirmed] {
+            rebind(world, client, ip, end, confirmed);
+        });
     }
 }
 
