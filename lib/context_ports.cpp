@@ -146,7 +146,6 @@ quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& 
     options.limits.handshake_timeout = bounds.handshake_timeout;
     options.limits.idle_timeout = bounds.idle_timeout;
     options.limits.keep_alive = bounds.keep_alive;
-    options.run_limit = io_->run_limit();
     return options;
 }
 
@@ -239,6 +238,7 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
     connect.security.cipher = options.quic.cipher;
     connect.transport = transport(options.bounds, options.quic);
     connect.transport.largest_payload = largest_payload(remote, options.quic);
+    connect.transport.run_limit = io_->run_limit((*port)->socket);
     auto mapping = (*port)->endpoint->connect(now_, TransientId{association.id().value()}, connect);
     if (!mapping) return association.handle_failure(mapping.error());
     if (setup.port) --setup.port->associations;

@@ -183,6 +183,7 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     setups_[made.id()].port = &port;
     ++port.associations;
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
+    port.accept.transport.run_limit = io_->run_limit(port.socket);
     auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first,
                                          proof);
     if (mapping) return made.attach(std::move(*mapping));

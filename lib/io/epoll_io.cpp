@@ -219,6 +219,12 @@ bool EpollIo::writable(SocketId socket) const {
     return found != sockets_.end() && found->second.socket.waiting() == UdpSocket::Waiting::no;
 }
 
+std::size_t EpollIo::run_limit(SocketId socket) const {
+    const auto found = sockets_.find(socket);
+    const bool gso = found == sockets_.end() ? gso_ : found->second.socket.gso();
+    return gso ? UdpSocket::most_cut : UdpSocket::most_messages;
+}
+
 void EpollIo::lookup(const Lookup& lookup) { resolver_.lookup(lookup, now_); }
 
 void EpollIo::cancel(LookupId lookup) { resolver_.cancel(lookup); }

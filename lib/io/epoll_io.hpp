@@ -38,7 +38,7 @@ public:
     bool send(SocketId socket, const Datagrams& datagrams) override;
     void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId socket) const override;
-    std::size_t run_limit() const override { return gso_ ? 45 : 16; }
+    std::size_t run_limit(SocketId socket) const override;
     std::size_t payload_limit(const Address& remote) override { return routes_.limit(remote); }
 
     void lookup(const Lookup& lookup) override;

@@ -81,8 +81,9 @@ public:
     virtual void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) = 0;
     // False while something waits in the socket's queue: filling more packets would be early.
     virtual bool writable(SocketId socket) const = 0;
-    // The largest run that one send() should get towards `remote`: datagrams a run.
-    virtual std::size_t run_limit() const = 0;
+    // The largest run that one send() of this socket should get, in datagrams. It shrinks when the
+    // system turns out not to cut runs there.
+    virtual std::size_t run_limit(SocketId socket) const = 0;
     // The largest UDP payload that the interface on the way to `remote` takes in one packet, in
     // bytes; 0 when there is no way. What lies behind the interface may take less.
     virtual std::size_t payload_limit(const Address& remote) = 0;

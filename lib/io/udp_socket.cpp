@@ -16,8 +16,6 @@ namespace {
 
 // What the kernel takes in one send: UDP_MAX_SEGMENTS, as it was first (later kernels take more).
 constexpr std::size_t most_segments = 64;
-// Datagrams in one sendmmsg.
-constexpr std::size_t most_messages = 16;
 // Troubles that wait for poll_troubles; what comes beyond it says nothing new.
 constexpr std::size_t most_troubles = 256;
 

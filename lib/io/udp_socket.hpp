@@ -40,6 +40,10 @@ public:
     // One run into the front of `space`, which holds at least receive_space bytes.
     Receipt receive(std::span<std::byte> space, Datagrams& run);
     static constexpr std::size_t receive_space = 65535;
+    // The best runs for send(), in datagrams: cut by the system, what fits into 64 KiB at 1452
+    // bytes each; without, what goes into one sendmmsg.
+    static constexpr std::size_t most_cut = 45;
+    static constexpr std::size_t most_messages = 16;
 
     // As Io::send. What the network refuses is appended to `troubles`.
     bool send(const Datagrams& run, std::vector<Io::Trouble>& troubles);
@@ -51,6 +55,7 @@ public:
     int fd() const { return fd_; }
     SocketId id() const { return id_; }
     const Address& local() const { return local_; }
+    // False where the system does not cut runs, as far as is known now.
     bool gso() const { return gso_; }
     Waiting waiting() const { return waiting_; }
 
