@@ -52,15 +52,21 @@ Instant read_clock() {
     return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
 }
 
-int sleep_on(int epoll, epoll_event* events, Duration timeout) {
+// `precise`: whether the system is asked for nanoseconds; it may not have that.
+int sleep_on(int epoll, epoll_event* events, Duration timeout, bool& precise) {
     const int most = static_cast<int>(most_events);
-    if (timeout < Duration::zero()) return epoll_wait(epoll, events, most, -1);
-    timespec time{};
-    time.tv_sec = static_cast<time_t>(timeout / std::chrono::seconds(1));
-    time.tv_nsec = static_cast<long>((timeout % std::chrono::seconds(1)).count());
-    const int count = epoll_pwait2(epoll, events, most, &time, nullptr);
-    if (count >= 0 || errno == EINTR) return count;
-    // Before Linux 5.11, and in some sandboxes: milliseconds, rounded up.
+    if (timeout <= Duration::zero())
+        return epoll_wait(epoll, events, most, timeout < Duration::zero() ? -1 : 0);
+    if (precise) {
+        timespec time{};
+        time.tv_sec = static_cast<time_t>(timeout / std::chrono::seconds(1));
+        time.tv_nsec = static_cast<long>((timeout % std::chrono::seconds(1)).count());
+        const int count = epoll_pwait2(epoll, events, most, &time, nullptr);
+        if (count >= 0 || errno == EINTR) return count;
+        // Before Linux 5.11 (ENOSYS), and in some sandboxes (EPERM).
+        precise = false;
+    }
+    // Milliseconds, rounded up.
     const auto ms = (std::min<Duration>(timeout, std::chrono::hours(1)).count() + 999'999) /
                     1'000'000;
     return epoll_wait(epoll, events, most, static_cast<int>(ms));
@@ -267,7 +273,7 @@ void EpollIo::wake() noexcept {
 
 bool EpollIo::harvest(Duration timeout) {
     std::array<epoll_event, most_events> events;
-    const int count = sleep_on(epoll_.get(), events.data(), timeout);
+    const int count = sleep_on(epoll_.get(), events.data(), timeout, precise_);
     // A sleep ends later than the turn began; what is timed from here on wants the time of now.
     if (timeout != Duration::zero()) now_ = read_clock();
     for (int i = 0; i < count; ++i) {

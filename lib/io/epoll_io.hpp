@@ -81,6 +81,7 @@ private:
     std::unordered_map<SocketId, Entry> sockets_;
 
     Instant now_{};
+    bool precise_ = true;     // epoll_pwait2 has not failed yet
     bool harvested_ = false;  // wait() has asked epoll, nobody has used it yet
     bool woken_ = false;      // a wake() that was taken in passing: the next wait() does not sleep
 

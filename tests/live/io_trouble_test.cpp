@@ -221,6 +221,18 @@ TEST_SUITE("live") {
         }
     }
 
+    TEST_CASE("a kernel without precise sleep is asked for it once") {
+        const CoarseSleep coarse;
+        auto io = make_epoll_io({});
+        for (int i = 0; i < 5; ++i) {
+            const Instant begin = io->now();
+            io->wait(begin + 3ms);
+            CHECK(io->now() >= begin + 3ms);
+            CHECK(io->receive().empty());
+        }
+        CHECK(coarse.asked() == 1);
+    }
+
     TEST_CASE("a probe that is too large for the link is lost and costs nothing else") {
         Edge a;
         Edge b;

@@ -1,18 +1,22 @@
-// A kernel that refuses to send.
+// A kernel that refuses.
 #include "tests/live/refusals.hpp"
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 
 namespace {
 
 post::test::Refusals::Decide decide_now;
+bool coarse_now = false;
+int coarse_asked = 0;
 
 }  // namespace
 
@@ -33,11 +37,30 @@ extern "C" int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
     return static_cast<int>(count);
 }
 
+extern "C" int epoll_pwait2(int fd, epoll_event* events, int most, const timespec* timeout,
+                            const sigset_t* mask) {
+    if (!coarse_now)
+        return static_cast<int>(
+            syscall(SYS_epoll_pwait2, fd, events, most, timeout, mask, _NSIG / 8));
+    ++coarse_asked;
+    errno = ENOSYS;
+    return -1;
+}
+
 namespace post::test {
 
 Refusals::Refusals(Decide decide) { decide_now = std::move(decide); }
 
 Refusals::~Refusals() { decide_now = nullptr; }
+
+CoarseSleep::CoarseSleep() {
+    coarse_now = true;
+    coarse_asked = 0;
+}
+
+CoarseSleep::~CoarseSleep() { coarse_now = false; }
+
+int CoarseSleep::asked() const { return coarse_asked; }
 
 std::size_t segment_of(const msghdr& message) {
     auto& mutable_message = const_cast<msghdr&>(message);

@@ -1,5 +1,5 @@
-// A kernel that refuses to send: refusals.cpp stands in front of sendmsg and sendmmsg, because a
-// loopback is never full and never lacks a feature.
+// A kernel that refuses: refusals.cpp stands in front of sendmsg, sendmmsg and epoll_pwait2, since
+// a loopback is never full, and this kernel lacks nothing.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,6 +17,18 @@ public:
     Refusals(const Refusals&) = delete;
     Refusals& operator=(const Refusals&) = delete;
     ~Refusals();
+};
+
+// While it lives, epoll_pwait2 is not there, as before Linux 5.11.
+class CoarseSleep {
+public:
+    CoarseSleep();
+    CoarseSleep(const CoarseSleep&) = delete;
+    CoarseSleep& operator=(const CoarseSleep&) = delete;
+    ~CoarseSleep();
+
+    // How often somebody asked for it.
+    int asked() const;
 };
 
 // The segment size that the message asks the kernel for; 0: none.
