@@ -20,6 +20,7 @@ WORDS = {
     "fork-spinning": "New stream with request and reply, 100 at once, spinning before sleeping",
     "fork-busy": "New stream with request and reply, 100 at once, never sleeping",
     "handshake": "Full handshakes",
+    "bulk-gnutls": "post, GnuTLS alone",
     "limit-sealed": "limit: sealed UDP alone",
     "limit-tls": "TLS 1.3 over TCP",
     "limit-trip-sleeping": "limit: UDP alone",

@@ -30,10 +30,13 @@ int play(const Settings& settings) {
         if (settings.rows.size() == 1 && one->name == settings.rows[0]) row = one;
     if (!row || !row->measure) throw std::invalid_argument("--end: give one row, by its name");
     const std::size_t payload = row->payload ? row->payload : settings.payload;
+    const std::string_view protection = row->protection.empty()
+                                            ? std::string_view(settings.protection)
+                                            : row->protection;
     if (settings.end == "client")
-        row->measure({settings, row->waiting, payload, Process(settings.peer)});
+        row->measure({settings, row->waiting, payload, protection, Process(settings.peer)});
     else if (row->serve)
-        row->serve({settings, row->waiting, payload});
+        row->serve({settings, row->waiting, payload, protection});
     else
         throw std::invalid_argument("this row has no server");
     return 0;

@@ -46,12 +46,14 @@ void write_json_header(std::FILE* file, const Settings& settings) {
     ::uname(&system);
     std::fprintf(file,
                  "{\"header\": true, \"ngtcp2\": %s, \"gnutls\": %s, \"linux\": %s, "
-                 "\"processor\": %s, \"cores\": %zu, \"stack\": %s, \"rounds\": %u, "
+                 "\"processor\": %s, \"cores\": %zu, \"stack\": %s, \"protection\": %s, "
+                 "\"rounds\": %u, "
                  "\"seconds\": %g, \"payload\": %zu}\n",
                  quoted(ngtcp2_version(0)->version_str).c_str(),
                  quoted(gnutls_check_version(nullptr)).c_str(), quoted(system.release).c_str(),
                  quoted(processor()).c_str(), cores().size(), quoted(settings.stack).c_str(),
-                 settings.rounds, settings.seconds, settings.payload);
+                 quoted(settings.protection).c_str(), settings.rounds, settings.seconds,
+                 settings.payload);
     std::fflush(file);
 }
 

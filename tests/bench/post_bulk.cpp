@@ -20,7 +20,7 @@ struct Received {
 };
 
 Received receive(const ClientEnd& end, std::size_t size) {
-    Context context(context_options(end.waiting));
+    Context context(context_options(end.waiting, end.protection));
     Driver driver(context, end.waiting);
     Carrier carrier = connect(context, driver, end);
     std::uint64_t bytes = 0;

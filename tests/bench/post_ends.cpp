@@ -82,7 +82,7 @@ bool answer(Carrier& carrier, InMessage message) {
 
 void serve_post(const ServerEnd& end) {
     const Identity identity = Identity::self_signed("localhost");
-    Context context(context_options(end.waiting));
+    Context context(context_options(end.waiting, end.protection));
     context.on_unhandled([](const Error&) {});  // clients go as they like
     ListenOptions options;
     options.bounds = bounds();
@@ -101,8 +101,10 @@ void serve_post(const ServerEnd& end) {
     Driver(context, end.waiting).run();
 }
 
-ContextOptions context_options(Waiting waiting) {
+ContextOptions context_options(Waiting waiting, std::string_view protection) {
     ContextOptions options;
+    if (protection == "gnutls") options.packet_protection = PacketProtection::gnutls;
+    if (protection == "ipsec-mb") options.packet_protection = PacketProtection::ipsec_mb;
     if (waiting == Waiting::spinning) options.spin = 50us;
     return options;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <post/post.hpp>
 
@@ -18,7 +19,7 @@ namespace post::bench {
 void serve_post(const ServerEnd& end);
 
 // Of both ends' Contexts.
-ContextOptions context_options(Waiting waiting);
+ContextOptions context_options(Waiting waiting, std::string_view protection);
 
 // A Carrier to that server. Different names are different Associations.
 Carrier initiate(Context& context, const ClientEnd& end, const std::string& name = "localhost");

@@ -44,7 +44,7 @@ private:
 
 void measure_handshake(const ClientEnd& end) {
     constexpr int outstanding = 16;
-    Context context(context_options(end.waiting));
+    Context context(context_options(end.waiting, end.protection));
     Driver driver(context, end.waiting);
     Handshakes handshakes(context, end);
     for (int i = 0; i < outstanding; ++i) handshakes.begin();

@@ -34,7 +34,7 @@ class Crowd {
 public:
     explicit Crowd(const ClientEnd& end)
         : end_(end),
-          context_(context_options(end.waiting)),
+          context_(context_options(end.waiting, end.protection)),
           driver_(context_, end.waiting),
           active_(connect(context_, driver_, end)) {
         active_.ready([this](Carrier&, InMessage message) {

@@ -39,7 +39,7 @@ private:
 }  // namespace
 
 void measure_trip(const ClientEnd& end) {
-    Context context(context_options(end.waiting));
+    Context context(context_options(end.waiting, end.protection));
     Driver driver(context, end.waiting);
     Carrier carrier = connect(context, driver, end);
     Trips trips;
@@ -60,7 +60,7 @@ void measure_trip(const ClientEnd& end) {
 
 void measure_fork(const ClientEnd& end) {
     constexpr int outstanding = 100;
-    Context context(context_options(end.waiting));
+    Context context(context_options(end.waiting, end.protection));
     Driver driver(context, end.waiting);
     Forks forks(connect(context, driver, end));
     forks.parent().send(content);  // a fork follows its parent

@@ -25,7 +25,8 @@ struct Figure {
 struct ServerEnd {
     const Settings& settings;
     Waiting waiting;
-    std::size_t payload;  // of a datagram at most
+    std::size_t payload;          // of a datagram at most
+    std::string_view protection;  // as in the settings
 
     // Tells the conductor where the client finds this server.
     void announce(std::uint16_t port, std::string_view pin = "-") const;
@@ -36,6 +37,7 @@ struct ClientEnd {
     const Settings& settings;
     Waiting waiting;
     std::size_t payload;
+    std::string_view protection;
     Process server;
 
     // Hands a figure to the conductor.
@@ -48,8 +50,9 @@ struct Row {
     Waiting waiting = Waiting::sleeping;
     void (*serve)(const ServerEnd&) = nullptr;  // nullptr: it needs no server
     void (*measure)(const ClientEnd&) = nullptr;
-    std::size_t payload = 0;  // 0: as the settings say
-    bool once = false;        // takes long and counts more than it times: the first round only
+    std::size_t payload = 0;           // 0: as the settings say
+    std::string_view protection = {};  // empty: as the settings say
+    bool once = false;  // takes long and counts more than it times: the first round only
     std::string_view unsupported = {};  // why it cannot be measured; then it has no ends
 };
 

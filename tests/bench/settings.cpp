@@ -17,6 +17,8 @@ once, then each again), since a machine has slow and fast phases. ROW is a row's
 beginning of one ("bulk", "messages-64"); without any, all rows are measured.
 
   --stack NAME        protocol stack of the rows that are not limits: quic (default)
+  --protection NAME   what protects their packets: gnutls, ipsec-mb, or the better one of those that
+                      are there (default); row bulk-gnutls apart
   --rounds N          default 3
   --seconds S         measured in each row and round, default 1
   --warm-up S         before that, default 0.3
@@ -67,6 +69,8 @@ Settings Settings::parse(int count, char** words) {
             settings.list = true;
         else if (is("--stack"))
             settings.stack = words[i];
+        else if (is("--protection"))
+            settings.protection = words[i];
         else if (is("--rounds"))
             settings.rounds = between(option, words[i], 1U, 10'000U);
         else if (is("--seconds"))
@@ -96,6 +100,9 @@ Settings Settings::parse(int count, char** words) {
     }
     if (settings.stack != "quic")
         throw std::invalid_argument("--stack: the library has no " + settings.stack);
+    if (settings.protection != "automatic" && settings.protection != "gnutls" &&
+        settings.protection != "ipsec-mb")
+        throw std::invalid_argument("--protection: gnutls or ipsec-mb, not " + settings.protection);
     if (!settings.end.empty() && settings.end != "server" && settings.end != "client")
         throw std::invalid_argument("--end: server or client, not " + settings.end);
     return settings;
@@ -103,6 +110,7 @@ Settings Settings::parse(int count, char** words) {
 
 std::vector<std::string> Settings::words() const {
     return {"--stack",        stack,
+            "--protection",   protection,
             "--seconds",      std::to_string(seconds),
             "--warm-up",      std::to_string(warm_up),
             "--payload",      std::to_string(payload),

@@ -17,8 +17,9 @@ enum class Waiting : std::uint8_t {
 };
 
 struct Settings {
-    std::vector<std::string> rows;  // names or beginnings of names; none: all
-    std::string stack = "quic";     // of the post rows
+    std::vector<std::string> rows;         // names or beginnings of names; none: all
+    std::string stack = "quic";            // of the post rows
+    std::string protection = "automatic";  // ContextOptions::packet_protection of the post rows
     unsigned rounds = 3;
     double seconds = 1;                 // measured, a row and round
     double warm_up = 0.3;               // before that

@@ -20,7 +20,7 @@ if grep -E '"value": (0|-?nan|-?inf|-[0-9.]+),' "$work/lines" | grep '"name": "\
     echo "a rate or a time that cannot be: see above"
     exit 1
 fi
-for words in "nosuch" "--rounds 0" "--seconds x" "--stack nosuch" "--end middle bulk" "--json"; do
+for words in "nosuch" "--rounds 0" "--seconds x" "--stack nosuch" "--protection nosuch" "--end middle bulk" "--json"; do
     # shellcheck disable=SC2086
     if "$program" $words >"$work/out" 2>&1 || [ $? -ne 2 ]; then
         echo "accepted, or not refused as wrong: $words"
