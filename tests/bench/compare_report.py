@@ -22,6 +22,7 @@ WORDS = {
     "handshake": "Full handshakes",
     "bulk-gnutls": "post, GnuTLS alone",
     "limit-sealed": "limit: sealed UDP alone",
+    "limit-handshake": "limit: TLS alone",
     "limit-tls": "TLS 1.3 over TCP",
     "limit-trip-sleeping": "limit: UDP alone",
     "limit-trip-busy": "limit: UDP alone",

@@ -1,6 +1,7 @@
 // The table of rows.
 #include <cstdio>
 
+#include "limit_handshake.hpp"
 #include "limit_stream.hpp"
 #include "limit_udp.hpp"
 #include "post_bulk.hpp"
@@ -73,6 +74,8 @@ const std::vector<Row>& rows() {
         {"limit-tcp", "TCP, 64 KiB writes", Waiting::sleeping, serve_tcp, measure_tcp},
         {"limit-tls", "TLS 1.3 over TCP, AES-128-GCM by GnuTLS", Waiting::sleeping, serve_tls,
          measure_tls},
+        {"limit-handshake", "full TLS 1.3 handshakes by GnuTLS in memory, no QUIC and no socket",
+         Waiting::sleeping, nullptr, measure_tls_handshake},
         {"limit-trip-sleeping", "64 B there and back over UDP; both sleep between",
          Waiting::sleeping, serve_udp_echo, measure_udp_trip},
         {"limit-trip-busy", "the same, neither ever sleeps", Waiting::busy, serve_udp_echo,
