@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -14,6 +15,7 @@
 #include <post/error.hpp>
 #include <post/ids.hpp>
 #include <post/path.hpp>
+#include <post/properties.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -43,6 +45,28 @@ struct Marks {
     bool operator==(const Marks&) const = default;
 };
 
+// What few messages have beside: for the receiving library and application. Of a message in several
+// pieces the first has it.
+struct Extras {
+    struct Antecedent {
+        CarrierId carrier;
+        NicenessClass niceness;
+        Sequence sequence;
+        bool operator==(const Antecedent&) const = default;
+    };
+    std::optional<Duration> lifetime{};  // what was left of it when it was packed
+    std::vector<Antecedent> antecedents{};
+    Properties properties{};
+};
+// What properties take beside a message (FORMAT.md, 4.1), of at most Properties::largest bytes.
+std::size_t properties_size(const Properties& properties);
+
+// The features of a Post peer (FORMAT.md, 6.1): what it understands.
+namespace feature {
+inline constexpr std::uint64_t antecedents = 0x02;
+inline constexpr std::uint64_t properties = 0x04;
+}  // namespace feature
+
 // Shorter content is copied wherever it has to be kept.
 inline constexpr std::size_t small_content = 2048;
 
@@ -56,6 +80,7 @@ struct Piece {
     std::uint64_t total = 0;
     Bytes bytes;
     Marks marks;
+    std::shared_ptr<const Extras> extras{};
     bool first() const { return offset == 0; }
     bool last() const { return offset + bytes.size() == total; }
 };
@@ -116,6 +141,8 @@ struct Delivered {
     std::vector<Range> ranges;  // at most 32
     std::optional<Sequence> partial;
     std::uint64_t progress = 0;
+    // Of those that are settled, which were dropped; at most 32.
+    core::Boxed<std::vector<Range>> dropped{};
 };
 
 // What an association hands down to be written, in the order of sending.

@@ -29,7 +29,12 @@ enum class Feature : std::uint8_t {
     one_way,             // Source and Sink
     niceness,            // SendOptions::niceness
     lifetime,            // SendOptions::lifetime
+    unreliable,          // SendOptions::reliable = false: not sent again when lost
+    unordered,           // SendOptions::ordered = false
+    antecedents,         // SendOptions::antecedents
     idempotent,          // SendOptions::idempotent reaches the receiver
+    immediate,           // SendOptions::immediate
+    properties,          // SendOptions::properties reach the receiver
     message_boundaries,  // a message arrives as it was sent, whole
     acked,               // what Fate::acked rests on
     backpressure,        // a Carrier that nobody reads stops its own peer and nobody else

@@ -44,9 +44,14 @@ public:
     using OnCarrier = Function<bool(Carrier)>;
     using OnClosed = Function<void(const Error&)>;
 
+    static constexpr std::uint32_t largest_weight = 256;
+
     // Draft 2.1, RFC 9622, 7.4.
     struct ForkOptions {
         Priority priority = 0;  // strict: a Carrier waits for those with a smaller number
+        // Among equals, whose messages are as nice and have no deadline: its share of the path, 1
+        // to largest_weight.
+        std::uint32_t weight = 1;
         bool announce = false;  // true: the peer hears of it now, and not with the first message
         bool one_way = false;   // a Source here and a Sink there
     };

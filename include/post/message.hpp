@@ -15,6 +15,7 @@
 #include <post/error.hpp>
 #include <post/function.hpp>
 #include <post/ids.hpp>
+#include <post/properties.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -53,11 +54,26 @@ struct SendOptions {
     // last byte is in a packet; zero: for ever; negative: invalid_argument. When it ends first the
     // fate is expired, and the receiver never shows a part.
     Duration lifetime{};
+    // False: it is not sent again when it is lost (RFC 9622, 9.1.3.7). It then ends as expired. Only
+    // a small unordered message can be lost, in a datagram of the transport where that has some;
+    // else it is sent like any other (Association::explain, Feature::unreliable).
+    bool reliable = true;
+    // False: it may be given out before messages of its Carrier and niceness that were sent before
+    // it (RFC 9622, 9.1.3.3), and overtake them when its deadline is earlier.
+    bool ordered = true;
+    // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of the
+    // Association. It leaves when they are acknowledged. They inherit its niceness and deadline; it
+    // expires when one of them fails or expires.
+    Antecedents antecedents{};
     // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark; nothing else rests
     // on it today.
     bool idempotent = false;
+    // It must not wait to be sent together with others (draft 2.2.5). It overtakes nothing and
+    // obeys congestion control.
+    bool immediate = false;
     // The last message of our direction: like finish() behind it (RFC 9622, 9.1.3.5).
     bool final = false;
+    Properties properties{};
 };
 
 // A message as one value: content and what is said of it (draft, Appendix A).
@@ -112,6 +128,8 @@ public:
     bool idempotent() const { return idempotent_; }
     // The sender said that nothing follows.
     bool final() const { return final_; }
+    // Names and values that its sender gave it beside the content.
+    const Properties& properties() const { return properties_; }
 
     // For the library: adds the next bytes of a message that comes in parts.
     void append(Bytes segment);
@@ -119,6 +137,7 @@ public:
         idempotent_ = idempotent;
         final_ = final;
     }
+    void describe(Properties properties) { properties_ = std::move(properties); }
 
 private:
     // What only large messages have: what comes behind content_.
@@ -129,6 +148,7 @@ private:
 
     Bytes content_;
     core::Boxed<Rest> rest_;
+    Properties properties_;
     Sequence sequence_;
     Niceness niceness_;
     bool idempotent_ = false;

@@ -67,10 +67,10 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.kind = carrier.kind;
     lane.out.tag = lane.in.tag = carrier.tag;
     lane.out.priority = carrier.priority;
-    lane.out.announce = carrier.announce;
+    lane.out.weight = carrier.weight;
     if (!lane.receives()) inbox_.end(lane.in, Error(Errc::no_return_path));
     if (carrier.announce) {
-        outbox_.schedule(lane.out);
+        outbox_.announce(lane.out);
         activate();
     }
     return lane.id();
@@ -102,6 +102,32 @@ void Association::activate() {
 bool Association::writable(CarrierId carrier) const {
     const Lane* lane = find(carrier);
     return lane && !lane->closing && lane->sends() && outbox_.writable(lane->out);
+}
+
+Error Association::terms_error(const SendOptions& options) const {
+    const auto wrong = [](Bytes what) {
+        return Error(Errc::invalid_argument, {}, Stage::call, std::move(what));
+    };
+    if (options.lifetime < Duration::zero()) return wrong("SendOptions::lifetime is negative");
+    if (options.antecedents.size() > Antecedents::most)
+        return wrong("a message has at most 16 antecedents");
+    for (const MessageId& message : options.antecedents) {
+        const Lane* lane = find(message.carrier);
+        const bool ours = message.carrier.value() % 2 == next_carrier_ % 2;
+        // Of a Carrier that is gone all messages have their fate.
+        const bool known = lane ? outbox_.knows(lane->out, class_of(message.niceness),
+                                                message.sequence)
+                                : !ours || message.carrier.value() < next_carrier_;
+        if (!known)
+            return wrong("antecedent " + std::to_string(message.sequence.value()) + " of Carrier " +
+                         std::to_string(message.carrier.value()) + ", niceness " +
+                         std::to_string(message.niceness.value()) + ", was never sent");
+    }
+    if (properties_size(options.properties) > Properties::largest)
+        return wrong("the properties of a message are at most 512 bytes, names included");
+    for (const auto& [name, value] : options.properties)
+        if (name.empty()) return wrong("a property has no name");
+    return {};
 }
 
 Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
@@ -141,9 +167,27 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
     Bytes bytes = content.size() < SmallBlocks::largest
                       ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
                       : std::move(content).take();
-    const Sequence sequence = outbox_.push(lane.out, std::move(bytes), options, deadline, on_fate);
+    const bool simple = options.antecedents.empty() && options.properties.empty();
+    if (!simple) return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
-    return sequence;
+    return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
+}
+
+// A message with antecedents or properties.
+Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options,
+                                   Instant deadline, FateToken on_fate) {
+    auto extras = std::make_shared<Extras>();
+    extras->properties = options.properties;
+    std::vector<OutRare::Bond> before;
+    for (const MessageId& message : options.antecedents) {
+        const NicenessClass niceness = class_of(message.niceness);
+        Lane* other = find(message.carrier);
+        before.push_back({other ? &other->out : nullptr, niceness, message.sequence.value()});
+    }
+    activate();
+    if (extras->properties.empty()) extras.reset();
+    return outbox_.push(lane.out, std::move(bytes),
+                        {options, deadline, on_fate, std::move(extras), before});
 }
 
 void Association::starve(CarrierId carrier) {
@@ -295,6 +339,22 @@ Support Association::explain(Feature feature) const {
                 return {Level::emulated,
                         "until the first byte is sent; what has begun is finished"};
             return {Level::emulated, "unsent bytes are dropped and announced as such"};
+        case Feature::unreliable:
+            return {Level::unsupported,
+                    "sent like any other message: nothing here travels in datagrams yet"};
+        case Feature::unordered:
+            if (plain_) return {Level::emulated, "may leave before others; the stream keeps order"};
+            return {Level::emulated, "may leave, and is given out, before others of its class"};
+        case Feature::antecedents:
+            return {Level::emulated,
+                    "a message leaves when those that it comes after are acknowledged"};
+        case Feature::immediate:
+            return {Level::native, "no message ever waits to be sent together with others"};
+        case Feature::properties:
+            if (plain_) return {Level::unsupported, "a plain peer has no place for them"};
+            if (!(peer_features_ & feature::properties))
+                return {Level::unsupported, "the peer's library does not take them"};
+            return {Level::emulated, "fields of the Post frame"};
         case Feature::idempotent:
             if (plain_) return {Level::unsupported, "a plain peer has no place for the mark"};
             return {Level::emulated, "a mark in the Post frame"};

@@ -55,6 +55,7 @@ public:
         std::optional<CarrierId> parent{};
         CarrierKind kind = CarrierKind::messages;
         Priority priority{};
+        std::uint32_t weight = 1;
         bool announce = false;
     };
     enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
@@ -81,6 +82,8 @@ public:
                           const SendOptions& options, FateToken on_fate);
     // Why a send of so many bytes would fail, apart from the budget.
     Error send_error(CarrierId carrier, std::uint64_t size) const;
+    // What is wrong with what is said of a message.
+    Error terms_error(const SendOptions& options) const;
     void starve(CarrierId carrier);
     void want_fates(CarrierId carrier, bool wanted);
     void finish(CarrierId carrier);
@@ -158,6 +161,9 @@ private:
     void handle(Instant now, Delivered& delivered);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
+    Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
+                          FateToken on_fate);
+    void know_peer(std::uint64_t features);
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);
@@ -200,6 +206,7 @@ private:
     Instant stall_check_ = never;
     std::uint64_t chunk_ = 0;
     std::uint64_t peer_largest_ = std::numeric_limits<std::uint64_t>::max();  // message, bytes
+    std::uint64_t peer_features_ = 0;
     bool plain_ = false;
     bool chosen_ = false;  // the peer's SETTINGS are here
     bool traffic_ = false;

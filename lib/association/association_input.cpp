@@ -63,13 +63,14 @@ void Association::handle(Instant now, event::Established& event) {
     plain_ = !event.post;
     chosen_ = plain_;
     peer_identity_ = std::move(event.peer_identity);
-    outbox_.set_plain(plain_);
+    if (plain_) know_peer(0);
     inbox_.set_plain(plain_);
     if (!plain_) {
         Settings settings;
         settings.association = options_.name;
         settings.largest_message = options_.bounds.largest_message;
         settings.carriers = options_.bounds.carriers;
+        settings.features = feature::properties;
         control_.push_front(settings);
     }
     events_.push_back(happened::Active{id()});
@@ -83,7 +84,7 @@ void Association::handle(Instant now, event::Opened& event) {
     lane.kind = open.kind;
     lane.parent = open.parent;
     lane.opened = true;
-    lane.out.opened = true;
+    outbox_.opened(lane.out);
     lane.in.epoch_began = now;
     if (!lane.sends()) outbox_.fail(lane.out, Error(Errc::no_return_path));
     if (chosen_)
@@ -100,8 +101,16 @@ void Association::handle(Instant, Settings& settings) {
     if (chosen_) return violation("SETTINGS came twice");
     chosen_ = true;
     peer_largest_ = settings.largest_message;
+    know_peer(settings.features);
     for (CarrierId carrier : std::exchange(held_, {}))
         if (Lane* lane = find(carrier)) offer(*lane);
+}
+
+// What of a message's terms the peer's library takes; those that say more than content wait for it.
+void Association::know_peer(std::uint64_t features) {
+    peer_features_ = features;
+    outbox_.know_peer(plain_, features & feature::properties);
+    for (auto& [id, lane] : lanes_) outbox_.reconsider(lane.out);
 }
 
 void Association::handle(Instant now, event::Arrived& event) {
@@ -237,7 +246,6 @@ void Association::fail_all(const Error& error) {
     std::vector<CarrierId> all;
     for (const auto& [id, lane] : lanes_) all.push_back(id);
     std::sort(all.begin(), all.end());
-    outbox_.clear_schedule();
     for (CarrierId carrier : all) {
         Lane* lane = find(carrier);
         if (!lane) continue;

@@ -109,9 +109,9 @@ Outgoing* Association::open_for(Lane& lane) {
         if (!parent || parent->opened || !parent->ours || parent->ended) break;
         first = parent;
     }
-    first->opened = first->out.opened = true;
+    first->opened = true;
+    outbox_.opened(first->out);
     if (first->closing && first->receives()) closed_early_.push_back(first->id());
-    first->out.announce = false;
     out_ = Open{first->id(), first->parent, first->kind};
     return &out_;
 }

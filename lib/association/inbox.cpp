@@ -51,9 +51,9 @@ void Inbox::release_if_idle(InLane& lane) {
 bool Inbox::take_next(Instant now, InLane& lane, const Piece& piece) {
     const std::uint64_t size = piece.bytes.size();
     const bool common = piece.total == size && size < SmallBlocks::largest && !plain_ &&
-                        !lane.discarding && !lane.over && piece.niceness == NicenessClass{} &&
-                        size <= limits_.largest_message && lane.work &&
-                        lane.work->unfinished.empty();
+                        !piece.extras && !lane.discarding && !lane.over &&
+                        piece.niceness == NicenessClass{} && size <= limits_.largest_message &&
+                        lane.work && lane.work->unfinished.empty();
     if (!common) return false;
     Receipts& receipts = lane.work->receipts.front();
     if (!receipts.next(piece.sequence)) return false;
@@ -107,6 +107,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     }
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
+        if (piece.extras) message.describe(piece.extras->properties);
         finish(now, lane, std::move(message), receipts, piece.marks);
         return {};
     }
@@ -117,6 +118,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
              .total = piece.total,
              .message = InMessage({}, Niceness{piece.niceness.value()}, piece.sequence)});
         at = work.unfinished.end() - 1;
+        if (piece.extras) at->message.describe(piece.extras->properties);
         touch(lane);
     }
     work.assembling += size;

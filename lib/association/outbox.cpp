@@ -1,5 +1,4 @@
-// The outbox's queues and schedule. A lane stands in the ring of each (priority, class) in which it
-// has something to send; blocked lanes fall out when their turn comes and are put back by unblock.
+// The outbox's queues, what is pulled from them, and the fates.
 #include "lib/association/outbox.hpp"
 
 #include <algorithm>
@@ -9,33 +8,34 @@ namespace post::core {
 
 namespace {
 
-// Bytes after which a lane lets its equals have a turn: about one packet, so that equal lanes share
-// within a packet and a lane of small messages is not looked up for each of them.
-constexpr std::uint64_t quantum = 1200;
-
 // Classes with more room than this give it back when their lane rests.
 constexpr std::size_t most_kept_entries = 256;
+// The format's slots for unfinished messages of one Carrier (FORMAT.md, 4.2).
+constexpr std::size_t most_begun = 64;
 
 OutClass* find_class(const OutLane& lane, NicenessClass niceness) {
     if (!lane.work) return nullptr;
-    for (OutClass& queue : lane.work->classes)
-        if (queue.niceness == niceness) return &queue;
+    for (const auto& queue : lane.work->classes)
+        if (queue->niceness == niceness) return queue.get();
     return nullptr;
-}
-
-bool waits(const OutClass& queue) { return queue.next < queue.entries.size(); }
-
-bool tail_due(const OutLane& lane) {
-    return (lane.finish_wanted && !lane.finish_pulled) || lane.announce;
 }
 
 // Drops settled messages from the front; what is behind an unsettled one waits for it.
 void trim(OutClass& queue) {
-    while (queue.next > 0 && queue.entries.front().state == OutEntry::State::settled) {
+    while (!queue.entries.empty()) {
+        const OutEntry& front = queue.entries.front();
+        if (!front.passed || front.state != OutEntry::State::settled) return;
         queue.entries.pop();
         ++queue.first;
-        --queue.next;
+        if (queue.next > 0) --queue.next;
     }
+}
+
+// The first in line moves on to one that has not passed.
+void skip_passed(OutClass& queue) {
+    while (queue.next < queue.entries.size() &&
+           (queue.entries[queue.next].apart || queue.entries[queue.next].passed))
+        ++queue.next;
 }
 
 MessageId id_of(const OutLane& lane, const OutEntry& entry, std::uint64_t sequence) {
@@ -49,73 +49,108 @@ bool Outbox::writable(const OutLane& lane) const {
            queued_bytes_ < limits_.budget;
 }
 
-Sequence Outbox::push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
-                      FateToken on_fate) {
+Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
+    const SendOptions& options = terms.options;
     const NicenessClass niceness = class_of(options.niceness);
-    OutClass* queue = &class_for(lane, niceness);
-    const std::uint64_t sequence = queue->first + queue->entries.size();
+    OutClass& queue = class_for(lane, niceness);
+    const std::uint64_t sequence = queue.end();
     lane.queued += content.size();
     queued_bytes_ += content.size();
-    OutEntry& entry = queue->entries.emplace();
+    OutEntry& entry = queue.entries.emplace();
     entry.content = std::move(content);
     entry.niceness = options.niceness;
-    entry.deadline = deadline;
-    entry.on_fate = on_fate;
+    entry.deadline = terms.deadline;
+    entry.on_fate = terms.on_fate;
+    entry.ordered = options.ordered;
+    entry.reliable = options.reliable;
     entry.idempotent = options.idempotent;
     entry.final = options.final;
+    // Above 63 the class does not tell how nice a message is; the order of sending still does.
+    entry.apart = !options.ordered || options.niceness.value() >= niceness_classes;
+    if (terms.extras) {
+        entry.rare = std::make_unique<OutRare>();
+        entry.rare->extras = terms.extras;
+    }
     ++lane.unsettled;
+    ++lane.work->waiting;
     ++unsettled_messages_;
     ++outstanding_;
-    if (deadline != never) expiries_.insert({deadline, lane.carrier, niceness, sequence, &lane});
+    if (terms.deadline != never)
+        expiries_.insert({terms.deadline, lane.carrier, niceness, sequence, &lane});
+    skip_passed(queue);
+    count_in(queue, sequence);
+    if (!terms.before.empty()) bind({&lane, niceness, sequence}, terms.before);
     if (options.final) lane.finish_wanted = true;
-    if (!queue->scheduled) schedule(lane);
+    arrange(lane, queue);
+    end_doomed();
     return Sequence{sequence};
+}
+
+bool Outbox::knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const {
+    const OutClass* queue = find_class(lane, niceness);
+    if (queue) return sequence.value() < queue->end();
+    return niceness == NicenessClass{} && sequence.value() < lane.sequence;
 }
 
 void Outbox::finish(OutLane& lane) {
     lane.finish_wanted = true;
-    schedule(lane);
+    arrange_tail(lane);
 }
 
 void Outbox::fail(OutLane& lane, const Error& error) {
-    leave(lane);
     lane.finish_wanted = lane.finish_pulled = true;
+    lane.announce = false;
     if (!lane.work) return;
-    for (OutClass& queue : lane.work->classes) {
-        for (std::size_t i = 0; i < queue.entries.size(); ++i) {
-            OutEntry& entry = queue.entries[i];
-            if (entry.state != OutEntry::State::settled)
-                settle(lane, entry, id_of(lane, entry, queue.first + i), Fate::Kind::failed,
-                       &error);
-        }
-        queue.first += queue.entries.size();
-        queue.entries.clear();
-        queue.next = 0;
+    take_out(lane);
+    for (const auto& queue : lane.work->classes) {
+        for (std::uint64_t at = queue->first; at < queue->end(); ++at)
+            if (queue->at(at).state != OutEntry::State::settled)
+                settle(lane, *queue, at, Fate::Kind::failed, &error);
+        queue->first = queue->end();
+        queue->entries.clear();
+        queue->next = 0;
+        queue->apart.clear();
+        queue->begun.clear();
+        queue->hurry.reset();
     }
     settled_.flush();
     lane.work->in_hand.clear();
     lane.work->awaiting.clear();
+    lane.work->waiting = lane.work->begun = 0;
+    take_out(lane);
     release_if_idle(lane);
+    end_doomed();
 }
 
 void Outbox::remove(OutLane& lane) {
     assert(lane.unsettled == 0);
-    leave(lane);
     if (!starved_.empty()) std::erase(starved_, &lane);
     if (!lane.work) return;
+    take_out(lane);
     lane.work->classes.clear();
     lane.work->in_hand.clear();
+    lane.work->awaiting.clear();
+    lane.work->waiting = lane.work->begun = 0;
     works_.give(std::move(lane.work));
 }
 
 OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
     if (!lane.work) {
         lane.work = works_.take();
-        if (!lane.work->classes.empty()) lane.work->classes.front().first = lane.sequence;
+        lane.work->tail.lane = &lane;
+        lane.work->tail.weight = lane.weight;
+        for (const auto& queue : lane.work->classes) {
+            queue->first = lane.sequence;
+            queue->place.lane = &lane;
+            queue->place.weight = lane.weight;
+        }
     }
     if (OutClass* found = find_class(lane, niceness)) return *found;
-    OutClass& made = lane.work->classes.emplace_back();
+    OutClass& made = *lane.work->classes.emplace_back(std::make_unique<OutClass>());
     made.niceness = niceness;
+    made.place.lane = &lane;
+    made.place.queue = &made;
+    made.place.weight = lane.weight;
     if (niceness == NicenessClass{}) made.first = lane.sequence;
     return made;
 }
@@ -125,172 +160,135 @@ OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
 void Outbox::release_if_idle(OutLane& lane) {
     if (lane.unsettled > 0 || !lane.work) return;
     OutWork& work = *lane.work;
-    if (!work.in_hand.empty() || !work.awaiting.empty() || work.classes.size() != 1) return;
-    OutClass& only = work.classes.front();
-    if (only.niceness != NicenessClass{} || !only.entries.empty() || only.scheduled) return;
-    lane.sequence = only.first;
-    if (only.entries.capacity() > most_kept_entries) work.classes.clear();
+    if (!work.in_hand.empty() || !work.awaiting.empty() || work.tail.scheduled()) return;
+    if (work.classes.size() > 1) return;
+    if (!work.classes.empty()) {
+        OutClass& only = *work.classes.front();
+        if (only.niceness != NicenessClass{} || !only.entries.empty() || only.place.scheduled())
+            return;
+        lane.sequence = only.first;
+        if (only.entries.capacity() > most_kept_entries) work.classes.clear();
+    }
     works_.give(std::move(lane.work));
 }
 
-// Schedule.
-
-void Outbox::enter(const Key& key, OutLane& lane) { ready_[key].push(&lane); }
-
-void Outbox::schedule(OutLane& lane) {
-    if (lane.blocked) return;
-    bool idle = true;
-    if (lane.work) {
-        for (OutClass& queue : lane.work->classes) {
-            if (!waits(queue)) continue;
-            idle = false;
-            if (queue.scheduled) continue;
-            queue.scheduled = true;
-            enter({lane.priority, queue.niceness.value()}, lane);
-        }
-    }
-    if (idle && tail_due(lane) && !lane.tail_scheduled) {
-        lane.tail_scheduled = true;
-        enter({lane.priority, tail}, lane);
-    }
+void Outbox::announce(OutLane& lane) {
+    lane.announce = true;
+    arrange_tail(lane);
 }
 
-// Takes the lane out of every ring, whatever its turn.
-void Outbox::leave(OutLane& lane) {
-    bool scheduled = lane.tail_scheduled;
-    if (lane.work)
-        for (OutClass& queue : lane.work->classes)
-            scheduled |= std::exchange(queue.scheduled, false);
-    lane.tail_scheduled = false;
-    if (!scheduled) return;
-    for (auto& [key, ring] : ready_) {
-        if (key.priority != lane.priority) continue;
-        for (std::size_t left = ring.size(); left > 0; --left) {
-            OutLane* front = ring.front();
-            ring.pop();
-            if (front != &lane) ring.push(front);
-        }
-    }
-    current_ = ready_.end();
+void Outbox::opened(OutLane& lane) {
+    lane.opened = true;
+    if (!std::exchange(lane.announce, false)) return;
+    arrange_tail(lane);
+    release_if_idle(lane);
 }
 
-void Outbox::clear_schedule() {
-    for (auto& [key, ring] : ready_)
-        for (std::size_t i = 0; i < ring.size(); ++i) {
-            ring[i]->tail_scheduled = false;
-            if (!ring[i]->work) continue;
-            for (OutClass& queue : ring[i]->work->classes) queue.scheduled = false;
-        }
-    ready_.clear();
-    current_ = ready_.end();
+void Outbox::block(OutLane& lane) {
+    lane.blocked = true;
+    take_out(lane);
 }
-
-void Outbox::block(OutLane& lane) { lane.blocked = true; }
 
 void Outbox::unblock(OutLane& lane) {
     lane.blocked = false;
-    schedule(lane);
+    arrange_all(lane);
 }
+
+// Pulling.
 
 OutLane* Outbox::turn() {
     if (unsettled_bytes_ >= limits_.unsettled) return nullptr;
-    for (auto at = ready_.begin(); at != ready_.end();) {
-        Ring<OutLane*>& ring = at->second;
-        while (!ring.empty()) {
-            OutLane& lane = *ring.front();
-            OutClass* queue = at->first.niceness == tail
-                                  ? nullptr
-                                  : find_class(lane, NicenessClass{at->first.niceness});
-            if (!lane.blocked && (queue ? waits(*queue) : tail_due(lane))) {
-                if (served_ >= quantum && ring.size() > 1) {
-                    served_ = 0;
-                    ring.pop();
-                    ring.push(&lane);
-                    continue;
-                }
-                current_ = at;
-                return &lane;
-            }
-            (queue ? queue->scheduled : lane.tail_scheduled) = false;
-            ring.pop();
-            served_ = 0;
-            if (!lane.blocked) schedule(lane);  // perhaps its tail
-        }
-        // Empty rings are kept for their next use, unless the application uses very many
-        // priorities.
-        at = ready_.size() > 64 ? ready_.erase(at) : std::next(at);
-    }
-    current_ = ready_.end();
-    return nullptr;
+    turn_ = static_cast<OutPlace*>(schedule_.turn());
+    return turn_ ? turn_->lane : nullptr;
 }
 
 void Outbox::next(std::uint64_t chunk, Outgoing& out) {
-    OutLane& lane = *current_->second.front();
-    if (current_->first.niceness == tail) {
-        lane.tail_scheduled = false;
-        current_->second.pop();
-        served_ = 0;
-        out = Finish{lane.carrier};
-        lane.finish_pulled = true;
-        return;
-    }
-    OutClass& queue = *find_class(lane, NicenessClass{current_->first.niceness});
-    if (!pass_settled(lane, queue, out)) next_of_class(lane, queue, chunk, out);
-    if (waits(queue)) return;
-    // Out of the schedule at once, so that a Carrier that ends now need not be looked for there.
-    queue.scheduled = false;
-    current_->second.pop();
-    served_ = 0;
-    if (lane.finish_wanted) schedule(lane);
+    OutLane& lane = *turn_->lane;
+    if (turn_->queue) return pull(lane, *turn_->queue, chunk, out);
+    out = Finish{lane.carrier};
+    lane.finish_pulled = true;
+    arrange_tail(lane);
+    release_if_idle(lane);
+}
+
+void Outbox::pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
+    const std::uint64_t sequence = first_of(lane, queue)->sequence;
+    if (!pass_settled(lane, queue, sequence, out)) make_piece(lane, queue, sequence, chunk, out);
+    arrange(lane, queue);
     release_if_idle(lane);
 }
 
 // Messages that ended while they were queued are announced as never to come. True: `out` is set.
-bool Outbox::pass_settled(OutLane& lane, OutClass& queue, Outgoing& out) {
-    OutEntry& entry = queue.entries[queue.next];
+bool Outbox::pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence, Outgoing& out) {
+    const OutEntry& entry = queue.at(sequence);
     if (entry.state != OutEntry::State::settled) return false;
-    const Sequence first{queue.first + queue.next};
     if (entry.pulled > 0) {
-        ++queue.next;
-        out = Abandon{lane.carrier, queue.niceness, first};
+        pass(lane, queue, sequence);
+        end_begun(lane);
+        out = Abandon{lane.carrier, queue.niceness, Sequence{sequence}};
     } else {
         std::uint64_t count = 0;
-        while (waits(queue) && queue.entries[queue.next].state == OutEntry::State::settled &&
-               queue.entries[queue.next].pulled == 0) {
-            ++count;
-            ++queue.next;
+        for (std::uint64_t at = sequence; at < queue.end(); ++at, ++count) {
+            const OutEntry& one = queue.at(at);
+            if (one.state != OutEntry::State::settled || one.passed || one.pulled > 0) break;
+            pass(lane, queue, at);
         }
-        out = Skip{lane.carrier, queue.niceness, first, count};
+        out = Skip{lane.carrier, queue.niceness, Sequence{sequence}, count};
     }
     trim(queue);
     return true;
 }
 
-void Outbox::next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
-    OutEntry& entry = queue.entries[queue.next];
+// Nothing of it is left to be pulled.
+void Outbox::pass(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
+    count_out(queue, sequence);
+    queue.at(sequence).passed = true;
+    skip_passed(queue);
+    if (--lane.work->waiting == 0) arrange_tail(lane);
+}
+
+// Where all slots were in use, others may begin now.
+void Outbox::end_begun(OutLane& lane) {
+    if (lane.work->begun-- == most_begun) arrange_all(lane);
+}
+
+void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
+                        Outgoing& out) {
+    OutEntry& entry = queue.at(sequence);
     const std::uint64_t total = entry.content.size();
     const std::uint64_t size = std::min(chunk, total - entry.pulled);
     if (!std::holds_alternative<Piece>(out)) out.emplace<Piece>();
     Piece& piece = std::get<Piece>(out);
     piece.carrier = lane.carrier;
     piece.niceness = queue.niceness;
-    piece.sequence = Sequence{queue.first + queue.next};
+    piece.sequence = Sequence{sequence};
     piece.offset = entry.pulled;
     piece.total = total;
     piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
                                        : entry.content.slice(entry.pulled, size);
-    piece.marks = Marks{.idempotent = entry.idempotent, .final = entry.final};
-    entry.pulled += size;
+    piece.marks = Marks{.ordered = !entry.apart,
+                        .reliable = entry.reliable,
+                        .idempotent = entry.idempotent,
+                        .final = entry.final};
+    piece.extras = properties_ && entry.rare && entry.pulled == 0 ? entry.rare->extras : nullptr;
     lane.queued -= size;
     queued_bytes_ -= size;
     unsettled_bytes_ += size;
-    served_ += size + 1;
-    const bool last = entry.pulled == total;
+    schedule_.served(size + 1);
+    const bool last = entry.pulled + size == total;
+    const bool was_begun = entry.state == OutEntry::State::begun;
+    if (last) {
+        pass(lane, queue, sequence);
+        if (was_begun) end_begun(lane);
+    } else if (!was_begun) {
+        count_out(queue, sequence);
+        ++lane.work->begun;
+    }
+    entry.pulled += size;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
-    piece.marks.ask = last && lane.queued == 0;
-    lane.work->in_hand.push(
-        {queue.niceness, last, static_cast<std::uint32_t>(size), piece.sequence.value()});
-    if (last) ++queue.next;
+    if (!last && !was_begun) count_in(queue, sequence);
+    piece.marks.ask = last && lane.queued == 0 && lane.work->waiting == 0;
+    lane.work->in_hand.push({queue.niceness, last, static_cast<std::uint32_t>(size), sequence});
 }
 
 // What became of what was pulled.
@@ -305,7 +303,7 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
         if (!pulled.last) continue;
         OutClass& queue = *find_class(lane, pulled.niceness);
         if (pulled.sequence < queue.first) continue;  // settled before we heard that it was packed
-        OutEntry& entry = queue.entries[pulled.sequence - queue.first];
+        OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state != OutEntry::State::pulled) continue;
         entry.state = OutEntry::State::packed;
         ++packed_messages_;
@@ -319,26 +317,37 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     if (delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
     OutClass* queue = find_class(lane, delivered.niceness);
     if (!queue) return false;
-    const std::uint64_t end = queue->first + queue->next;  // all before it were wholly pulled
-    const auto known = [&](Sequence first, std::uint64_t count) {
-        return first.value() <= end && count <= end - first.value();
+    // Settles what is in [from, end); false: something there was never sent.
+    const auto settle_all = [&](std::uint64_t from, std::uint64_t end, Fate::Kind kind,
+                                const Error* error) {
+        if (end > queue->end()) return false;
+        for (std::uint64_t at = std::max(from, queue->first); at < end; ++at) {
+            OutEntry& entry = queue->at(at);
+            if (!entry.passed) return false;
+            if (entry.state != OutEntry::State::settled) settle(lane, *queue, at, kind, error);
+        }
+        return true;
     };
-    if (!known(delivered.watermark, 0)) return false;
-    const auto acked = [&](std::uint64_t sequence) {
-        OutEntry& entry = queue->entries[sequence - queue->first];
-        if (entry.state != OutEntry::State::settled)
-            settle(lane, entry, id_of(lane, entry, sequence), Fate::Kind::acked);
+    const auto settle_ranges = [&](const std::vector<Delivered::Range>& ranges, Fate::Kind kind,
+                                   const Error* error) {
+        return std::all_of(ranges.begin(), ranges.end(), [&](const Delivered::Range& range) {
+            const std::uint64_t from = range.first.value();
+            return from <= queue->end() && range.count <= queue->end() - from &&
+                   settle_all(from, from + range.count, kind, error);
+        });
     };
-    for (std::uint64_t at = queue->first; at < delivered.watermark.value(); ++at) acked(at);
-    for (const Delivered::Range& range : delivered.ranges) {
-        if (!known(range.first, range.count)) return false;
-        const std::uint64_t from = std::max(range.first.value(), queue->first);
-        for (std::uint64_t at = from; at < range.first.value() + range.count; ++at) acked(at);
+    if (delivered.dropped) {
+        const Error dropped(Errc::expired, {}, Stage::established,
+                            "the receiver dropped it: what it had to come after failed, or did not "
+                            "come within its lifetime");
+        if (!settle_ranges(*delivered.dropped, Fate::Kind::expired, &dropped)) return false;
     }
+    if (!settle_all(queue->first, delivered.watermark.value(), Fate::Kind::acked, nullptr) ||
+        !settle_ranges(delivered.ranges, Fate::Kind::acked, nullptr))
+        return false;
     if (delivered.partial && delivered.partial->value() >= queue->first) {
-        const std::uint64_t at = delivered.partial->value() - queue->first;
-        if (at >= queue->entries.size()) return false;
-        OutEntry& entry = queue->entries[at];
+        if (!queue->has(delivered.partial->value())) return false;
+        OutEntry& entry = queue->at(delivered.partial->value());
         if (delivered.progress > entry.pulled && entry.state != OutEntry::State::settled)
             return false;
         if (entry.state != OutEntry::State::settled && delivered.progress > entry.delivered) {
@@ -349,6 +358,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     trim(*queue);
     settled_.flush();
     release_if_idle(lane);
+    end_doomed();
     return true;
 }
 
@@ -360,20 +370,20 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
         work.awaiting.pop();
         OutClass& queue = *find_class(lane, pulled.niceness);
         if (pulled.sequence < queue.first) continue;
-        OutEntry& entry = queue.entries[pulled.sequence - queue.first];
+        OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state == OutEntry::State::settled) continue;
         entry.delivered += pulled.bytes;
         unsettled_bytes_ -= pulled.bytes;
-        if (pulled.last)
-            settle(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::acked);
+        if (pulled.last) settle(lane, queue, pulled.sequence, Fate::Kind::acked);
         trim(queue);
     }
     settled_.flush();
     release_if_idle(lane);
 }
 
-void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
+void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                     const Error* error) {
+    OutEntry& entry = queue.at(sequence);
     const std::uint64_t unpulled = entry.content.size() - entry.pulled;
     lane.queued -= unpulled;
     queued_bytes_ -= unpulled;
@@ -383,12 +393,20 @@ void Outbox::settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
     --unsettled_messages_;
     --outstanding_;
     if (entry.deadline != never)
-        expiries_.erase(
-            {entry.deadline, lane.carrier, class_of(id.niceness), id.sequence.value(), &lane});
+        expiries_.erase({entry.deadline, lane.carrier, queue.niceness, sequence, &lane});
     if (entry.state == OutEntry::State::packed) --packed_messages_;
     const bool maybe = entry.state >= OutEntry::State::pulled;
+    if (!entry.passed) count_out(queue, sequence);
+    if (entry.rare) {
+        const Bond self{&lane, queue.niceness, sequence};
+        unbind(entry, self);
+        release_successors(entry, self, kind != Fate::Kind::acked);
+        entry.rare.reset();
+    }
+    if (kind != Fate::Kind::acked) remember_failed(id_of(lane, entry, sequence));
     entry.state = OutEntry::State::settled;
-    report(lane, entry, id, kind, error, maybe);
+    if (!entry.passed) count_in(queue, sequence);
+    report(lane, entry, id_of(lane, entry, sequence), kind, error, maybe);
     settled_.add(std::move(entry.content));
 }
 
@@ -404,20 +422,26 @@ void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
 Instant Outbox::deadline() const { return expiries_.empty() ? never : expiries_.begin()->at; }
 
 void Outbox::handle_timeout(Instant now) {
-    while (!expiries_.empty() && expiries_.begin()->at <= now) {
+    if (deadline() > now) return;
+    const Error expired(Errc::expired);
+    while (deadline() <= now) {
         const Expiry expiry = *expiries_.begin();
         expiries_.erase(expiries_.begin());
-        OutClass& queue = *find_class(*expiry.lane, expiry.niceness);
-        OutEntry& entry = queue.entries[expiry.sequence - queue.first];
-        entry.deadline = never;
-        if (entry.state > OutEntry::State::begun)
-            continue;  // its last byte is pulled: acked or failed
-        if (plain_ && entry.state == OutEntry::State::begun) continue;
-        const Error expired(Errc::expired);
-        settle(*expiry.lane, entry, id_of(*expiry.lane, entry, expiry.sequence),
-               Fate::Kind::expired, &expired);
+        OutLane& lane = *expiry.lane;
+        OutClass& queue = *find_class(lane, expiry.niceness);
+        OutEntry& entry = queue.at(expiry.sequence);
+        const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
+        if (sent || (plain_ && entry.state == OutEntry::State::begun)) {
+            if (!entry.passed) count_out(queue, expiry.sequence);
+            entry.deadline = never;
+            if (!entry.passed) count_in(queue, expiry.sequence);
+        } else {
+            settle(lane, queue, expiry.sequence, Fate::Kind::expired, &expired);
+        }
+        arrange(lane, queue);
     }
     settled_.flush();
+    end_doomed();
 }
 
 void Outbox::wake_starved() {

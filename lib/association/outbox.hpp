@@ -1,6 +1,9 @@
 // Outbox: what one association has still to send, and what it sent and nobody has settled yet. It
-// decides at the last moment what goes next: Carrier priority (strict), then niceness (strict),
-// then equal ones in turn; inside one Carrier and class first in, first out (RFC 9622, 9.2.6).
+// decides at the last moment what goes next: Carrier priority, then niceness, both strict, then
+// deadline, then equal ones in turn by weight (RFC 9622, 9.2.6). Ordered messages of one Carrier and
+// class go first in, first out, and the first inherits the earliest deadline behind it; a message
+// that others wait for (its successors, draft 2.2.3) inherits the least of their niceness and
+// deadlines, and they begin when it is acknowledged.
 //
 //   send -> queued -> begun -> pulled -> packed -> acked
 //              \         \______________________-> failed(maybe delivered)
@@ -10,79 +13,18 @@
 // Carriers that it was told of; what it hands out is in the order of the wire.
 #pragma once
 
-#include <map>
-#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
-#include <post/message.hpp>
-
 #include "lib/association/events.hpp"
+#include "lib/association/out_lane.hpp"
 #include "lib/association/pool.hpp"
-#include "lib/association/ring.hpp"
+#include "lib/association/schedule.hpp"
 #include "mappings/values.hpp"
 
 namespace post::core {
-
-// A message in one Carrier's queue.
-struct OutEntry {
-    Bytes content;
-    std::uint64_t pulled = 0;     // bytes handed to the mapping
-    std::uint64_t delivered = 0;  // bytes that the peer said it has, of an unfinished message
-    Instant deadline = never;
-    FateToken on_fate = no_fate;
-    Niceness niceness;  // as the application gave it; the wire has the class
-    enum class State : std::uint8_t {
-        queued,
-        begun,
-        pulled,
-        packed,
-        settled
-    } state = State::queued;
-    bool idempotent = false;
-    bool final = false;
-};
-
-// One niceness class of one Carrier: a run of sequence numbers, those before `next` pulled.
-struct OutClass {
-    NicenessClass niceness;
-    std::uint64_t first = 0;  // the sequence number of entries[0]
-    Ring<OutEntry> entries;
-    std::size_t next = 0;  // index of the first one not wholly pulled
-    bool scheduled = false;
-};
-
-// What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.
-struct OutWork {
-    struct Pulled {
-        NicenessClass niceness;
-        bool last = false;  // the piece completes its message
-        std::uint32_t bytes = 0;
-        std::uint64_t sequence = 0;
-    };
-    std::vector<OutClass> classes;  // few; in the order of their first use
-    Ring<Pulled> in_hand;           // pulled, not yet packed
-    Ring<Pulled> awaiting;          // packed, not yet acknowledged; plain peers only
-};
-
-// The sending half of one Carrier.
-struct OutLane {
-    CarrierId carrier;
-    Tag tag = no_tag;
-    std::unique_ptr<OutWork> work;
-    std::uint64_t sequence = 0;  // the next of class 0, while there is no work
-    Priority priority;
-    std::uint64_t queued = 0;     // bytes not yet pulled
-    std::uint64_t unsettled = 0;  // messages without their fate
-    bool blocked = false;         // by the mapping
-    bool fates = false;           // the Carrier wants fates of messages without a callback
-    bool finish_wanted = false;
-    bool finish_pulled = false;
-    bool tail_scheduled = false;
-    bool opened = false;    // the mapping knows the Carrier
-    bool announce = false;  // the peer shall hear of it before the first message
-};
 
 class Outbox {
 public:
@@ -90,6 +32,14 @@ public:
         std::uint64_t carrier_budget;
         std::uint64_t budget;
         std::uint64_t unsettled;
+    };
+    // What is said of a message beside its bytes.
+    struct Terms {
+        const SendOptions& options;
+        Instant deadline = never;
+        FateToken on_fate = no_fate;
+        std::shared_ptr<const Extras> extras{};   // for the wire
+        std::span<const OutRare::Bond> before{};  // its antecedents; a lane that is gone: settled
     };
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
     // `works` lends lanes what they need while something is on its way.
@@ -100,24 +50,31 @@ public:
     // Commands.
 
     bool writable(const OutLane& lane) const;
-    Sequence push(OutLane& lane, Bytes content, const SendOptions& options, Instant deadline,
-                  FateToken on_fate);
+    Sequence push(OutLane& lane, Bytes content, const Terms& terms);
+    // Whether the lane ever sent, or holds, such a message.
+    bool knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const;
     void finish(OutLane& lane);
     // Ends all that has no fate yet as failed with `error` and takes the lane out of the schedule.
     void fail(OutLane& lane, const Error& error);
-    // Nothing has a turn any more; before all lanes fail.
-    void clear_schedule();
     // Forgets the lane: nothing of it may be left without a fate.
     void remove(OutLane& lane);
-    // Puts a lane that has something to send into the schedule, when nothing blocks it.
-    void schedule(OutLane& lane);
+    // The peer shall hear of the lane; it has heard.
+    void announce(OutLane& lane);
+    void opened(OutLane& lane);
     void block(OutLane& lane);
     void unblock(OutLane& lane);
     // A send found no room: wake_starved says Writable when there is some again.
     void starve(OutLane& lane);
     void wake_starved();
-    // With a plain peer what has begun is finished: there is no ABANDON.
-    void set_plain(bool plain) { plain_ = plain; }
+    // With a plain peer what has begun is finished: there is no ABANDON. Until the peer is known,
+    // messages with properties wait; then they go without those that it has no place for.
+    // Afterwards `reconsider` each lane.
+    void know_peer(bool plain, bool properties) {
+        plain_ = plain;
+        known_ = true;
+        properties_ = properties;
+    }
+    void reconsider(OutLane& lane);
     // Ends what ran out of time. Call when deadline() has come.
     void handle_timeout(Instant now);
 
@@ -146,22 +103,44 @@ public:
     std::vector<Happened>& events() { return events_; }
 
 private:
-    struct Key {
-        Priority priority;
-        std::uint8_t niceness;  // 64: the end of a direction, behind everything
-        auto operator<=>(const Key&) const = default;
-    };
-    static constexpr std::uint8_t tail = niceness_classes;
-
-    using Ready = std::map<Key, Ring<OutLane*>>;
+    using Bond = OutRare::Bond;
 
     OutClass& class_for(OutLane& lane, NicenessClass niceness);
     void release_if_idle(OutLane& lane);
-    void enter(const Key& key, OutLane& lane);
-    void leave(OutLane& lane);
-    void next_of_class(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
-    bool pass_settled(OutLane& lane, OutClass& queue, Outgoing& out);
-    void settle(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
+
+    // The schedule.
+    std::optional<OutClass::Apart> first_of(const OutLane& lane, OutClass& queue) const;
+    void arrange(OutLane& lane, OutClass& queue);
+    void arrange_tail(OutLane& lane);
+    void arrange_all(OutLane& lane);
+    void take_out(OutLane& lane);
+
+    // Pulling.
+    void pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
+    bool pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence, Outgoing& out);
+    void pass(OutLane& lane, OutClass& queue, std::uint64_t sequence);
+    void end_begun(OutLane& lane);
+    void make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
+                    Outgoing& out);
+
+    bool held_back(const OutEntry& entry) const {
+        return entry.waits() || (!known_ && entry.rare && entry.rare->extras);
+    }
+
+    // Urgency, and who waits for whom (outbox_order.cpp).
+    Urgency urgency(const OutClass& queue, const OutEntry& entry) const;
+    void count_in(OutClass& queue, std::uint64_t sequence);
+    void count_out(OutClass& queue, std::uint64_t sequence);
+    void hurry(const Bond& first, const Urgency& urgency);
+    void bind(const Bond& successor, std::span<const Bond> before);
+    void release_successors(OutEntry& entry, const Bond& antecedent, bool failed);
+    void unbind(OutEntry& entry, const Bond& successor);
+    void end_doomed();
+    void remember_failed(const MessageId& message);
+    static MessageId name_of(const Bond& bond);
+
+    // Fates.
+    void settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                 const Error* error = nullptr);
     void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error* error,
                 bool maybe_delivered);
@@ -179,18 +158,22 @@ private:
     Limits limits_;
     std::uint64_t& outstanding_;
     Pool<OutWork>& works_;
-    Ready ready_;
-    Ready::iterator current_{};
-    std::uint64_t served_ = 0;  // bytes that the front lane has had in this turn of the ring
+    Schedule schedule_;
+    OutPlace* turn_ = nullptr;
     std::set<Expiry> expiries_;
     std::vector<OutLane*> starved_;
-    Bytes::Dropped settled_;  // contents, for as long as one call goes on
+    std::vector<Bond> doomed_;    // those whose antecedent failed, until they end too
+    std::set<MessageId> failed_;  // lately, by class
+    Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
+    Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::uint64_t queued_bytes_ = 0;
     std::uint64_t unsettled_bytes_ = 0;
     std::uint64_t unsettled_messages_ = 0;
     std::uint64_t packed_messages_ = 0;
     bool plain_ = false;
+    bool known_ = false;       // what the peer understands
+    bool properties_ = false;  // it does these
 };
 
 }  // namespace post::core

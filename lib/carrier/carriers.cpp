@@ -52,14 +52,17 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
     Association* association = row ? this->association(*row) : nullptr;
     const bool queues = row && row->callbacks && !row->callbacks->sending.empty();
     const FateToken token = keep(std::move(on_fate));
-    if (association && !row->end && !queues && options.lifetime >= Duration::zero())
+    const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
+                        options.properties.empty();
+    Error terms = simple || !association ? Error{} : association->terms_error(options);
+    if (association && !row->end && !queues && !terms)
         if (const auto sequence = association->send_if_writable(now_, row->carrier, content,
                                                                 options, token))
             return Sending(MessageId{row->carrier, options.niceness, *sequence}, anchor());
     Error error = row && row->end ? *row->end
                   : !association  ? Error(Errc::carrier_closed)
                                   : association->send_error(row->carrier, content.size());
-    if (!error && options.lifetime < Duration::zero()) error = Error(Errc::invalid_argument);
+    if (!error) error = std::move(terms);
     if (error) {
         // The message's one fate, as for every other.
         const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
@@ -178,6 +181,7 @@ Carrier Carriers::fork(CarrierKey key, const Carrier::ForkOptions& options) {
     fork.parent = row->carrier;
     fork.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
     fork.priority = options.priority;
+    fork.weight = std::clamp<std::uint32_t>(options.weight, 1, Carrier::largest_weight);
     fork.announce = options.announce;
     return open(*association, fork, row->listener);
 }

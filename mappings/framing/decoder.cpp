@@ -23,6 +23,7 @@ struct Decoder::State {
         Marks marks;
         std::uint64_t received = 0;
         std::uint64_t total = 0;
+        std::shared_ptr<const Extras> extras{};  // until its first piece is given out
     };
     static constexpr std::size_t no_slot = slots;
 
@@ -197,6 +198,7 @@ Piece Decoder::take_content() {
     piece.total = message.total;
     piece.bytes = front(input_, static_cast<std::size_t>(size));
     piece.marks = message.marks;
+    piece.extras = std::exchange(message.extras, nullptr);
     input_.remove_prefix(static_cast<std::size_t>(size));
     message.received += size;
     state.left -= size;
@@ -347,7 +349,7 @@ void Decoder::begin_message(const MessageHeader& header, std::optional<Frame>& f
     const auto sequence = place(header.niceness, header.sequence);
     if (!sequence) return fail({"MESSAGE", "sequence", wire::varint_max + 1, "is above 2^62 - 1"});
     State& state = this->state();
-    state.message = {header.niceness, *sequence, header.marks, 0, header.total};
+    state.message = {header.niceness, *sequence, header.marks, 0, header.total, header.extras};
     state.left = header.length;
     state.slot = State::no_slot;
     mode_ = Mode::content;
@@ -373,6 +375,7 @@ void Decoder::begin_chunk(const MessageHeader& header, std::optional<Frame>& fra
             return fail({"CHUNK", "length", header.length, "is more than what is left"});
     }
     state.message = state.begun[header.slot];
+    state.message.extras = header.extras;
     state.left = header.length;
     state.slot = header.slot;
     mode_ = Mode::content;

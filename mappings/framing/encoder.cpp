@@ -55,7 +55,32 @@ std::size_t done(const Writer& writer) {
     return writer.size();
 }
 
-// Flags, class and sequence of MESSAGE and the first CHUNK; see frames.cpp for the diagrams.
+void put_text(Writer& writer, std::string_view text) {
+    writer.varint(text.size()).bytes(std::as_bytes(std::span(text)));
+}
+
+void put_extras(Writer& writer, const Extras& extras) {
+    using std::chrono::milliseconds;
+    if (extras.lifetime) {
+        const auto left = std::chrono::ceil<milliseconds>(*extras.lifetime).count();
+        writer.varint(static_cast<std::uint64_t>(std::max<std::int64_t>(left, 0)));
+    }
+    if (!extras.antecedents.empty()) {
+        writer.varint(extras.antecedents.size());
+        for (const Extras::Antecedent& one : extras.antecedents)
+            writer.varint(one.carrier.value())
+                .varint(one.niceness.value())
+                .varint(one.sequence.value());
+    }
+    if (extras.properties.empty()) return;
+    writer.varint(properties_size(extras.properties));
+    for (const auto& [name, value] : extras.properties) {
+        put_text(writer, name);
+        put_text(writer, value);
+    }
+}
+
+// Flags, class, sequence and extras of MESSAGE and the first CHUNK; see frames.cpp for the diagrams.
 void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     std::uint64_t flags = 0;
     if (piece.niceness.value() != 0) flags |= message_flag::niceness;
@@ -65,9 +90,25 @@ void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     if (piece.marks.final) flags |= message_flag::final;
     if (piece.marks.ask) flags |= message_flag::ask;
     if (piece.marks.idempotent) flags |= message_flag::idempotent;
+    const Extras* const extras = piece.extras.get();
+    if (extras && extras->lifetime) flags |= message_flag::lifetime;
+    if (extras && !extras->antecedents.empty()) flags |= message_flag::antecedents;
+    if (extras && !extras->properties.empty()) flags |= message_flag::properties;
     writer.varint(flags);
     if (flags & message_flag::niceness) writer.varint(piece.niceness.value());
     if (flags & message_flag::sequence) writer.varint(piece.sequence.value());
+    if (extras) put_extras(writer, *extras);
+}
+
+// The first gap is counted from `end`, the others from one behind the end of the range before.
+void put_ranges(Writer& writer, std::span<const Delivered::Range> ranges, std::uint64_t end) {
+    ranges = ranges.first(std::min(ranges.size(), most_ranges));
+    writer.varint(ranges.size());
+    for (const Delivered::Range& range : ranges) {
+        assert(range.first.value() >= end && range.count > 0);
+        writer.varint(range.first.value() - end).varint(range.count - 1);
+        end = range.first.value() + range.count + 1;
+    }
 }
 
 void put_parameter(Writer& writer, Parameter id, std::uint64_t value) {
@@ -80,7 +121,7 @@ std::size_t Encoder::write(std::span<std::byte> out, const Piece& piece) {
     assert(out.size() >= largest_frame);
     const std::size_t size = piece.bytes.size();
     if (size < brief::two_byte_limit && size == piece.total && piece.niceness.value() == 0 &&
-        piece.sequence.value() == next_ && brief_marks(piece.marks)) {
+        piece.sequence.value() == next_ && brief_marks(piece.marks) && !piece.extras) {
         ++next_;
         const unsigned ask = piece.marks.ask ? brief::ask : 0U;
         if (size < brief::one_byte_limit) {
@@ -182,29 +223,24 @@ std::size_t Encoder::write(std::span<std::byte> out, const Refuse& refuse) {
 }
 
 std::size_t Encoder::write(std::span<std::byte> out, const Delivered& delivered) {
-    const std::size_t count = std::min(delivered.ranges.size(), most_ranges);
+    const bool dropped = delivered.dropped && !delivered.dropped->empty();
     std::uint64_t flags = 0;
     if (delivered.niceness.value() != 0) flags |= delivered_flag::niceness;
-    if (count != 0) flags |= delivered_flag::ranges;
+    if (!delivered.ranges.empty()) flags |= delivered_flag::ranges;
     if (delivered.partial) flags |= delivered_flag::progress;
+    if (dropped) flags |= delivered_flag::dropped;
     Writer writer(out);
     type(writer, Type::delivered).varint(flags).varint(delivered.carrier.value());
     if (flags & delivered_flag::niceness) writer.varint(delivered.niceness.value());
     writer.varint(delivered.watermark.value());
-    if (flags & delivered_flag::ranges) {
-        writer.varint(count);
-        std::uint64_t end = delivered.watermark.value() + 1;
-        for (const Delivered::Range& range : std::span(delivered.ranges).first(count)) {
-            assert(range.first.value() >= end && range.count > 0);
-            writer.varint(range.first.value() - end).varint(range.count - 1);
-            end = range.first.value() + range.count + 1;
-        }
-    }
+    if (flags & delivered_flag::ranges)
+        put_ranges(writer, delivered.ranges, delivered.watermark.value() + 1);
     if (delivered.partial) {
         assert(*delivered.partial >= delivered.watermark);
         writer.varint(delivered.partial->value() - delivered.watermark.value());
         writer.varint(delivered.progress);
     }
+    if (dropped) put_ranges(writer, *delivered.dropped, 0);
     return done(writer);
 }
 

@@ -10,6 +10,14 @@
 
 namespace post::framing {
 
+namespace {
+
+std::string text(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
 const char* to_string(Type type) noexcept {
     switch (type) {
         case Type::message: return "MESSAGE";
@@ -180,7 +188,7 @@ bool Parser::delivered(Delivered& delivered) {
     if (bits & delivered_flag::niceness && !niceness(delivered.niceness)) return false;
     if (!sequence(delivered.watermark)) return false;
     const std::uint64_t watermark = delivered.watermark.value();
-    if (bits & delivered_flag::ranges && !ranges(watermark + 1, &delivered.ranges)) return false;
+    if (bits & delivered_flag::ranges && !ranges(watermark + 1, delivered.ranges)) return false;
     if (bits & delivered_flag::progress) {
         std::uint64_t ahead = 0;
         if (!varint(ahead, "partial", wire::varint_max - watermark, "goes beyond 2^62 - 1") ||
@@ -188,17 +196,19 @@ bool Parser::delivered(Delivered& delivered) {
             return false;
         delivered.partial = Sequence{watermark + ahead};
     }
-    return !(bits & delivered_flag::dropped) || ranges(0, nullptr);
+    if (!(bits & delivered_flag::dropped)) return true;
+    delivered.dropped = std::vector<Delivered::Range>{};
+    return ranges(0, *delivered.dropped);
 }
 
 // ranges { count (i), gap (i), length - 1 (i), gap (i), length - 1 (i) ... }: the first gap is
 // counted from `end`, the others from one behind the end of the range before.
-bool Parser::ranges(std::uint64_t end, std::vector<Delivered::Range>* ranges) {
+bool Parser::ranges(std::uint64_t end, std::vector<Delivered::Range>& ranges) {
     std::uint64_t count = 0;
     if (!varint(count)) return false;
     if (count == 0 || count > most_ranges) return fail("range count", count, "is not 1 to 32");
     // Two bytes are the least that a range has: nothing is kept for those that cannot be here.
-    if (ranges && reader_.left() >= 2 * count) ranges->reserve(static_cast<std::size_t>(count));
+    if (reader_.left() >= 2 * count) ranges.reserve(static_cast<std::size_t>(count));
     for (; count > 0; --count) {
         std::uint64_t gap = 0;
         std::uint64_t length = 0;
@@ -208,7 +218,7 @@ bool Parser::ranges(std::uint64_t end, std::vector<Delivered::Range>* ranges) {
         const std::uint64_t first = end + gap;
         if (!varint(length, "range length", wire::varint_max - first, "goes beyond 2^62 - 1"))
             return false;
-        if (ranges) ranges->push_back({Sequence{first}, length + 1});
+        ranges.push_back({Sequence{first}, length + 1});
         end = first + length + 2;
     }
     return true;
@@ -250,14 +260,23 @@ bool Parser::message_fields(MessageHeader& header) {
     header.marks.final = bits & message_flag::final;
     header.marks.ask = bits & message_flag::ask;
     header.marks.idempotent = bits & message_flag::idempotent;
-    std::uint64_t lifetime = 0;
-    if (bits & message_flag::lifetime && !varint(lifetime)) return false;
-    if (bits & message_flag::antecedents && !antecedents()) return false;
-    return !(bits & message_flag::properties) || properties();
+    constexpr std::uint64_t rare = message_flag::lifetime | message_flag::antecedents |
+                                   message_flag::properties;
+    if (!(bits & rare)) return true;
+    header.extras = std::make_shared<Extras>();
+    if (bits & message_flag::lifetime) {
+        std::uint64_t lifetime = 0;
+        if (!varint(lifetime)) return false;
+        using std::chrono::milliseconds;
+        const auto most = std::chrono::duration_cast<milliseconds>(Duration::max());
+        header.extras->lifetime = std::min(most, milliseconds(static_cast<std::int64_t>(lifetime)));
+    }
+    if (bits & message_flag::antecedents && !antecedents(*header.extras)) return false;
+    return !(bits & message_flag::properties) || properties(*header.extras);
 }
 
 // antecedents { count (i), { carrier (i), class (i), sequence (i) } ... }
-bool Parser::antecedents() {
+bool Parser::antecedents(Extras& extras) {
     std::uint64_t count = 0;
     if (!varint(count)) return false;
     if (count == 0 || count > most_antecedents)
@@ -267,12 +286,13 @@ bool Parser::antecedents() {
         NicenessClass of;
         Sequence place;
         if (!carrier(id) || !niceness(of) || !sequence(place)) return false;
+        extras.antecedents.push_back({id, of, place});
     }
     return true;
 }
 
 // properties { size (i), { key size (i), key, value size (i), value } ... }
-bool Parser::properties() {
+bool Parser::properties(Extras& extras) {
     std::uint64_t size = 0;
     if (!varint(size, "properties' size", largest_properties, "is above 512")) return false;
     const auto body = reader_.bytes(size);
@@ -281,10 +301,11 @@ bool Parser::properties() {
     while (!inside.empty()) {
         const auto key = inside.varint();
         if (key == 0U) return fail("property's key size", 0, "names nothing");
-        const bool whole = key && inside.bytes(*key);
-        const auto value = whole ? inside.varint() : std::nullopt;
-        if (!value || !inside.bytes(*value))
-            return fail("properties' size", size, "ends inside a property");
+        const auto name = key ? inside.bytes(*key) : std::nullopt;
+        const auto length = name ? inside.varint() : std::nullopt;
+        const auto value = length ? inside.bytes(*length) : std::nullopt;
+        if (!value) return fail("properties' size", size, "ends inside a property");
+        extras.properties.add(text(*name), text(*value));
     }
     return true;
 }

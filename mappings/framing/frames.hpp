@@ -121,6 +121,7 @@ struct MessageHeader {
     NicenessClass niceness;
     std::optional<Sequence> sequence;  // none: the next of its class
     Marks marks;
+    std::shared_ptr<Extras> extras{};
     std::uint64_t total = 0;
     std::uint64_t length = 0;  // of the content that follows
     std::uint8_t slot = 0;     // CHUNK only
@@ -163,10 +164,10 @@ private:
     bool carrier(CarrierId& carrier);
     bool sequence(Sequence& sequence);
     bool message_fields(MessageHeader& header);
-    bool antecedents();
-    bool properties();
+    bool antecedents(Extras& extras);
+    bool properties(Extras& extras);
     bool parameter(Settings& settings, std::uint32_t& seen);
-    bool ranges(std::uint64_t end, std::vector<Delivered::Range>* ranges);
+    bool ranges(std::uint64_t end, std::vector<Delivered::Range>& ranges);
     bool fail(const char* field, std::uint64_t value, const char* rule);
 
     const char* frame_;

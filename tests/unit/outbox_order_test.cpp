@@ -31,10 +31,10 @@ TEST_SUITE("unit") {
         rig.send(lane, "bulk", {.niceness = 2});
         rig.send(lane, "less", {.niceness = 1});
         rig.send(lane, "now");
-        rig.send(lane, "last", {.niceness = 1000});  // shares class 63
-        rig.send(lane, "too", {.niceness = 63});
+        rig.send(lane, "last", {.niceness = 1000});  // shares class 63, but not its turn
+        rig.send(lane, "nicer", {.niceness = 63});
         CHECK(rig.pull_all() ==
-              Words{"0/0#0 now", "0/1#0 less", "0/2#0 bulk", "0/63#0 last", "0/63#1 too"});
+              Words{"0/0#0 now", "0/1#0 less", "0/2#0 bulk", "0/63#1 nicer", "0/63#0 last"});
     }
 
     TEST_CASE("Carrier priority is stricter than niceness") {

@@ -17,7 +17,7 @@ public:
     explicit Rig(core::Outbox::Limits limits = {1 << 20, 1 << 24, 1 << 24})
         : outbox(limits, outstanding, works) {}
     ~Rig() {
-        outbox.clear_schedule();  // lanes go before the outbox does
+        for (auto& [id, lane] : lanes) outbox.block(*lane);  // lanes go before the outbox does
     }
     Rig(const Rig&) = delete;
     Rig& operator=(const Rig&) = delete;
@@ -35,8 +35,20 @@ public:
     }
     MessageId send(core::OutLane& to, Bytes content, const SendOptions& options = {},
                    Instant deadline = never) {
-        const Sequence sequence = outbox.push(to, std::move(content), options, deadline,
-                                              core::no_fate);
+        const Sequence sequence = outbox.push(to, std::move(content),
+                                              {options, deadline, core::no_fate});
+        return {to.carrier, options.niceness, sequence};
+    }
+
+    // A message that has to come after others.
+    MessageId send_after(const std::vector<MessageId>& others, core::OutLane& to, Bytes content,
+                         const SendOptions& options = {}, Instant deadline = never) {
+        std::vector<core::OutRare::Bond> before;
+        for (const MessageId& other : others)
+            before.push_back(
+                {&lane(other.carrier.value()), class_of(other.niceness), other.sequence.value()});
+        const Sequence sequence = outbox.push(to, std::move(content),
+                                              {options, deadline, core::no_fate, {}, before});
         return {to.carrier, options.niceness, sequence};
     }
 

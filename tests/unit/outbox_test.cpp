@@ -165,7 +165,7 @@ TEST_SUITE("unit") {
 
     TEST_CASE("with a plain peer the transport's word counts, and what has begun is finished") {
         Rig rig;
-        rig.outbox.set_plain(true);
+        rig.outbox.know_peer(true, false);
         OutLane& lane = rig.lane(0);
         rig.send(lane, "abcd", {}, Instant{1s});
         rig.send(lane, "e", {}, Instant{1s});
@@ -256,7 +256,7 @@ TEST_SUITE("unit") {
         OutLane& lane = rig.lane(0);
         lane.fates = false;
         rig.send(lane, "quiet");
-        rig.outbox.push(lane, "heard", {}, post::never, 77);
+        rig.outbox.push(lane, "heard", {post::SendOptions{}, post::never, 77});
         rig.pull_all();
         rig.outbox.packed(lane, 2);
         REQUIRE(rig.outbox.events().size() == 1);
@@ -297,7 +297,7 @@ TEST_SUITE("unit") {
         std::mt19937_64 random(post::test::seed());
         for (int round = 0; round < 200; ++round) {
             Rig rig({4000, 9000, 5000});
-            rig.outbox.set_plain(round % 3 == 0);
+            rig.outbox.know_peer(round % 3 == 0, false);
             std::set<std::string> open;
             std::set<std::string> sent;
             std::map<std::uint64_t, std::uint64_t> in_hand;   // pieces by Carrier

@@ -1,0 +1,145 @@
+// OutLane: the sending half of one Carrier: its messages from send to their fate.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include <post/message.hpp>
+
+#include "lib/association/events.hpp"
+#include "lib/association/ring.hpp"
+#include "lib/association/schedule.hpp"
+#include "mappings/values.hpp"
+
+namespace post::core {
+
+struct OutLane;
+
+// What decides, beside the Carrier's priority, when a message goes. A message passes it on to those
+// that have to go before it.
+struct Urgency {
+    std::uint32_t niceness = 0;
+    Instant deadline = never;
+    bool operator==(const Urgency&) const = default;
+    // The least of each.
+    Urgency with(const Urgency& other) const {
+        return {std::min(niceness, other.niceness), std::min(deadline, other.deadline)};
+    }
+};
+
+// The place of a class, or of the end of its lane, in the schedule.
+struct OutClass;
+struct OutPlace : Schedule::Place {
+    OutLane* lane = nullptr;
+    OutClass* queue = nullptr;  // none: the end of the direction
+};
+
+// What few messages have.
+struct OutRare {
+    // A message that this one waits for, or that waits for this one.
+    struct Bond {
+        OutLane* lane = nullptr;
+        NicenessClass niceness;
+        std::uint64_t sequence = 0;
+        bool operator==(const Bond&) const = default;
+    };
+    std::shared_ptr<const Extras> extras;  // for the wire
+    std::vector<Bond> before;              // that are not acknowledged
+    std::vector<Bond> behind;              // that wait for this one
+    Urgency inherited{0xffffffff, never};
+};
+
+// A message in one Carrier's queue.
+struct OutEntry {
+    Bytes content;
+    std::uint64_t pulled = 0;     // bytes handed to the mapping
+    std::uint64_t delivered = 0;  // bytes that the peer said it has, of an unfinished message
+    Instant deadline = never;
+    FateToken on_fate = no_fate;
+    std::unique_ptr<OutRare> rare;
+    Niceness niceness;  // as the application gave it; the wire has the class
+    enum class State : std::uint8_t {
+        queued,
+        begun,
+        pulled,
+        packed,
+        settled
+    } state = State::queued;
+    bool passed = false;  // wholly pulled, or announced as never to come
+    bool apart = false;   // not in line: it may overtake those before it
+    bool ordered = true;
+    bool reliable = true;
+    bool idempotent = false;
+    bool final = false;
+
+    bool waits() const { return rare && !rare->before.empty(); }
+};
+
+// One niceness class of one Carrier: a run of sequence numbers. Ordered messages stand in line;
+// those that are not, or whose niceness the class does not tell, are apart.
+struct OutClass {
+    // What hurries those in line, as far as it is more than their class.
+    struct Hurry {
+        std::multiset<std::uint32_t> nicenesses;
+        std::multiset<Instant> deadlines;
+    };
+    struct Apart {
+        std::uint32_t niceness;
+        Instant deadline;
+        std::uint64_t sequence;
+        auto operator<=>(const Apart&) const = default;
+    };
+
+    NicenessClass niceness;
+    std::uint64_t first = 0;  // the sequence number of entries[0]
+    Ring<OutEntry> entries;
+    std::size_t next = 0;   // index of the first one in line that has not passed
+    std::set<Apart> apart;  // that are not begun and do not wait for others
+    std::set<Apart> begun;  // of those apart, too
+    std::unique_ptr<Hurry> hurry;
+    OutPlace place;
+
+    bool has(std::uint64_t sequence) const {
+        return sequence >= first && sequence - first < entries.size();
+    }
+    OutEntry& at(std::uint64_t sequence) { return entries[sequence - first]; }
+    std::uint64_t end() const { return first + entries.size(); }
+};
+
+// What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.
+struct OutWork {
+    struct Pulled {
+        NicenessClass niceness;
+        bool last = false;  // the piece completes its message
+        std::uint32_t bytes = 0;
+        std::uint64_t sequence = 0;
+    };
+    std::vector<std::unique_ptr<OutClass>> classes;  // few; in the order of their first use
+    Ring<Pulled> in_hand;                            // pulled, not yet packed
+    Ring<Pulled> awaiting;      // packed, not yet acknowledged; plain peers only
+    OutPlace tail;              // of the end of the direction, or the announcement of the Carrier
+    std::uint64_t waiting = 0;  // messages that have not passed
+    std::size_t begun = 0;      // of those, in part in packets
+};
+
+// The sending half of one Carrier.
+struct OutLane {
+    CarrierId carrier;
+    Tag tag = no_tag;
+    std::unique_ptr<OutWork> work;
+    std::uint64_t sequence = 0;  // the next of class 0, while there is no work
+    Priority priority;
+    std::uint32_t weight = 1;
+    std::uint64_t queued = 0;     // bytes not yet pulled
+    std::uint64_t unsettled = 0;  // messages without their fate
+    bool blocked = false;         // by the mapping
+    bool fates = false;           // the Carrier wants fates of messages without a callback
+    bool finish_wanted = false;
+    bool finish_pulled = false;
+    bool opened = false;    // the mapping knows the Carrier
+    bool announce = false;  // the peer shall hear of it before the first message
+};
+
+}  // namespace post::core

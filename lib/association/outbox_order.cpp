@@ -1,0 +1,242 @@
+// Which message goes first, inside one Carrier and among those that wait for each other.
+#include <algorithm>
+
+#include "lib/association/outbox.hpp"
+
+namespace post::core {
+
+namespace {
+
+constexpr std::size_t most_begun = 64;
+constexpr std::size_t most_failed = 1024;
+
+template <class Set, class Value> void erase_one(Set& set, const Value& value) {
+    const auto at = set.find(value);
+    if (at != set.end()) set.erase(at);
+}
+
+bool tail_due(const OutLane& lane) {
+    return (lane.finish_wanted && !lane.finish_pulled) || lane.announce;
+}
+
+OutClass* find_class(const OutLane& lane, NicenessClass niceness) {
+    if (!lane.work) return nullptr;
+    for (const auto& queue : lane.work->classes)
+        if (queue->niceness == niceness) return queue.get();
+    return nullptr;
+}
+
+}  // namespace
+
+// What goes next of a class: the first in line, or one of those apart. None: all wait.
+std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& queue) const {
+    const bool full = lane.work->begun >= most_begun;  // no further message may begin
+    std::optional<OutClass::Apart> first;
+    const auto offer = [&](const OutClass::Apart& one) {
+        if (!first || one < *first) first = one;
+    };
+    if (queue.next < queue.entries.size()) {
+        const OutEntry& head = queue.entries[queue.next];
+        if (!held_back(head) &&
+            (!full || head.pulled > 0 || head.state == OutEntry::State::settled)) {
+            OutClass::Apart line{queue.niceness.value(), never, queue.first + queue.next};
+            if (queue.hurry) {
+                const OutClass::Hurry& hurry = *queue.hurry;
+                if (!hurry.nicenesses.empty()) line.niceness = *hurry.nicenesses.begin();
+                if (!hurry.deadlines.empty()) line.deadline = *hurry.deadlines.begin();
+            }
+            offer(line);
+        }
+    }
+    if (!queue.begun.empty()) offer(*queue.begun.begin());
+    if (!queue.apart.empty() && !full) offer(*queue.apart.begin());
+    return first;
+}
+
+void Outbox::arrange(OutLane& lane, OutClass& queue) {
+    const auto first = lane.blocked ? std::nullopt : first_of(lane, queue);
+    if (first)
+        schedule_.put(queue.place, {lane.priority, first->niceness}, first->deadline);
+    else
+        schedule_.take_out(queue.place);
+}
+
+void Outbox::arrange_tail(OutLane& lane) {
+    const bool due = tail_due(lane) && !lane.blocked && (!lane.work || lane.work->waiting == 0);
+    if (due && !lane.work) class_for(lane, NicenessClass{});
+    if (due)
+        schedule_.put(lane.work->tail, {lane.priority, Schedule::last}, never);
+    else if (lane.work)
+        schedule_.take_out(lane.work->tail);
+}
+
+void Outbox::arrange_all(OutLane& lane) {
+    if (lane.work)
+        for (const auto& queue : lane.work->classes) arrange(lane, *queue);
+    arrange_tail(lane);
+}
+
+void Outbox::reconsider(OutLane& lane) {
+    if (!lane.work) return;
+    for (const auto& queue : lane.work->classes)
+        for (std::uint64_t at = queue->first; at < queue->end(); ++at)
+            if (queue->at(at).apart && !queue->at(at).passed) count_in(*queue, at);
+    arrange_all(lane);
+}
+
+void Outbox::take_out(OutLane& lane) {
+    if (!lane.work) return;
+    for (const auto& queue : lane.work->classes) schedule_.take_out(queue->place);
+    schedule_.take_out(lane.work->tail);
+}
+
+// Urgency.
+
+Urgency Outbox::urgency(const OutClass& queue, const OutEntry& entry) const {
+    // What ended is only announced as never to come.
+    if (entry.state == OutEntry::State::settled) return {queue.niceness.value(), never};
+    // Ordered ones that the class does not tell apart keep their order whatever their deadlines.
+    const bool in_order = entry.apart && entry.ordered;
+    const Urgency own{entry.apart ? entry.niceness.value() : queue.niceness.value(),
+                      in_order ? never : entry.deadline};
+    return entry.rare ? own.with(entry.rare->inherited) : own;
+}
+
+// What a message that has not passed adds to the urgency of its class.
+void Outbox::count_in(OutClass& queue, std::uint64_t sequence) {
+    const OutEntry& entry = queue.at(sequence);
+    const Urgency own = urgency(queue, entry);
+    if (entry.apart) {
+        if (held_back(entry)) return;
+        auto& set = entry.pulled > 0 ? queue.begun : queue.apart;
+        set.insert({own.niceness, own.deadline, sequence});
+        return;
+    }
+    const bool nicer = own.niceness < queue.niceness.value();
+    if (!nicer && own.deadline == never) return;
+    if (!queue.hurry) queue.hurry = std::make_unique<OutClass::Hurry>();
+    if (nicer) queue.hurry->nicenesses.insert(own.niceness);
+    if (own.deadline != never) queue.hurry->deadlines.insert(own.deadline);
+}
+
+void Outbox::count_out(OutClass& queue, std::uint64_t sequence) {
+    const OutEntry& entry = queue.at(sequence);
+    const bool plain_line = !entry.apart && !queue.hurry;
+    if (plain_line) return;
+    const Urgency own = urgency(queue, entry);
+    if (entry.apart) {
+        auto& set = entry.pulled > 0 ? queue.begun : queue.apart;
+        set.erase({own.niceness, own.deadline, sequence});
+        return;
+    }
+    if (own.niceness < queue.niceness.value()) erase_one(queue.hurry->nicenesses, own.niceness);
+    if (own.deadline != never) erase_one(queue.hurry->deadlines, own.deadline);
+}
+
+// A message and those that have to go before it are as urgent as what waits for them.
+void Outbox::hurry(const Bond& first, const Urgency& by) {
+    std::vector<std::pair<Bond, Urgency>> more{{first, by}};
+    while (!more.empty()) {
+        const auto [bond, passed_on] = more.back();
+        more.pop_back();
+        OutClass& queue = *find_class(*bond.lane, bond.niceness);
+        OutEntry& entry = queue.at(bond.sequence);
+        if (entry.passed) continue;
+        if (!entry.rare) entry.rare = std::make_unique<OutRare>();
+        const Urgency inherited = entry.rare->inherited.with(passed_on);
+        if (inherited == entry.rare->inherited) continue;
+        count_out(queue, bond.sequence);
+        entry.rare->inherited = inherited;
+        count_in(queue, bond.sequence);
+        arrange(*bond.lane, queue);
+        for (const Bond& before : entry.rare->before)
+            more.emplace_back(before, urgency(queue, entry));
+    }
+}
+
+// Antecedents (draft 2.2.3).
+
+// A fresh message waits until those before it are acknowledged, since nobody over there does. One that
+// failed takes it along.
+void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
+    OutClass& queue = *find_class(*successor.lane, successor.niceness);
+    for (const Bond& bond : before) {
+        const OutClass* known = bond.lane ? find_class(*bond.lane, bond.niceness) : nullptr;
+        OutEntry* first = known && known->has(bond.sequence)
+                              ? &find_class(*bond.lane, bond.niceness)->at(bond.sequence)
+                              : nullptr;
+        if (!first || first->state == OutEntry::State::settled) {
+            if (bond.lane && failed_.contains(name_of(bond))) doomed_.push_back(successor);
+            continue;
+        }
+        OutEntry& entry = queue.at(successor.sequence);
+        if (!entry.rare) entry.rare = std::make_unique<OutRare>();
+        if (std::find(entry.rare->before.begin(), entry.rare->before.end(), bond) !=
+            entry.rare->before.end())
+            continue;
+        count_out(queue, successor.sequence);
+        entry.rare->before.push_back(bond);
+        count_in(queue, successor.sequence);
+        if (!first->rare) first->rare = std::make_unique<OutRare>();
+        first->rare->behind.push_back(successor);
+        hurry(bond, urgency(queue, entry));
+    }
+}
+
+// Those that wait for a message wait no longer; when it failed they are to end too.
+void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool failed) {
+    for (const Bond& bond : std::exchange(entry.rare->behind, {})) {
+        OutClass& queue = *find_class(*bond.lane, bond.niceness);
+        OutEntry& successor = queue.at(bond.sequence);
+        count_out(queue, bond.sequence);
+        std::erase(successor.rare->before, antecedent);
+        count_in(queue, bond.sequence);
+        if (failed)
+            doomed_.push_back(bond);
+        else
+            arrange(*bond.lane, queue);
+    }
+}
+
+// It ends before those that it waits for.
+void Outbox::unbind(OutEntry& entry, const Bond& successor) {
+    for (const Bond& bond : std::exchange(entry.rare->before, {})) {
+        OutEntry& first = find_class(*bond.lane, bond.niceness)->at(bond.sequence);
+        if (first.rare) std::erase(first.rare->behind, successor);
+    }
+}
+
+// A successor of a message that failed or expired expires too, and so do its own.
+void Outbox::end_doomed() {
+    if (doomed_.empty()) return;
+    const Error error(Errc::expired, {}, Stage::established,
+                      "a message that it had to come after (SendOptions::antecedents) expired or "
+                      "failed");
+    while (!doomed_.empty()) {
+        const Bond bond = doomed_.back();
+        doomed_.pop_back();
+        OutClass* queue = find_class(*bond.lane, bond.niceness);
+        if (!queue || !queue->has(bond.sequence)) continue;
+        if (queue->at(bond.sequence).state == OutEntry::State::settled) continue;
+        settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
+        arrange(*bond.lane, *queue);
+    }
+    settled_.flush();
+}
+
+// The last ones only: a message is seldom named long after it failed.
+void Outbox::remember_failed(const MessageId& message) {
+    const MessageId name{message.carrier, Niceness{class_of(message.niceness).value()},
+                         message.sequence};
+    if (!failed_.insert(name).second) return;
+    failed_order_.push(name);
+    if (failed_order_.size() <= most_failed) return;
+    failed_.erase(failed_order_.front());
+    failed_order_.pop();
+}
+
+MessageId Outbox::name_of(const Bond& bond) {
+    return {bond.lane->carrier, Niceness{bond.niceness.value()}, Sequence{bond.sequence}};
+}
+
+}  // namespace post::core
