@@ -56,7 +56,9 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
 // messages crowd the budget, only Carriers with an empty account do.
 bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
     const bool crowded = finished_ > limits_.budget / 2;
-    return lane.untaken() < (crowded ? 1 : lane.window) && granted_ + bytes <= limits_.budget / 2 &&
+    // One alone always fits, the window that comes on top of it included.
+    const bool fits = granted_ == 0 || granted_ + bytes <= limits_.budget / 2;
+    return lane.untaken() < (crowded ? 1 : lane.window) && fits &&
            context_.charged + bytes <= context_.limit;
 }
 
