@@ -99,9 +99,10 @@ void Association::activate() {
     if (options_.remote) attempts_.begin(*options_.remote);
 }
 
-bool Association::writable(CarrierId carrier) const {
+bool Association::writable(CarrierId carrier, Niceness niceness) const {
     const Lane* lane = find(carrier);
-    return lane && !lane->closing && lane->sends() && outbox_.writable(lane->out);
+    return lane && !lane->closing && lane->sends() &&
+           outbox_.writable(lane->out, class_of(niceness));
 }
 
 Error Association::terms_error(const SendOptions& options) const {
@@ -154,7 +155,8 @@ std::optional<Sequence> Association::send_if_writable(Instant now, CarrierId car
                                                       FateToken on_fate) {
     Lane* lane = find(carrier);
     const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
-                      content.size() <= peer_largest_ && outbox_.writable(lane->out);
+                      content.size() <= peer_largest_ &&
+                      outbox_.writable(lane->out, class_of(options.niceness));
     if (!fine) return std::nullopt;
     last_ = lane;
     return take_in(now, *lane, std::move(content), options, on_fate);
@@ -190,8 +192,8 @@ Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& o
                         {options, deadline, on_fate, std::move(extras), before});
 }
 
-void Association::starve(CarrierId carrier) {
-    if (Lane* lane = find(carrier)) outbox_.starve(lane->out);
+void Association::starve(CarrierId carrier, Niceness niceness) {
+    if (Lane* lane = find(carrier)) outbox_.starve(lane->out, class_of(niceness));
 }
 
 void Association::want_fates(CarrierId carrier, bool wanted) {

@@ -71,7 +71,7 @@ public:
     void refuse(CarrierId carrier);
     // Starts connecting; send and announced forks do so by themselves.
     void activate();
-    bool writable(CarrierId carrier) const;
+    bool writable(CarrierId carrier, Niceness niceness = {}) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
     // happened when it does not.
     std::optional<Sequence> send_if_writable(Instant now, CarrierId carrier, Content& content,
@@ -84,7 +84,7 @@ public:
     Error send_error(CarrierId carrier, std::uint64_t size) const;
     // What is wrong with what is said of a message.
     Error terms_error(const SendOptions& options) const;
-    void starve(CarrierId carrier);
+    void starve(CarrierId carrier, Niceness niceness = {});
     void want_fates(CarrierId carrier, bool wanted);
     void finish(CarrierId carrier);
     std::optional<InMessage> take(CarrierId carrier);

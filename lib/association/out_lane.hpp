@@ -95,9 +95,10 @@ struct OutClass {
     NicenessClass niceness;
     std::uint64_t first = 0;  // the sequence number of entries[0]
     Ring<OutEntry> entries;
-    std::size_t next = 0;   // index of the first one in line that has not passed
-    std::set<Apart> apart;  // that are not begun and do not wait for others
-    std::set<Apart> begun;  // of those apart, too
+    std::size_t next = 0;      // index of the first one in line that has not passed
+    std::uint64_t queued = 0;  // bytes not yet pulled
+    std::set<Apart> apart;     // that are not begun and do not wait for others
+    std::set<Apart> begun;     // of those apart, too
     std::unique_ptr<Hurry> hurry;
     OutPlace place;
 

@@ -44,9 +44,24 @@ MessageId id_of(const OutLane& lane, const OutEntry& entry, std::uint64_t sequen
 
 }  // namespace
 
-bool Outbox::writable(const OutLane& lane) const {
-    return !lane.finish_wanted && lane.queued < limits_.carrier_budget &&
-           queued_bytes_ < limits_.budget;
+bool Outbox::writable(const OutLane& lane, NicenessClass niceness) const {
+    if (lane.finish_wanted) return false;
+    if (lane.queued < limits_.carrier_budget && queued_bytes_ < limits_.budget) return true;
+    std::uint64_t of_lane = 0;
+    if (lane.work)
+        for (const auto& queue : lane.work->classes)
+            if (queue->niceness <= niceness) of_lane += queue->queued;
+    std::uint64_t of_all = 0;
+    for (std::size_t i = 0; i <= niceness.value(); ++i) of_all += queued_of_class_[i];
+    return of_lane < limits_.carrier_budget && of_all < limits_.budget;
+}
+
+void Outbox::count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
+    const auto more = static_cast<std::uint64_t>(bytes);  // or less: modulo 2^64
+    lane.queued += more;
+    queue.queued += more;
+    queued_bytes_ += more;
+    queued_of_class_[queue.niceness.value()] += more;
 }
 
 Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
@@ -54,8 +69,7 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     const NicenessClass niceness = class_of(options.niceness);
     OutClass& queue = class_for(lane, niceness);
     const std::uint64_t sequence = queue.end();
-    lane.queued += content.size();
-    queued_bytes_ += content.size();
+    count_queued(lane, queue, static_cast<std::int64_t>(content.size()));
     OutEntry& entry = queue.entries.emplace();
     entry.content = std::move(content);
     entry.niceness = options.niceness;
@@ -124,7 +138,7 @@ void Outbox::fail(OutLane& lane, const Error& error) {
 
 void Outbox::remove(OutLane& lane) {
     assert(lane.unsettled == 0);
-    if (!starved_.empty()) std::erase(starved_, &lane);
+    std::erase_if(starved_, [&](const auto& one) { return one.first == &lane; });
     if (!lane.work) return;
     take_out(lane);
     lane.work->classes.clear();
@@ -271,8 +285,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
                         .idempotent = entry.idempotent,
                         .final = entry.final};
     piece.extras = properties_ && entry.rare && entry.pulled == 0 ? entry.rare->extras : nullptr;
-    lane.queued -= size;
-    queued_bytes_ -= size;
+    count_queued(lane, queue, -static_cast<std::int64_t>(size));
     unsettled_bytes_ += size;
     schedule_.served(size + 1);
     const bool last = entry.pulled + size == total;
@@ -385,8 +398,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
                     const Error* error) {
     OutEntry& entry = queue.at(sequence);
     const std::uint64_t unpulled = entry.content.size() - entry.pulled;
-    lane.queued -= unpulled;
-    queued_bytes_ -= unpulled;
+    count_queued(lane, queue, -static_cast<std::int64_t>(unpulled));
     unsettled_bytes_ -= entry.pulled - entry.delivered;
     entry.delivered = entry.pulled;
     --lane.unsettled;
@@ -445,16 +457,17 @@ void Outbox::handle_timeout(Instant now) {
 }
 
 void Outbox::wake_starved() {
-    std::erase_if(starved_, [&](OutLane* lane) {
-        if (!writable(*lane) && !lane->finish_wanted) return false;
+    std::erase_if(starved_, [&](const auto& one) {
+        const auto& [lane, niceness] = one;
+        if (!writable(*lane, niceness) && !lane->finish_wanted) return false;
         events_.push_back(happened::Writable{lane->tag});
         return true;
     });
 }
 
-void Outbox::starve(OutLane& lane) {
-    if (std::find(starved_.begin(), starved_.end(), &lane) == starved_.end())
-        starved_.push_back(&lane);
+void Outbox::starve(OutLane& lane, NicenessClass niceness) {
+    const std::pair one(&lane, niceness);
+    if (std::find(starved_.begin(), starved_.end(), one) == starved_.end()) starved_.push_back(one);
 }
 
 }  // namespace post::core

@@ -13,6 +13,7 @@
 // Carriers that it was told of; what it hands out is in the order of the wire.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <set>
 #include <span>
@@ -49,7 +50,9 @@ public:
 
     // Commands.
 
-    bool writable(const OutLane& lane) const;
+    // Whether the budgets have room for a message of this class: what is less urgent is not counted,
+    // since it would not stand in its way.
+    bool writable(const OutLane& lane, NicenessClass niceness = {}) const;
     Sequence push(OutLane& lane, Bytes content, const Terms& terms);
     // Whether the lane ever sent, or holds, such a message.
     bool knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const;
@@ -63,8 +66,8 @@ public:
     void opened(OutLane& lane);
     void block(OutLane& lane);
     void unblock(OutLane& lane);
-    // A send found no room: wake_starved says Writable when there is some again.
-    void starve(OutLane& lane);
+    // A send of this class found no room: wake_starved says Writable when there is some again.
+    void starve(OutLane& lane, NicenessClass niceness = {});
     void wake_starved();
     // With a plain peer what has begun is finished: there is no ABANDON. Until the peer is known,
     // messages with properties wait; then they go without those that it has no place for.
@@ -115,6 +118,8 @@ private:
     void arrange_all(OutLane& lane);
     void take_out(OutLane& lane);
 
+    void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes);
+
     // Pulling.
     void pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
     bool pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence, Outgoing& out);
@@ -161,13 +166,14 @@ private:
     Schedule schedule_;
     OutPlace* turn_ = nullptr;
     std::set<Expiry> expiries_;
-    std::vector<OutLane*> starved_;
+    std::vector<std::pair<OutLane*, NicenessClass>> starved_;
     std::vector<Bond> doomed_;    // those whose antecedent failed, until they end too
     std::set<MessageId> failed_;  // lately, by class
     Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
     Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::uint64_t queued_bytes_ = 0;
+    std::array<std::uint64_t, niceness_classes> queued_of_class_{};
     std::uint64_t unsettled_bytes_ = 0;
     std::uint64_t unsettled_messages_ = 0;
     std::uint64_t packed_messages_ = 0;

@@ -50,7 +50,12 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
                        OnFate on_fate) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
-    const bool queues = row && row->callbacks && !row->callbacks->sending.empty();
+    // What waits for room is not overtaken by what is as nice, or nicer.
+    const bool queues = row && row->callbacks &&
+                        std::any_of(row->callbacks->sending.begin(), row->callbacks->sending.end(),
+                                    [&](const auto& waiting) {
+                                        return waiting->options.niceness <= options.niceness;
+                                    });
     const FateToken token = keep(std::move(on_fate));
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
                         options.properties.empty();
@@ -78,7 +83,7 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
     waiting->on_fate = token;
     ++awaited_;
     callbacks(*row).sending.push_back(waiting);
-    association->starve(row->carrier);
+    association->starve(row->carrier, options.niceness);
     return Sending(Operation<MessageId>(WaitingRef<Waiting<MessageId>>(waiting), anchor()));
 }
 

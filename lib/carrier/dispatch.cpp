@@ -207,18 +207,22 @@ void Carriers::end_ready(CarrierKey key) {
 void Carriers::make(happened::Writable& event) {
     const CarrierKey key = key_of(event.carrier);
     Row* row = rows_.find(key);
-    if (!row || !row->callbacks) return;
-    Association* association = this->association(*row);
-    auto& queue = row->callbacks->sending;
-    std::size_t served = 0;
-    for (; served < queue.size() && association; ++served) {
-        const auto& waiting = queue[served];
-        if (!association->send_error(row->carrier, waiting->content.size()) &&
-            !association->writable(row->carrier))
-            break;
+    Association* association = row ? this->association(*row) : nullptr;
+    if (!association || !row->callbacks) return;
+    // In their order, but for those that less urgent ones would keep waiting.
+    Niceness full{0xffffffff};
+    std::vector<WaitingRef<WaitingSend>> left;
+    for (const auto& waiting : std::exchange(row->callbacks->sending, {})) {
+        const Niceness niceness = waiting->options.niceness;
+        const Error wrong = association->send_error(row->carrier, waiting->content.size());
+        if (!wrong && (niceness >= full || !association->writable(row->carrier, niceness))) {
+            full = std::min(full, niceness);
+            left.push_back(waiting);
+            continue;
+        }
         const auto sent = association->send(now_, row->carrier, std::move(waiting->content),
                                             waiting->options, waiting->on_fate);
-        MessageId id{row->carrier, waiting->options.niceness, {}};
+        MessageId id{row->carrier, niceness, {}};
         if (sent) {
             id.sequence = *sent;
             answer<MessageId>(waiting, id);
@@ -228,8 +232,8 @@ void Carriers::make(happened::Writable& event) {
             answer<MessageId>(waiting, sent.error());
         }
     }
-    queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(served));
-    if (!queue.empty() && association) association->starve(row->carrier);
+    for (const auto& waiting : left) association->starve(row->carrier, waiting->options.niceness);
+    row->callbacks->sending = std::move(left);
 }
 
 void Carriers::fate(FateToken token, Tag carrier, Fate fate) {

@@ -130,7 +130,7 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("forks share the path by weight") {
-        Scene scene(seed(), {.delay = 10ms, .rate = 5'000'000});
+        Scene scene(seed(), {.delay = 10ms, .rate = 5'000'000, .queue = 10});
         scene.collect();
         Carrier first = scene.initiate();
         first.send("0");
@@ -147,7 +147,9 @@ TEST_SUITE("scenario") {
         for (int i = 0; i < 1000; ++i)
             for (Carrier* carrier : {&light, &heavy}) carrier->send(std::string(900, 'x'));
         scene.world.run_for(1s);
-        CHECK(of_heavy > 3 * of_light);
+        // Not quite 4 times: a stream with a gap waits for its repair, and more of the heavy one's
+        // packets are lost.
+        CHECK(of_heavy > 2 * of_light);
         CHECK(of_heavy < 5 * of_light);
     }
 }

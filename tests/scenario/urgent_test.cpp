@@ -12,10 +12,11 @@ constexpr std::size_t queue = 25;
 constexpr Duration packet_time = std::chrono::microseconds(1500 * 8 / 10);
 constexpr std::size_t bulk_size = 100 << 20;
 
-ContextOptions taking_bulk() {
-    ContextOptions options;
-    options.bounds.largest_message = 2 * bulk_size;
-    return options;
+Bounds taking_bulk() {
+    Bounds bounds;
+    bounds.largest_message = bulk_size;
+    bounds.receive_budget = 2 * bulk_size;
+    return bounds;
 }
 
 // The same bytes for all seeds: only a part of them is ever sent.
@@ -26,10 +27,13 @@ const Bytes& bulk() {
 
 struct Bulk : Scene {
     explicit Bulk(std::uint64_t seed)
-        : Scene(seed, {.delay = delay, .rate = rate, .queue = queue}, taking_bulk(),
-                taking_bulk()) {
-        collect();
-        one = initiate();
+        : Scene(seed, {.delay = delay, .rate = rate, .queue = queue}) {
+        ListenOptions listening;
+        listening.bounds = taking_bulk();
+        collect(listening);
+        InitiateOptions initiating;
+        initiating.bounds = taking_bulk();
+        one = initiate(initiating);
         one.send("0");
         other = one.fork();
         other.send("0");
@@ -47,6 +51,7 @@ struct Bulk : Scene {
         });
         // Somewhere in the saw teeth of its congestion window.
         world.run_for(std::chrono::microseconds(1'500'000 + seed * 7919 % 4'000'000));
+        REQUIRE(link.there.counters().passed_bytes > 1'000'000);
     }
 
     // False: a packet of its flight was lost.
