@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -80,7 +79,7 @@ struct Piece {
     std::uint64_t total = 0;
     Bytes bytes;
     Marks marks;
-    std::shared_ptr<const Extras> extras{};
+    core::Boxed<Extras> extras{};
     bool first() const { return offset == 0; }
     bool last() const { return offset + bytes.size() == total; }
 };

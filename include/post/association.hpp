@@ -29,7 +29,6 @@ enum class Feature : std::uint8_t {
     one_way,             // Source and Sink
     niceness,            // SendOptions::niceness
     lifetime,            // SendOptions::lifetime
-    unreliable,          // SendOptions::reliable = false: not sent again when lost
     unordered,           // SendOptions::ordered = false
     antecedents,         // SendOptions::antecedents
     idempotent,          // SendOptions::idempotent reaches the receiver

@@ -1,5 +1,5 @@
-// Boxed<T>: a T that is rarely there, kept apart so that whoever may have one stays small, and copied
-// with its holder.
+// Boxed<T>: a T that is rarely there, kept apart so that whoever may have one stays small, and
+// copied with its holder.
 #pragma once
 
 #include <memory>

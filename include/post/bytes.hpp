@@ -17,10 +17,6 @@
 #include <utility>
 #include <vector>
 
-#if defined(__GLIBC__) && __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#endif
-
 namespace post {
 
 class Bytes {
@@ -91,31 +87,11 @@ public:
         void (*destroy)(Owner*) noexcept = nullptr;
 
         void add(std::uint32_t holders) noexcept {
-            if (alone())
-                count.store(count.load(std::memory_order_relaxed) + holders,
-                            std::memory_order_relaxed);
-            else
-                count.fetch_add(holders, std::memory_order_relaxed);
+            count.fetch_add(holders, std::memory_order_relaxed);
         }
         // Fewer holders; it is destroyed with the last.
         void remove(std::uint32_t holders) noexcept {
-            std::uint32_t before;
-            if (alone()) {
-                before = count.load(std::memory_order_relaxed);
-                count.store(before - holders, std::memory_order_relaxed);
-            } else {
-                before = count.fetch_sub(holders, std::memory_order_acq_rel);
-            }
-            if (before == holders) destroy(this);
-        }
-        // A process with one thread can count without locked instructions, which cost more than
-        // all else that is done with a small message.
-        static bool alone() noexcept {
-#ifdef _SYS_SINGLE_THREADED_H
-            return __libc_single_threaded;
-#else
-            return false;
-#endif
+            if (count.fetch_sub(holders, std::memory_order_acq_rel) == holders) destroy(this);
         }
     };
 

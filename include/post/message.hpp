@@ -54,16 +54,13 @@ struct SendOptions {
     // last byte is in a packet; zero: for ever; negative: invalid_argument. When it ends first the
     // fate is expired, and the receiver never shows a part.
     Duration lifetime{};
-    // False: it is not sent again when it is lost (RFC 9622, 9.1.3.7). It then ends as expired. Only
-    // a small unordered message can be lost, in a datagram of the transport where that has some;
-    // else it is sent like any other (Association::explain, Feature::unreliable).
-    bool reliable = true;
     // False: it may be given out before messages of its Carrier and niceness that were sent before
     // it (RFC 9622, 9.1.3.3), and overtake them when its deadline is earlier.
     bool ordered = true;
-    // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of the
-    // Association. It leaves when they are acknowledged. They inherit its niceness and deadline; it
-    // expires when one of them fails or expires.
+    // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of
+    // the Association. It leaves when they are acknowledged. They inherit its niceness and
+    // deadline; it expires when one of them fails or expires. One that was never sent is
+    // invalid_argument.
     Antecedents antecedents{};
     // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark; nothing else rests
     // on it today.

@@ -1,6 +1,6 @@
 // Properties: names and values that an application gives a message for the receiving application
-// (RFC 9622, 9.1.3 lists the fixed ones; these are its own). They reach a Post peer beside the content;
-// a plain peer has no place for them.
+// (RFC 9622, 9.1.3 lists the fixed ones; these are its own). They reach a Post peer beside the
+// content; a plain peer has no place for them. And Antecedents: what a message has to come after.
 #pragma once
 
 #include <initializer_list>
@@ -18,8 +18,8 @@ class Properties {
 public:
     using Entry = std::pair<std::string, std::string>;
 
-    // All of a message together: names, values, and 2 to 4 bytes for each (mappings/FORMAT.md, 4.1).
-    // More is invalid_argument at the send, as is an empty name.
+    // All of a message together: names, values, and 2 to 4 bytes for each of them. More is
+    // invalid_argument at the send, as is an empty name.
     static constexpr std::size_t largest = 512;
 
     Properties() = default;
@@ -47,8 +47,8 @@ private:
     core::Boxed<std::vector<Entry>> entries_;
 };
 
-// Messages that have to stand in the receiver's queues before this one does (draft 2.2.3): at most 16
-// that were sent before, on any Carrier of the same Association.
+// What a message has to come after (draft 2.2.3): at most 16 messages that were sent before, on any
+// Carrier of the same Association.
 class Antecedents {
 public:
     static constexpr std::size_t most = 16;

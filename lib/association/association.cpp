@@ -178,8 +178,8 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
 // A message with antecedents or properties.
 Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options,
                                    Instant deadline, FateToken on_fate) {
-    auto extras = std::make_shared<Extras>();
-    extras->properties = options.properties;
+    core::Boxed<Extras> extras;
+    if (!options.properties.empty()) extras = Extras{.properties = options.properties};
     std::vector<OutRare::Bond> before;
     for (const MessageId& message : options.antecedents) {
         const NicenessClass niceness = class_of(message.niceness);
@@ -187,7 +187,6 @@ Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& o
         before.push_back({other ? &other->out : nullptr, niceness, message.sequence.value()});
     }
     activate();
-    if (extras->properties.empty()) extras.reset();
     return outbox_.push(lane.out, std::move(bytes),
                         {options, deadline, on_fate, std::move(extras), before});
 }
@@ -341,9 +340,6 @@ Support Association::explain(Feature feature) const {
                 return {Level::emulated,
                         "until the first byte is sent; what has begun is finished"};
             return {Level::emulated, "unsent bytes are dropped and announced as such"};
-        case Feature::unreliable:
-            return {Level::unsupported,
-                    "sent like any other message: nothing here travels in datagrams yet"};
         case Feature::unordered:
             if (plain_) return {Level::emulated, "may leave before others; the stream keeps order"};
             return {Level::emulated, "may leave, and is given out, before others of its class"};

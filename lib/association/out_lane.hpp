@@ -45,9 +45,9 @@ struct OutRare {
         std::uint64_t sequence = 0;
         bool operator==(const Bond&) const = default;
     };
-    std::shared_ptr<const Extras> extras;  // for the wire
-    std::vector<Bond> before;              // that are not acknowledged
-    std::vector<Bond> behind;              // that wait for this one
+    core::Boxed<Extras> extras;  // for the wire
+    std::vector<Bond> before;    // that are not acknowledged
+    std::vector<Bond> behind;    // that wait for this one
     Urgency inherited{0xffffffff, never};
 };
 
@@ -70,7 +70,6 @@ struct OutEntry {
     bool passed = false;  // wholly pulled, or announced as never to come
     bool apart = false;   // not in line: it may overtake those before it
     bool ordered = true;
-    bool reliable = true;
     bool idempotent = false;
     bool final = false;
 

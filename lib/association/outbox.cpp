@@ -76,7 +76,6 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     entry.deadline = terms.deadline;
     entry.on_fate = terms.on_fate;
     entry.ordered = options.ordered;
-    entry.reliable = options.reliable;
     entry.idempotent = options.idempotent;
     entry.final = options.final;
     // Above 63 the class does not tell how nice a message is; the order of sending still does.
@@ -280,11 +279,10 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     piece.total = total;
     piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
                                        : entry.content.slice(entry.pulled, size);
-    piece.marks = Marks{.ordered = !entry.apart,
-                        .reliable = entry.reliable,
-                        .idempotent = entry.idempotent,
-                        .final = entry.final};
-    piece.extras = properties_ && entry.rare && entry.pulled == 0 ? entry.rare->extras : nullptr;
+    piece.marks = Marks{
+        .ordered = !entry.apart, .idempotent = entry.idempotent, .final = entry.final};
+    piece.extras = {};
+    if (properties_ && entry.rare && entry.pulled == 0) piece.extras = entry.rare->extras;
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     unsettled_bytes_ += size;
     schedule_.served(size + 1);

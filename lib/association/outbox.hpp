@@ -1,7 +1,7 @@
 // Outbox: what one association has still to send, and what it sent and nobody has settled yet. It
 // decides at the last moment what goes next: Carrier priority, then niceness, both strict, then
-// deadline, then equal ones in turn by weight (RFC 9622, 9.2.6). Ordered messages of one Carrier and
-// class go first in, first out, and the first inherits the earliest deadline behind it; a message
+// deadline, then equal ones in turn by weight (RFC 9622, 9.2.6). Ordered messages of one Carrier
+// and class go first in, first out, and the first inherits the earliest deadline behind it; one
 // that others wait for (its successors, draft 2.2.3) inherits the least of their niceness and
 // deadlines, and they begin when it is acknowledged.
 //
@@ -39,7 +39,7 @@ public:
         const SendOptions& options;
         Instant deadline = never;
         FateToken on_fate = no_fate;
-        std::shared_ptr<const Extras> extras{};   // for the wire
+        core::Boxed<Extras> extras{};             // for the wire
         std::span<const OutRare::Bond> before{};  // its antecedents; a lane that is gone: settled
     };
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
@@ -50,8 +50,8 @@ public:
 
     // Commands.
 
-    // Whether the budgets have room for a message of this class: what is less urgent is not counted,
-    // since it would not stand in its way.
+    // Whether the budgets have room for a message of this class: what is less urgent is not
+    // counted, since it would not stand in its way.
     bool writable(const OutLane& lane, NicenessClass niceness = {}) const;
     Sequence push(OutLane& lane, Bytes content, const Terms& terms);
     // Whether the lane ever sent, or holds, such a message.

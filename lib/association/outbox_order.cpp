@@ -156,8 +156,8 @@ void Outbox::hurry(const Bond& first, const Urgency& by) {
 
 // Antecedents (draft 2.2.3).
 
-// A fresh message waits until those before it are acknowledged, since nobody over there does. One that
-// failed takes it along.
+// A fresh message waits until those before it are acknowledged, since nobody over there does. One
+// that failed takes it along.
 void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
     OutClass& queue = *find_class(*successor.lane, successor.niceness);
     for (const Bond& bond : before) {

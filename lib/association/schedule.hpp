@@ -1,7 +1,7 @@
 // Schedule: whose turn it is to send, among all that one association has to send (RFC 9622, 9.2.6):
 // by Carrier priority, then niceness, both strict; then by deadline; and those that have none are
-// served evenly, by the weight of their Carriers. What stands here may be sent now: what is blocked,
-// waits for another message or has nothing left takes itself out.
+// served evenly, by the weight of their Carriers. What stands here may be sent now: what is
+// blocked, waits for another message or has nothing left takes itself out.
 #pragma once
 
 #include <cstdint>

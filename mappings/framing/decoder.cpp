@@ -23,7 +23,7 @@ struct Decoder::State {
         Marks marks;
         std::uint64_t received = 0;
         std::uint64_t total = 0;
-        std::shared_ptr<const Extras> extras{};  // until its first piece is given out
+        core::Boxed<Extras> extras{};  // until its first piece is given out
     };
     static constexpr std::size_t no_slot = slots;
 
@@ -198,7 +198,7 @@ Piece Decoder::take_content() {
     piece.total = message.total;
     piece.bytes = front(input_, static_cast<std::size_t>(size));
     piece.marks = message.marks;
-    piece.extras = std::exchange(message.extras, nullptr);
+    piece.extras = std::exchange(message.extras, {});
     input_.remove_prefix(static_cast<std::size_t>(size));
     message.received += size;
     state.left -= size;

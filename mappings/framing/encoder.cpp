@@ -80,7 +80,7 @@ void put_extras(Writer& writer, const Extras& extras) {
     }
 }
 
-// Flags, class, sequence and extras of MESSAGE and the first CHUNK; see frames.cpp for the diagrams.
+// Flags, class, sequence and extras of MESSAGE and the first CHUNK; the diagrams are in frames.cpp.
 void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     std::uint64_t flags = 0;
     if (piece.niceness.value() != 0) flags |= message_flag::niceness;
@@ -90,7 +90,7 @@ void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     if (piece.marks.final) flags |= message_flag::final;
     if (piece.marks.ask) flags |= message_flag::ask;
     if (piece.marks.idempotent) flags |= message_flag::idempotent;
-    const Extras* const extras = piece.extras.get();
+    const Extras* const extras = piece.extras ? &*piece.extras : nullptr;
     if (extras && extras->lifetime) flags |= message_flag::lifetime;
     if (extras && !extras->antecedents.empty()) flags |= message_flag::antecedents;
     if (extras && !extras->properties.empty()) flags |= message_flag::properties;

@@ -263,7 +263,7 @@ bool Parser::message_fields(MessageHeader& header) {
     constexpr std::uint64_t rare = message_flag::lifetime | message_flag::antecedents |
                                    message_flag::properties;
     if (!(bits & rare)) return true;
-    header.extras = std::make_shared<Extras>();
+    header.extras = Extras{};
     if (bits & message_flag::lifetime) {
         std::uint64_t lifetime = 0;
         if (!varint(lifetime)) return false;

@@ -121,7 +121,7 @@ struct MessageHeader {
     NicenessClass niceness;
     std::optional<Sequence> sequence;  // none: the next of its class
     Marks marks;
-    std::shared_ptr<Extras> extras{};
+    core::Boxed<Extras> extras{};
     std::uint64_t total = 0;
     std::uint64_t length = 0;  // of the content that follows
     std::uint8_t slot = 0;     // CHUNK only

@@ -1,5 +1,5 @@
-// What an application says of a message: order, antecedents, properties, weight; and what is wrong of
-// it, with its one fate.
+// What an application says of a message: order, antecedents, properties, weight; and what is wrong
+// of it, with its one fate.
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {

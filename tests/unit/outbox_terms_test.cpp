@@ -1,5 +1,5 @@
-// What an application says of a message beside its bytes: deadlines, order, weight and antecedents, and
-// what the outbox makes of it.
+// What an application says of a message beside its bytes: deadlines, order, weight and antecedents,
+// and what the outbox makes of it.
 #include <doctest/doctest.h>
 
 #include <chrono>
