@@ -10,70 +10,17 @@
 
 #include <doctest/doctest.h>
 
-#include "lib/association/associations.hpp"
-#include "lib/carrier/carriers.hpp"
+#include "tests/unit/coro_support.hpp"
 
 using post::Errc;
 using post::Error;
 using post::Operation;
 using post::Result;
 using post::Task;
-using post::core::Anchor;
-using post::core::AnchorRef;
-using post::core::Carriers;
-using post::core::Waiting;
-using post::core::WaitingRef;
+using post::test::Bench;
+using post::test::Guard;
 
 namespace {
-
-// A Context's dispatcher, and operations that a test answers.
-class Bench {
-public:
-    Bench() : anchor_(new Anchor), carriers_(*anchor_.get(), associations_) {
-        anchor_->carriers = &carriers_;
-        carriers_.on_unhandled([this](const Error& error) { unhandled.push_back(error); });
-    }
-    ~Bench() { anchor_->carriers = nullptr; }
-    Bench(const Bench&) = delete;
-    Bench& operator=(const Bench&) = delete;
-
-    Operation<int> operation() {
-        WaitingRef<Waiting<int>> waiting(new Waiting<int>);
-        waits_.push_back(waiting);
-        return {waiting, anchor_};
-    }
-    Operation<int> known(int value) { return {Result<int>(value), anchor_}; }
-    // Answers the oldest operation; the listener is called by turn().
-    void answer(Result<int> result) {
-        const auto waiting = waits_.front();
-        waits_.erase(waits_.begin());
-        waiting->answer.emplace(std::move(result));
-        if (waiting->wanted && waiting->notify) carriers_.listened(waiting);
-    }
-    bool wanted() const { return waits_.front()->wanted; }
-    void turn() { carriers_.dispatch(); }
-    void answer_and_turn(Result<int> result) {
-        answer(std::move(result));
-        turn();
-    }
-
-    std::vector<Error> unhandled;
-
-private:
-    post::core::Associations associations_;
-    AnchorRef anchor_;
-    Carriers carriers_;
-    std::vector<WaitingRef<Waiting<int>>> waits_;
-};
-
-// Tells when it is destroyed.
-struct Guard {
-    explicit Guard(int& counter) : count(counter) {}
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-    ~Guard() { ++count; }
-    int& count;
-};
 
 Task<int> plus_one(Operation<int> operation) {
     const Result<int> value = co_await std::move(operation);
