@@ -57,6 +57,8 @@ enum class Errc {
     excessive_load,      // the peer opens and resets faster than allowed
     cancelled,           // our own side gave up: closed, aborted or stopped
     exception,           // an exception left a Task that nobody awaits; the detail has its text
+    malformed,           // a received message is nothing that its codec takes; the detail says why
+    timed_out,           // a wait was given up after its timeout; what it waited for goes on
 };
 
 const std::error_category& post_category() noexcept;

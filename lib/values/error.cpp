@@ -55,6 +55,8 @@ const char* text_of(Errc code) noexcept {
         case Errc::excessive_load: return "the peer opens and resets faster than is allowed";
         case Errc::cancelled: return "given up by our own side";
         case Errc::exception: return "an exception left a Task that nobody awaits";
+        case Errc::malformed: return "a received message is nothing that its codec takes";
+        case Errc::timed_out: return "not there within the timeout; it was not waited for longer";
     }
     return nullptr;
 }
@@ -81,7 +83,9 @@ public:
             case Errc::unreachable: return std::errc::host_unreachable;
             case Errc::handshake_timeout:
             case Errc::connection_lost:
+            case Errc::timed_out:
             case Errc::expired: return std::errc::timed_out;
+            case Errc::malformed: return std::errc::bad_message;
             case Errc::address_in_use: return std::errc::address_in_use;
             case Errc::connection_closed: return std::errc::connection_aborted;
             case Errc::stateless_reset:
