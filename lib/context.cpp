@@ -54,6 +54,10 @@ int Context::timeout() const {
     return left > INT_MAX ? INT_MAX : static_cast<int>(left);
 }
 
+void Context::on_use(Function<void()> on_use) {
+    root(anchor_).carriers().on_use(std::move(on_use));
+}
+
 bool Context::shutdown(Duration linger) { return root(anchor_).shutdown(linger); }
 
 void Context::on_unhandled(Function<void(const Error&)> on_unhandled) {

@@ -290,7 +290,7 @@ Instant Root::deadline() const {
     if (carriers_.calls_due() || associations_.any_active() || io_->more_input() ||
         submitted_.load(std::memory_order_relaxed))
         return Instant::min();
-    return std::min(associations_.deadline(), io_->deadline());
+    return std::min({associations_.deadline(), io_->deadline(), carriers_.deadline()});
 }
 
 // Associations that nobody needs any more are closed at once. True when there was one.

@@ -123,6 +123,11 @@ public:
     // deadline() from now on in whole milliseconds, rounded up, as poll(2) takes it; -1: never.
     int timeout() const;
 
+    // For loops that sleep elsewhere and cannot look at deadline() first (post/asio.hpp): called
+    // when a handle of this Context is used from outside a turn, once before the next turn, which
+    // is then due. It is called from inside that use, and is to call nothing of the Context.
+    void on_use(Function<void()> on_use);
+
     // Waits until everything that was sent has its fate, for at most `linger`, and closes all.
     // True when nothing was cut short. Blocks, and turns meanwhile.
     bool shutdown(Duration linger);

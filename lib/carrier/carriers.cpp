@@ -344,6 +344,18 @@ void Carriers::unhandled(Error error) {
     functions_.push([this, error = std::move(error)] {
         if (on_unhandled_) {
             // Out of its place while it runs: it may replace itself.
+// Loops and time.
+
+void Carriers::used() {
+    if (dispatching_ || std::exchange(used_, true) || !on_use_) return;
+    on_use_();
+}
+
+void Carriers::set(Alarm& alarm) {
+    // Outside a turn the clock is not known: the next turn, which is due at once, starts the count.
+    alarms_.add(alarm, dispatching_ ? std::optional<Instant>(now_) : std::nullopt);
+}
+
             auto handler = std::move(on_unhandled_);
             const Finally put_back{[&] {
                 if (!on_unhandled_) on_unhandled_ = std::move(handler);

@@ -16,6 +16,7 @@
 
 #include "lib/association/associations.hpp"
 #include "lib/association/pool.hpp"
+#include "lib/carrier/alarms.hpp"
 #include "lib/carrier/anchor.hpp"
 #include "lib/carrier/slots.hpp"
 
@@ -113,6 +114,11 @@ public:
     void call(Function<void()> function);
     // Makes the calls that are due. An exception of the application leaves it; the next dispatch
     // goes on behind it.
+    void set(Alarm& alarm);
+    void cancel(Alarm& alarm) { alarms_.remove(alarm); }
+    // A handle is used: who sleeps elsewhere hears of it.
+    void used();
+    void on_use(Function<void()> on_use) { on_use_ = std::move(on_use); }
     void dispatch();
     bool calls_due() const { return !happened_.empty() || !functions_.empty(); }
     // True while something is registered, awaited or unacknowledged: run() goes on.
@@ -121,6 +127,8 @@ public:
     void on_unhandled(Function<void(const Error&)> on_unhandled);
     // The Context goes: every message has its fate, every wait its answer; no callback is called
     // after this.
+    // When an alarm rings.
+    Instant deadline() const { return alarms_.deadline(); }
     void end(const Error& error);
 
     Associations& associations() { return associations_; }
@@ -178,3 +186,7 @@ private:
 };
 
 }  // namespace post::core
+    Function<void()> on_use_;
+    Alarms alarms_;
+    bool dispatching_ = false;
+    bool used_ = false;  // since the last dispatch, from outside one

@@ -30,12 +30,16 @@ void Carriers::abandoned(WaitingBase& waiting) {
 }
 
 void Carriers::dispatch() {
+    used_ = false;
+    dispatching_ = true;
+    const Finally done{[&] { dispatching_ = false; }};
     // Only what is due now: what the calls cause comes in the next turn, so that a turn ends.
     for (std::size_t left = happened_.size(); left > 0 && !happened_.empty(); --left) {
         Happened event = std::move(happened_.front());
         happened_.pop();
         std::visit([&](auto& happened) { make(happened); }, event);
     }
+    while (auto ring = alarms_.poll(now_)) ring();
     for (std::size_t left = functions_.size(); left > 0 && !functions_.empty(); --left) {
         Function<void()> function = std::move(functions_.front());
         functions_.pop();

@@ -21,9 +21,25 @@ void abandoned(const AnchorRef& anchor, WaitingBase& waiting) {
 }
 
 void listened(const AnchorRef& anchor, WaitingRef<WaitingBase> waiting) {
-    if (anchor && anchor->carriers) return anchor->carriers->listened(std::move(waiting));
+    if (anchor && anchor->carriers) {
+        anchor->carriers->used();
+        return anchor->carriers->listened(std::move(waiting));
+    }
     // The Context is gone, and so is whoever would call later.
     if (auto notify = std::move(waiting->notify)) notify();
+}
+
+void Alarm::set(const AnchorRef& anchor, Duration after, Function<void()> ring) {
+    cancel();
+    anchor_ = anchor;
+    after_ = after;
+    ring_ = std::move(ring);
+    if (anchor_ && anchor_->carriers) anchor_->carriers->set(*this);
+}
+
+void Alarm::cancel() {
+    if (place_ != unset && anchor_->carriers) anchor_->carriers->cancel(*this);
+    place_ = unset;
 }
 
 void unhandled(const AnchorRef& anchor, Error error) {
@@ -32,7 +48,11 @@ void unhandled(const AnchorRef& anchor, Error error) {
 
 namespace {
 
-Carriers* carriers(const AnchorRef& anchor) { return anchor ? anchor->carriers : nullptr; }
+Carriers* carriers(const AnchorRef& anchor) {
+    Carriers* found = anchor ? anchor->carriers : nullptr;
+    if (found) found->used();
+    return found;
+}
 
 // What a call on a handle without a Context answers.
 Error none(const AnchorRef& anchor) {
