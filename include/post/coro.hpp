@@ -1,12 +1,15 @@
 // Coroutines over operations: co_await on any Operation, and Task<>, a coroutine that starts at its
-// call. Nothing else of the library knows coroutines.
+// call. Several waits as one, timeouts and cancellation are in post/waits.hpp, which comes along.
+// Nothing else of the library knows coroutines.
 //
 // g++ 12.0 to 12.2 misplaces the frame of a coroutine whose outermost block declares no variable
 // while an await stands in a condition, if (co_await ...) or while (co_await ...) (GCC bug 106188,
 // fixed in 12.3): declare one there. Such a frame is recognised when it first waits, and the
-// program ended with a line that says so, instead of jumping to nowhere later.
+// program ended with a line that says so, instead of jumping to nowhere later. They also destroy
+// twice what the braces of an aggregate make inside the expression of an await: give options that
+// hold more than numbers, and values in braces, a name before co_await.
 //
-//   co_await operation    gives Result<T>: a value, or the error
+//   co_await operation    gives Result<T>: a value, or the error (its Answer, for other Awaitables)
 //   co_await task         gives what the task returned, or throws what it threw
 //
 // A Task that is dropped goes on by itself; an exception that leaves it then reaches on_unhandled
@@ -21,10 +24,12 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <post/carrier.hpp>
 #include <post/operation.hpp>
+#include <post/waits.hpp>
 
 namespace post {
 
@@ -54,18 +59,21 @@ inline void check_frame(std::coroutine_handle<> frame) {
     }
 }
 
-template <class T> class Await {
+// Of an operation, which it holds, or of another Awaitable& that stays where it is.
+template <class O> class Await {
 public:
-    explicit Await(Operation<T>&& operation) : operation_(std::move(operation)) {}
-    bool await_ready() const { return operation_.ready(); }
+    explicit Await(O&& operation) : operation_(std::forward<O>(operation)) {}
+    Await(const Await&) = delete;
+    Await& operator=(const Await&) = delete;
+    bool await_ready() { return operation_.ready(); }
     void await_suspend(std::coroutine_handle<> waiter) {
         check_frame(waiter);
         operation_.notify([waiter] { waiter.resume(); });
     }
-    Result<T> await_resume() { return operation_.get(); }
+    auto await_resume() { return operation_.get(); }
 
 private:
-    Operation<T> operation_;
+    O operation_;
 };
 
 inline Error error_of(std::exception_ptr exception) {
@@ -97,21 +105,29 @@ struct PromiseBase {
     std::suspend_never initial_suspend() noexcept { return {}; }
     void unhandled_exception() { exception = std::current_exception(); }
 
-    template <class T> Await<T> await_transform(Operation<T>&& operation) {
+    // An operation is used up, also one that is given by its name.
+    template <class T> Await<Operation<T>> await_transform(Operation<T>&& operation) {
         anchor = operation.anchor();
-        return Await<T>(std::move(operation));
+        return Await<Operation<T>>(std::move(operation));
     }
-    template <class T> Await<T> await_transform(Operation<T>& operation) {
+    template <class T> Await<Operation<T>> await_transform(Operation<T>& operation) {
         return await_transform(std::move(operation));
     }
-    Await<MessageId> await_transform(Sending&& sending) {
+    Await<Operation<MessageId>> await_transform(Sending&& sending) {
         return await_transform(static_cast<Operation<MessageId>&&>(sending));
     }
-    Await<MessageId> await_transform(Sending& sending) {
+    Await<Operation<MessageId>> await_transform(Sending& sending) {
         return await_transform(std::move(sending));
     }
-    template <class Awaitable> Awaitable&& await_transform(Awaitable&& awaitable) {
-        return std::forward<Awaitable>(awaitable);
+    // Everything else lives in the frame for as long as the await does, as awaiters do.
+    template <class Other> decltype(auto) await_transform(Other&& other) {
+        using O = std::remove_reference_t<Other>;
+        if constexpr (Awaitable<O>) {
+            anchor = other.anchor();
+            return Await<O&>(static_cast<O&>(other));
+        } else {
+            return std::forward<Other>(other);
+        }
     }
 
     void report() {

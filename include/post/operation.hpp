@@ -6,8 +6,10 @@
 // Context goes first, the answer is Errc::context_closed. One thread: the Context's.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <post/function.hpp>
@@ -96,6 +98,8 @@ void unhandled(const AnchorRef& anchor, Error error);
 
 template <class T> class Operation {
 public:
+    using Answer = Result<T>;
+
     // An operation whose answer is known at once.
     Operation(Result<T> answer, core::AnchorRef anchor = {})
         : answer_(std::move(answer)), anchor_(std::move(anchor)) {}
@@ -136,6 +140,10 @@ public:
         waiting_->notify = std::move(resume);
         core::listened(anchor_, waiting_);
     }
+    // Calls nobody any more; the answer still comes, and ready() and get() have it.
+    void quiet() {
+        if (waiting_) waiting_->notify = {};
+    }
     const core::AnchorRef& anchor() const { return anchor_; }
 
 private:
@@ -149,6 +157,18 @@ private:
     std::optional<Result<T>> answer_;
     core::WaitingRef<core::Waiting<T>> waiting_;
     core::AnchorRef anchor_;
+};
+
+// What can be waited for as an Operation can: the values of a TypedCarrier (post/codec.hpp), and
+// several operations as one (post/waits.hpp).
+template <class O>
+concept Awaitable = requires(O& operation, Function<void()> resume) {
+    typename O::Answer;
+    { operation.ready() } -> std::same_as<bool>;
+    { operation.get() } -> std::same_as<typename O::Answer>;
+    operation.notify(std::move(resume));
+    operation.quiet();
+    { operation.anchor() } -> std::convertible_to<const core::AnchorRef&>;
 };
 
 }  // namespace post

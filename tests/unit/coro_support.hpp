@@ -39,6 +39,13 @@ public:
     }
     bool wanted(std::size_t behind = 0) const { return waits_[behind]->wanted; }
     void turn() { carriers_.dispatch(); }
+    void turn_at(Duration since_start) {
+        carriers_.set_now(Instant{} + since_start);
+        turn();
+    }
+    Duration deadline() const {
+        return carriers_.deadline() == never ? Duration::max() : carriers_.deadline() - Instant{};
+    }
     void answer_and_turn(Result<int> result) {
         answer(std::move(result));
         turn();
