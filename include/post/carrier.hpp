@@ -80,6 +80,10 @@ public:
     Sending send(OutMessage message, OnFate on_fate = {}) {
         return send(std::move(message.content), message.options, std::move(on_fate));
     }
+    // Sends a message and answers with its fate: acked, expired or failed, and never an error of
+    // its own. Dropping the operation forgets the answer and not the message, except for one that
+    // found no room in the send budget yet: that ends as failed(would_block), as with send.
+    Operation<Fate> deliver(Content content, SendOptions options = {});
     // True while a send would be accepted at once (level-triggered). One more message is accepted
     // whatever its length, so that a message may be longer than the budget.
     bool writable() const;
@@ -166,6 +170,9 @@ public:
     explicit Source(Carrier carrier) : carrier_(std::move(carrier)) {}
     Sending send(Content content, SendOptions options = {}, OnFate on_fate = {}) {
         return carrier_.send(std::move(content), options, std::move(on_fate));
+    }
+    Operation<Fate> deliver(Content content, SendOptions options = {}) {
+        return carrier_.deliver(std::move(content), std::move(options));
     }
     bool writable() const { return carrier_.writable(); }
     void on_fate(OnFate on_fate) { carrier_.on_fate(std::move(on_fate)); }

@@ -112,6 +112,16 @@ void Carriers::give_up(WaitingSend& waiting) {
     queue.erase(at);
 }
 
+Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOptions& options) {
+    const WaitingRef<WaitingFate> waiting(new WaitingFate);
+    ++awaited_;
+    Sending sending = send(key, std::move(content), options, [this, waiting](const Fate& fate) {
+        if (fate.kind != Fate::Kind::sent) answer<Fate>(waiting, fate);
+    });
+    if (!sending.ready()) waiting->sending.emplace(std::move(sending));
+    return Operation<Fate>(WaitingRef<Waiting<Fate>>(waiting), anchor());
+}
+
 bool Carriers::writable(CarrierKey key) {
     Row* row = rows_.find(key);
     if (!row || row->over) return false;
@@ -334,16 +344,6 @@ void Carriers::drop(ListenerKey key) {
 
 std::vector<ListenerKey> Carriers::poll_closed() { return std::exchange(closed_, {}); }
 
-// Errors.
-
-void Carriers::on_unhandled(Function<void(const Error&)> on_unhandled) {
-    on_unhandled_ = std::move(on_unhandled);
-}
-
-void Carriers::unhandled(Error error) {
-    functions_.push([this, error = std::move(error)] {
-        if (on_unhandled_) {
-            // Out of its place while it runs: it may replace itself.
 // Loops and time.
 
 void Carriers::used() {
@@ -356,6 +356,16 @@ void Carriers::set(Alarm& alarm) {
     alarms_.add(alarm, dispatching_ ? std::optional<Instant>(now_) : std::nullopt);
 }
 
+// Errors.
+
+void Carriers::on_unhandled(Function<void(const Error&)> on_unhandled) {
+    on_unhandled_ = std::move(on_unhandled);
+}
+
+void Carriers::unhandled(Error error) {
+    functions_.push([this, error = std::move(error)] {
+        if (on_unhandled_) {
+            // Out of its place while it runs: it may replace itself.
             auto handler = std::move(on_unhandled_);
             const Finally put_back{[&] {
                 if (!on_unhandled_) on_unhandled_ = std::move(handler);

@@ -31,6 +31,12 @@ struct WaitingSend final : Waiting<MessageId> {
     void dropped(Anchor& anchor) override;
 };
 
+// A message whose sender waits for its fate.
+struct WaitingFate final : Waiting<Fate> {
+    std::optional<Sending> sending;  // while the message has found no room
+    void dropped(Anchor&) override { sending.reset(); }
+};
+
 class Carriers {
 public:
     // A row's callbacks but ready, and its waiting operations; made on use, so that an idle Carrier
@@ -77,6 +83,7 @@ public:
     Carrier open(Association& association, const Association::NewCarrier& carrier,
                  ListenerKey listener);
     Sending send(CarrierKey key, Content content, const SendOptions& options, OnFate on_fate);
+    Operation<Fate> deliver(CarrierKey key, Content content, const SendOptions& options);
     bool writable(CarrierKey key);
     void on_fate(CarrierKey key, OnFate on_fate);
     void finish(CarrierKey key);
@@ -107,6 +114,11 @@ public:
     void abandoned(WaitingBase& waiting);
     void listened(WaitingRef<WaitingBase> waiting);
     void give_up(WaitingSend& waiting);
+    void set(Alarm& alarm);
+    void cancel(Alarm& alarm) { alarms_.remove(alarm); }
+    // A handle is used: who sleeps elsewhere hears of it.
+    void used();
+    void on_use(Function<void()> on_use) { on_use_ = std::move(on_use); }
 
     // What happened below, and the calls that it causes.
 
@@ -114,12 +126,9 @@ public:
     void call(Function<void()> function);
     // Makes the calls that are due. An exception of the application leaves it; the next dispatch
     // goes on behind it.
-    void set(Alarm& alarm);
-    void cancel(Alarm& alarm) { alarms_.remove(alarm); }
-    // A handle is used: who sleeps elsewhere hears of it.
-    void used();
-    void on_use(Function<void()> on_use) { on_use_ = std::move(on_use); }
     void dispatch();
+    // When an alarm rings.
+    Instant deadline() const { return alarms_.deadline(); }
     bool calls_due() const { return !happened_.empty() || !functions_.empty(); }
     // True while something is registered, awaited or unacknowledged: run() goes on.
     bool busy() const;
@@ -127,8 +136,6 @@ public:
     void on_unhandled(Function<void(const Error&)> on_unhandled);
     // The Context goes: every message has its fate, every wait its answer; no callback is called
     // after this.
-    // When an alarm rings.
-    Instant deadline() const { return alarms_.deadline(); }
     void end(const Error& error);
 
     Associations& associations() { return associations_; }
@@ -179,14 +186,14 @@ private:
     std::unordered_map<FateToken, OnFate> fates_;
     FateToken next_fate_ = 1;
     Function<void(const Error&)> on_unhandled_;
+    Function<void()> on_use_;
+    Alarms alarms_;
     std::vector<AssociationId> took_note_;  // somebody heard of their end
     std::size_t registered_ = 0;            // ready and accept callbacks
     std::size_t awaited_ = 0;               // operations that wait
     Instant now_{};
+    bool dispatching_ = false;
+    bool used_ = false;  // since the last dispatch, from outside one
 };
 
 }  // namespace post::core
-    Function<void()> on_use_;
-    Alarms alarms_;
-    bool dispatching_ = false;
-    bool used_ = false;  // since the last dispatch, from outside one

@@ -97,6 +97,12 @@ Sending Carrier::send(Content content, SendOptions options, OnFate on_fate) {
     return Sending(Result<MessageId>(error));
 }
 
+Operation<Fate> Carrier::deliver(Content content, SendOptions options) {
+    if (auto* table = core::carriers(anchor_))
+        return table->deliver(key_, std::move(content), options);
+    return {Result<Fate>(Fate{Fate::Kind::failed, {}, core::none(anchor_), false})};
+}
+
 bool Carrier::writable() const {
     auto* table = core::carriers(anchor_);
     return table && table->writable(key_);
