@@ -51,6 +51,11 @@ start() {
 }
 
 check "hello" 0 '^Hello!$' "$bin/hello"
+if [ -x "$bin/typed_rpc" ]; then
+    check "typed_rpc" 0 '^hahaha, hoho$' "$bin/typed_rpc"
+else
+    echo "skipped: typed_rpc, which is built where nlohmann_json is found"
+fi
 
 # echo takes its port from the command line: one that was free a moment ago.
 free_port() {
