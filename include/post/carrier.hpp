@@ -67,10 +67,10 @@ public:
 
     // Sends a message (draft 2.1, RFC 9622, 9.2). The first one activates the Carrier; until that
     // is done messages wait. While there is room in the send budget (Bounds::send_budget bytes that
-    // are not yet in a packet) the answer is there at once; else the operation keeps the message
-    // until there is room: awaiting it is backpressure, and dropping it then ends the message as
-    // failed(would_block). The fates come to `on_fate` if there is one, else to the Carrier's
-    // on_fate.
+    // are not yet in a packet, of messages no less urgent than this one) the answer is there at
+    // once; else the operation keeps the message until there is room: awaiting it is backpressure,
+    // and dropping it then ends the message as failed(would_block). The fates come to `on_fate` if
+    // there is one, else to the Carrier's on_fate.
     //
     // Content that was moved in is held, uncopied, until the message has its fate; what was given
     // as a view is copied before the call returns. Errors: carrier_closed (closed, finished, or
@@ -84,7 +84,7 @@ public:
     // its own. Dropping the operation forgets the answer and not the message, except for one that
     // found no room in the send budget yet: that ends as failed(would_block), as with send.
     Operation<Fate> deliver(Content content, SendOptions options = {});
-    // True while a send would be accepted at once (level-triggered). One more message is accepted
+    // True while a send with niceness 0 would be accepted at once (level-triggered). One more message is accepted
     // whatever its length, so that a message may be longer than the budget.
     bool writable() const;
     // The fates of all messages whose send named no callback of its own. Not kept behind: fates of
