@@ -84,8 +84,8 @@ public:
     // its own. Dropping the operation forgets the answer and not the message, except for one that
     // found no room in the send budget yet: that ends as failed(would_block), as with send.
     Operation<Fate> deliver(Content content, SendOptions options = {});
-    // True while a send with niceness 0 would be accepted at once (level-triggered). One more message is accepted
-    // whatever its length, so that a message may be longer than the budget.
+    // True while a send with niceness 0 would be accepted at once (level-triggered). One more
+    // message is accepted whatever its length, so that a message may be longer than the budget.
     bool writable() const;
     // The fates of all messages whose send named no callback of its own. Not kept behind: fates of
     // messages that were sent before the first call of on_fate may have passed unheard.
