@@ -18,9 +18,12 @@ TEST_SUITE("live") {
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/use_future.hpp>
+// Asio has coroutines where it knows those of the compiler; of clang 14 it does not.
+#if defined(ASIO_HAS_CO_AWAIT)
+#include <asio/experimental/awaitable_operators.hpp>
+#endif
 
 #include <chrono>
 #include <future>
@@ -69,6 +72,8 @@ struct Bench {
     Listener listener;
 };
 
+#if defined(ASIO_HAS_CO_AWAIT)
+
 asio::awaitable<void> talk(Bench& bench, std::vector<std::string>& got) {
     Carrier carrier = bench.initiate();
     for (const char* text : {"one", "two"}) {
@@ -99,9 +104,12 @@ asio::awaitable<void> race(Bench& bench, std::string& log) {
     log += late.error() == Errc::timed_out ? " timed out" : " what?";
 }
 
+#endif
+
 }  // namespace
 
 TEST_SUITE("live") {
+#if defined(ASIO_HAS_CO_AWAIT)
     TEST_CASE("Asio's coroutines talk to a Context on the same loop") {
         Bench bench;
         std::vector<std::string> got;
@@ -109,6 +117,19 @@ TEST_SUITE("live") {
         REQUIRE(bench.until([&] { return got.size() == 5; }));
         CHECK(got == std::vector<std::string>{"acked", "one", "acked", "two", "the end"});
     }
+
+    TEST_CASE("Asio's cancellation ends a wait, and loses no message") {
+        Bench bench;
+        std::string log;
+        asio::co_spawn(bench.io, race(bench, log), asio::detached);
+        CHECK(bench.until([&] { return log.find("timed out") != std::string::npos; }));
+        CHECK(log == "timer after it timed out");
+    }
+#else
+    TEST_CASE("Asio's coroutines talk to a Context on the same loop") {
+        MESSAGE("skipped: Asio does not know the coroutines of this compiler");
+    }
+#endif
 
     TEST_CASE("callbacks and futures get a Result, never from inside wait") {
         Bench bench;
@@ -129,14 +150,6 @@ TEST_SUITE("live") {
                                    *owned == 1;
                         });
         CHECK(bench.until([&] { return both; }));
-    }
-
-    TEST_CASE("Asio's cancellation ends a wait, and loses no message") {
-        Bench bench;
-        std::string log;
-        asio::co_spawn(bench.io, race(bench, log), asio::detached);
-        CHECK(bench.until([&] { return log.find("timed out") != std::string::npos; }));
-        CHECK(log == "timer after it timed out");
     }
 
     TEST_CASE("calls from handlers of Asio's are heard of at once") {
