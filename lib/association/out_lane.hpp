@@ -106,6 +106,10 @@ struct OutClass {
     }
     OutEntry& at(std::uint64_t sequence) { return entries[sequence - first]; }
     std::uint64_t end() const { return first + entries.size(); }
+    // Nothing but the line, and nobody in it is hurried: the common case.
+    bool plain_line() const {
+        return !hurry && apart.empty() && begun.empty() && next < entries.size();
+    }
 };
 
 // What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.

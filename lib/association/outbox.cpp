@@ -225,7 +225,8 @@ void Outbox::next(std::uint64_t chunk, Outgoing& out) {
 }
 
 void Outbox::pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
-    const std::uint64_t sequence = first_of(lane, queue)->sequence;
+    const std::uint64_t sequence = queue.plain_line() ? queue.first + queue.next
+                                                      : first_of(lane, queue)->sequence;
     if (!pass_settled(lane, queue, sequence, out)) make_piece(lane, queue, sequence, chunk, out);
     arrange(lane, queue);
     release_if_idle(lane);

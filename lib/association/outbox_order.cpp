@@ -54,6 +54,9 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
 }
 
 void Outbox::arrange(OutLane& lane, OutClass& queue) {
+    const bool common = queue.plain_line() && !queue.entries[queue.next].rare && !lane.blocked &&
+                        lane.work->begun < most_begun;
+    if (common) return schedule_.put(queue.place, {lane.priority, queue.niceness.value()}, never);
     const auto first = lane.blocked ? std::nullopt : first_of(lane, queue);
     if (first)
         schedule_.put(queue.place, {lane.priority, first->niceness}, first->deadline);

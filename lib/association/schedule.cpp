@@ -5,8 +5,7 @@
 
 namespace post::core {
 
-void Schedule::put(Place& place, const Key& key, Instant deadline) {
-    if (place.level_ && place.level_->key == key && place.deadline_ == deadline) return;
+void Schedule::move(Place& place, const Key& key, Instant deadline) {
     const Level* const before = place.level_;
     take_out(place);
     Level& level = levels_[key];

@@ -49,7 +49,10 @@ public:
     Schedule& operator=(const Schedule&) = delete;
 
     // Gives it a place, or another one when it has one already.
-    void put(Place& place, const Key& key, Instant deadline);
+    void put(Place& place, const Key& key, Instant deadline) {
+        const bool there = place.level_ && place.level_->key == key && place.deadline_ == deadline;
+        if (!there) move(place, key, deadline);
+    }
     void take_out(Place& place);
     // Whose turn it is; nullptr: nobody's.
     Place* turn();
@@ -83,6 +86,7 @@ private:
     static Order order_of(Place& place) {
         return {place.deadline_, place.rank_, place.arrival_, &place};
     }
+    void move(Place& place, const Key& key, Instant deadline);
     void insert(Level& level, Place& place);
 
     std::map<Key, Level> levels_;  // empty ones are kept for their next use, up to a number
