@@ -37,7 +37,7 @@ TEST_SUITE("unit") {
         CHECK(Bytes("hello") == "hello");
         CHECK(Bytes(std::string("hello")) == "hello");
         CHECK(Bytes(std::string_view("a\0b", 3)).size() == 3);
-        CHECK(Bytes(std::span<const std::byte>(filled(3, 'x'))) == "xxx");
+        CHECK(Bytes(std::span<const std::byte>(filled(3, 'a'))) == "aaa");
         CHECK(Bytes("").empty());
         CHECK(Bytes().empty());
         CHECK(Bytes().string().empty());
