@@ -69,7 +69,6 @@ public:
     bool over() const override { return state_ == State::over; }
 
     // Some packet of the peer's could be opened.
-    void note_heard();
     bool heard_peer() const;
     // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.
     bool update_keys();
@@ -77,6 +76,7 @@ public:
     std::uint64_t key_generations() const { return key_generations_; }
 
 private:
+    void note_heard();
     friend struct Callbacks;
     friend struct Keys;
 

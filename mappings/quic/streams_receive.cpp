@@ -40,10 +40,10 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
             if (!decoder.next_short(piece)) break;
             content += piece.total;
             stream.brought_message = true;
-            if (piece.total < small_content)
-                lent = true;
-            else
+            if (piece.total >= small_content)
                 piece.bytes = inbox_.share(piece.bytes);
+            else if (!std::exchange(lent, true))
+                inbox_.hold(inbox_.share(kept));
         }
         inbox_.forget_fresh();
         auto frame = decoder.next();
@@ -52,7 +52,6 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
         if (auto* part = std::get_if<Piece>(&**frame)) content += part->bytes.size();
         if (!on_frame(stream, std::move(**frame))) return false;
     }
-    if (lent) inbox_.hold(std::move(kept));
     // What was framing is never taken by anybody above, so its window goes back from here.
     auto overhead = bytes.size() - content;
     budget_credit_ += overhead;
