@@ -14,6 +14,15 @@ constexpr std::size_t largest_block = 64 * 1024;
 // Rings with more room than this are not kept for the next lane.
 constexpr std::size_t most_kept_messages = 256;
 
+// What a message takes beside its content, so that empty ones, and those with properties, are not
+// for nothing.
+std::uint64_t overhead_of(const InMessage& message) {
+    std::uint64_t bytes = sizeof(InMessage);
+    for (const auto& entry : message.properties())
+        bytes += sizeof entry + entry.first.size() + entry.second.size();
+    return bytes;
+}
+
 auto find(InWork& work, NicenessClass niceness, Sequence sequence) {
     return std::find_if(work.unfinished.begin(), work.unfinished.end(), [&](const Assembly& one) {
         return one.niceness == niceness && one.sequence == sequence;
@@ -151,6 +160,10 @@ void Inbox::finished(Instant now, InLane& lane, InMessage& message, Receipts* re
     lane.final |= marks.final;
     work.untaken += message.size();
     finished_ += message.size();
+    const std::uint64_t overhead = overhead_of(message);
+    work.overhead += overhead;
+    overhead_ += overhead;
+    context_.overhead += overhead;
     readable(lane);
     if (!receipts) return;
     lane.ask |= marks.ask;
@@ -229,6 +242,10 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
     work.whole.pop();
     work.untaken -= message.size();
     finished_ -= message.size();
+    const std::uint64_t overhead = overhead_of(message);
+    work.overhead -= overhead;
+    overhead_ -= overhead;
+    context_.overhead -= overhead;
     release(lane, message.size());
     return message;
 }

@@ -28,6 +28,7 @@ namespace post::core {
 // Received and untaken bytes of a whole Context.
 struct Charge {
     std::uint64_t charged = 0;
+    std::uint64_t overhead = 0;  // beside the content
     std::uint64_t limit = 256 * 1024 * 1024;
 };
 
@@ -48,6 +49,7 @@ struct InWork {
     std::vector<Assembly> unfinished;  // at most 64: the format has no more slots
     std::vector<Receipts> receipts;    // one for each class in use
     std::uint64_t untaken = 0;         // bytes of finished messages
+    std::uint64_t overhead = 0;        // of those, beside their content
     std::uint64_t assembling = 0;      // bytes of unfinished ones
     std::uint64_t granted = 0;         // of `allowed`, what goes beyond the window
     Instant progressed{};              // when an unfinished message last grew
@@ -82,6 +84,8 @@ struct InLane {
     bool empty() const { return !work || work->whole.empty(); }
     // Bytes that it holds, and that were promised it beyond its window.
     std::uint64_t held() const { return work ? work->untaken + work->assembling : 0; }
+    // What it weighs when the budget is spent.
+    std::uint64_t weight() const { return work ? held() + work->overhead : 0; }
     std::uint64_t untaken() const { return work ? work->untaken : 0; }
     std::uint64_t granted() const { return work ? work->granted : 0; }
     Error ended() const { return end ? *end : Error(Errc::carrier_closed); }
@@ -104,7 +108,10 @@ public:
     // contents.
     Inbox(const Limits& limits, Charge& context, Pool<InWork>& works, SmallBlocks& small)
         : limits_(limits), context_(context), works_(works), small_(small) {}
-    ~Inbox() { context_.charged -= charged_; }
+    ~Inbox() {
+        context_.charged -= charged_;
+        context_.overhead -= overhead_;
+    }
 
     // A fresh lane has the initial window.
     void begin(InLane& lane) const {
@@ -183,6 +190,7 @@ private:
     Ring<Delivered> last_words_;  // of Carriers that are gone
     std::vector<Happened> events_;
     std::uint64_t charged_ = 0;
+    std::uint64_t overhead_ = 0;    // of finished messages, beside their content
     std::uint64_t finished_ = 0;    // of charged_, bytes of finished messages
     std::uint64_t granted_ = 0;     // of all lanes
     std::uint64_t budget_due_ = 0;  // taken, and not yet given back to the peer

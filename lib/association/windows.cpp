@@ -17,7 +17,7 @@ void Inbox::release(InLane& lane, std::uint64_t bytes) {
     budget_due_ += bytes;
     lane.taken += bytes;
     touch(lane);
-    if (lane.held() == 0) unhold(lane);
+    if (lane.weight() == 0) unhold(lane);
 }
 
 void Inbox::hold(InLane& lane) {
@@ -136,10 +136,11 @@ void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
 
 InLane* Inbox::fullest() {
     const std::uint64_t margin = std::min<std::uint64_t>(64 * 1024, limits_.budget / 16);
-    const bool spent = charged_ + margin >= limits_.budget || context_.charged >= context_.limit;
+    const bool spent = charged_ + overhead_ + margin >= limits_.budget ||
+                       context_.charged + context_.overhead >= context_.limit;
     if (!spent || lanes_.empty()) return nullptr;
     return *std::max_element(lanes_.begin(), lanes_.end(), [](const InLane* a, const InLane* b) {
-        return a->held() < b->held();
+        return a->weight() < b->weight();
     });
 }
 

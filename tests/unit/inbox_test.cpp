@@ -302,4 +302,25 @@ TEST_SUITE("unit") {
         CHECK(rig.take(lane) == "a");
         CHECK(rig.take(lane) == "b");
     }
+
+    TEST_CASE("messages without content, and with properties, fill the budget too") {
+        for (const bool properties : {false, true}) {
+            CAPTURE(properties);
+            InRig rig(1 << 20);
+            InLane& lane = rig.lane(0);
+            std::uint64_t sequence = 0;
+            while (!rig.inbox.fullest() && sequence < 100'000) {
+                post::Piece piece = InRig::piece(lane, sequence++, {});
+                if (properties)
+                    piece.extras = post::Extras{.properties = {{"name", "value"}, {"a", "b"}}};
+                REQUIRE(rig.inbox.handle_piece(rig.now, lane, std::move(piece)));
+            }
+            CHECK(rig.inbox.fullest() == &lane);
+            CHECK(sequence < (properties ? 8'000 : 20'000));
+            for (std::uint64_t taken = 0; taken < sequence; ++taken) CHECK(rig.inbox.take(lane));
+            CHECK(rig.inbox.fullest() == nullptr);
+            CHECK(lane.weight() == 0);
+            CHECK(rig.charge.overhead == 0);
+        }
+    }
 }
