@@ -184,7 +184,8 @@ Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& o
     for (const MessageId& message : options.antecedents) {
         const NicenessClass niceness = class_of(message.niceness);
         Lane* other = find(message.carrier);
-        before.push_back({other ? &other->out : nullptr, niceness, message.sequence.value()});
+        before.push_back(
+            {message.carrier, niceness, message.sequence.value(), other ? &other->out : nullptr});
     }
     activate();
     return outbox_.push(lane.out, std::move(bytes),

@@ -40,14 +40,15 @@ struct OutPlace : Schedule::Place {
 struct OutRare {
     // A message that this one waits for, or that waits for this one.
     struct Bond {
-        OutLane* lane = nullptr;
+        CarrierId carrier;  // in front, so that the order is the same in every run
         NicenessClass niceness;
         std::uint64_t sequence = 0;
-        bool operator==(const Bond&) const = default;
+        OutLane* lane = nullptr;  // none: the Carrier is gone
+        auto operator<=>(const Bond&) const = default;
     };
     core::Boxed<Extras> extras;  // for the wire
-    std::vector<Bond> before;    // that are not acknowledged
-    std::vector<Bond> behind;    // that wait for this one
+    std::vector<Bond> before;    // that are not acknowledged; few
+    std::set<Bond> behind;       // that wait for this one; perhaps very many
     Urgency inherited{0xffffffff, never};
 };
 
@@ -120,6 +121,9 @@ struct OutWork {
         std::uint32_t bytes = 0;
         std::uint64_t sequence = 0;
     };
+    // The format's slots for unfinished messages of one Carrier (FORMAT.md, 4.2).
+    static constexpr std::size_t most_begun = 64;
+
     std::vector<std::unique_ptr<OutClass>> classes;  // few; in the order of their first use
     Ring<Pulled> in_hand;                            // pulled, not yet packed
     Ring<Pulled> awaiting;      // packed, not yet acknowledged; plain peers only
@@ -144,6 +148,13 @@ struct OutLane {
     bool finish_pulled = false;
     bool opened = false;    // the mapping knows the Carrier
     bool announce = false;  // the peer shall hear of it before the first message
+
+    OutClass* find(NicenessClass niceness) const {
+        if (!work) return nullptr;
+        for (const auto& queue : work->classes)
+            if (queue->niceness == niceness) return queue.get();
+        return nullptr;
+    }
 };
 
 }  // namespace post::core

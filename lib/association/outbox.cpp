@@ -10,15 +10,6 @@ namespace {
 
 // Classes with more room than this give it back when their lane rests.
 constexpr std::size_t most_kept_entries = 256;
-// The format's slots for unfinished messages of one Carrier (FORMAT.md, 4.2).
-constexpr std::size_t most_begun = 64;
-
-OutClass* find_class(const OutLane& lane, NicenessClass niceness) {
-    if (!lane.work) return nullptr;
-    for (const auto& queue : lane.work->classes)
-        if (queue->niceness == niceness) return queue.get();
-    return nullptr;
-}
 
 // Drops settled messages from the front; what is behind an unsettled one waits for it.
 void trim(OutClass& queue) {
@@ -92,7 +83,7 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
         expiries_.insert({terms.deadline, lane.carrier, niceness, sequence, &lane});
     skip_passed(queue);
     count_in(queue, sequence);
-    if (!terms.before.empty()) bind({&lane, niceness, sequence}, terms.before);
+    if (!terms.before.empty()) bind({lane.carrier, niceness, sequence, &lane}, terms.before);
     if (options.final) lane.finish_wanted = true;
     arrange(lane, queue);
     end_doomed();
@@ -100,7 +91,7 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
 }
 
 bool Outbox::knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const {
-    const OutClass* queue = find_class(lane, niceness);
+    const OutClass* queue = lane.find(niceness);
     if (queue) return sequence.value() < queue->end();
     return niceness == NicenessClass{} && sequence.value() < lane.sequence;
 }
@@ -158,7 +149,7 @@ OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
             queue->place.weight = lane.weight;
         }
     }
-    if (OutClass* found = find_class(lane, niceness)) return *found;
+    if (OutClass* found = lane.find(niceness)) return *found;
     OutClass& made = *lane.work->classes.emplace_back(std::make_unique<OutClass>());
     made.niceness = niceness;
     made.place.lane = &lane;
@@ -263,7 +254,7 @@ void Outbox::pass(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
 
 // Where all slots were in use, others may begin now.
 void Outbox::end_begun(OutLane& lane) {
-    if (lane.work->begun-- == most_begun) arrange_all(lane);
+    if (lane.work->begun-- == OutWork::most_begun) arrange_all(lane);
 }
 
 void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
@@ -313,7 +304,7 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
         work.in_hand.pop();
         if (plain_) work.awaiting.push(pulled);
         if (!pulled.last) continue;
-        OutClass& queue = *find_class(lane, pulled.niceness);
+        OutClass& queue = *lane.find(pulled.niceness);
         if (pulled.sequence < queue.first) continue;  // settled before we heard that it was packed
         OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state != OutEntry::State::pulled) continue;
@@ -327,7 +318,7 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
 bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     // Said of a class 0 at rest, it is old news: what knows it is there for as long as it takes.
     if (delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
-    OutClass* queue = find_class(lane, delivered.niceness);
+    OutClass* queue = lane.find(delivered.niceness);
     if (!queue) return false;
     // Settles what is in [from, end); false: something there was never sent.
     const auto settle_all = [&](std::uint64_t from, std::uint64_t end, Fate::Kind kind,
@@ -380,7 +371,7 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
     for (; pieces > 0 && !work.awaiting.empty(); --pieces) {
         const OutWork::Pulled pulled = work.awaiting.front();
         work.awaiting.pop();
-        OutClass& queue = *find_class(lane, pulled.niceness);
+        OutClass& queue = *lane.find(pulled.niceness);
         if (pulled.sequence < queue.first) continue;
         OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state == OutEntry::State::settled) continue;
@@ -409,7 +400,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     const bool maybe = entry.state >= OutEntry::State::pulled;
     if (!entry.passed) count_out(queue, sequence);
     if (entry.rare) {
-        const Bond self{&lane, queue.niceness, sequence};
+        const Bond self{lane.carrier, queue.niceness, sequence, &lane};
         unbind(entry, self);
         release_successors(entry, self, kind != Fate::Kind::acked);
         entry.rare.reset();
@@ -439,7 +430,7 @@ void Outbox::handle_timeout(Instant now) {
         const Expiry expiry = *expiries_.begin();
         expiries_.erase(expiries_.begin());
         OutLane& lane = *expiry.lane;
-        OutClass& queue = *find_class(lane, expiry.niceness);
+        OutClass& queue = *lane.find(expiry.niceness);
         OutEntry& entry = queue.at(expiry.sequence);
         const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
         if (sent || (plain_ && entry.state == OutEntry::State::begun)) {

@@ -7,7 +7,6 @@ namespace post::core {
 
 namespace {
 
-constexpr std::size_t most_begun = 64;
 constexpr std::size_t most_failed = 1024;
 
 template <class Set, class Value> void erase_one(Set& set, const Value& value) {
@@ -19,18 +18,11 @@ bool tail_due(const OutLane& lane) {
     return (lane.finish_wanted && !lane.finish_pulled) || lane.announce;
 }
 
-OutClass* find_class(const OutLane& lane, NicenessClass niceness) {
-    if (!lane.work) return nullptr;
-    for (const auto& queue : lane.work->classes)
-        if (queue->niceness == niceness) return queue.get();
-    return nullptr;
-}
-
 }  // namespace
 
 // What goes next of a class: the first in line, or one of those apart. None: all wait.
 std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& queue) const {
-    const bool full = lane.work->begun >= most_begun;  // no further message may begin
+    const bool full = lane.work->begun >= OutWork::most_begun;  // no further message may begin
     std::optional<OutClass::Apart> first;
     const auto offer = [&](const OutClass::Apart& one) {
         if (!first || one < *first) first = one;
@@ -55,7 +47,7 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
 
 void Outbox::arrange(OutLane& lane, OutClass& queue) {
     const bool common = queue.plain_line() && !queue.entries[queue.next].rare && !lane.blocked &&
-                        lane.work->begun < most_begun;
+                        lane.work->begun < OutWork::most_begun;
     if (common) return schedule_.put(queue.place, {lane.priority, queue.niceness.value()}, never);
     const auto first = lane.blocked ? std::nullopt : first_of(lane, queue);
     if (first)
@@ -142,7 +134,7 @@ void Outbox::hurry(const Bond& first, const Urgency& by) {
     while (!more.empty()) {
         const auto [bond, passed_on] = more.back();
         more.pop_back();
-        OutClass& queue = *find_class(*bond.lane, bond.niceness);
+        OutClass& queue = *bond.lane->find(bond.niceness);
         OutEntry& entry = queue.at(bond.sequence);
         if (entry.passed) continue;
         if (!entry.rare) entry.rare = std::make_unique<OutRare>();
@@ -162,11 +154,11 @@ void Outbox::hurry(const Bond& first, const Urgency& by) {
 // A fresh message waits until those before it are acknowledged, since nobody over there does. One
 // that failed takes it along.
 void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
-    OutClass& queue = *find_class(*successor.lane, successor.niceness);
+    OutClass& queue = *successor.lane->find(successor.niceness);
     for (const Bond& bond : before) {
-        const OutClass* known = bond.lane ? find_class(*bond.lane, bond.niceness) : nullptr;
+        const OutClass* known = bond.lane ? bond.lane->find(bond.niceness) : nullptr;
         OutEntry* first = known && known->has(bond.sequence)
-                              ? &find_class(*bond.lane, bond.niceness)->at(bond.sequence)
+                              ? &bond.lane->find(bond.niceness)->at(bond.sequence)
                               : nullptr;
         if (!first || first->state == OutEntry::State::settled) {
             if (bond.lane && failed_.contains(name_of(bond))) doomed_.push_back(successor);
@@ -181,7 +173,7 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
         entry.rare->before.push_back(bond);
         count_in(queue, successor.sequence);
         if (!first->rare) first->rare = std::make_unique<OutRare>();
-        first->rare->behind.push_back(successor);
+        first->rare->behind.insert(successor);
         hurry(bond, urgency(queue, entry));
     }
 }
@@ -189,7 +181,7 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
 // Those that wait for a message wait no longer; when it failed they are to end too.
 void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool failed) {
     for (const Bond& bond : std::exchange(entry.rare->behind, {})) {
-        OutClass& queue = *find_class(*bond.lane, bond.niceness);
+        OutClass& queue = *bond.lane->find(bond.niceness);
         OutEntry& successor = queue.at(bond.sequence);
         count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
@@ -204,8 +196,8 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
 // It ends before those that it waits for.
 void Outbox::unbind(OutEntry& entry, const Bond& successor) {
     for (const Bond& bond : std::exchange(entry.rare->before, {})) {
-        OutEntry& first = find_class(*bond.lane, bond.niceness)->at(bond.sequence);
-        if (first.rare) std::erase(first.rare->behind, successor);
+        OutEntry& first = bond.lane->find(bond.niceness)->at(bond.sequence);
+        if (first.rare) first.rare->behind.erase(successor);
     }
 }
 
@@ -218,7 +210,7 @@ void Outbox::end_doomed() {
     while (!doomed_.empty()) {
         const Bond bond = doomed_.back();
         doomed_.pop_back();
-        OutClass* queue = find_class(*bond.lane, bond.niceness);
+        OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
         if (queue->at(bond.sequence).state == OutEntry::State::settled) continue;
         settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
@@ -239,7 +231,7 @@ void Outbox::remember_failed(const MessageId& message) {
 }
 
 MessageId Outbox::name_of(const Bond& bond) {
-    return {bond.lane->carrier, Niceness{bond.niceness.value()}, Sequence{bond.sequence}};
+    return {bond.carrier, Niceness{bond.niceness.value()}, Sequence{bond.sequence}};
 }
 
 }  // namespace post::core

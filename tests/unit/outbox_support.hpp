@@ -45,8 +45,8 @@ public:
                          const SendOptions& options = {}, Instant deadline = never) {
         std::vector<core::OutRare::Bond> before;
         for (const MessageId& other : others)
-            before.push_back(
-                {&lane(other.carrier.value()), class_of(other.niceness), other.sequence.value()});
+            before.push_back({other.carrier, class_of(other.niceness), other.sequence.value(),
+                              &lane(other.carrier.value())});
         const Sequence sequence = outbox.push(to, std::move(content),
                                               {options, deadline, core::no_fate, {}, before});
         return {to.carrier, options.niceness, sequence};

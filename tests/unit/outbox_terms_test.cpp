@@ -232,4 +232,13 @@ TEST_SUITE("unit") {
         }
         CHECK(pulled == 1'000'000);
     }
+
+    TEST_CASE("a hundred thousand messages that wait for the same one end at once") {
+        Rig rig({1 << 30, 1 << 30, 1 << 30});
+        const MessageId first = rig.send(rig.lane(0), "first");
+        for (int n = 0; n < 100'000; ++n) rig.send_after({first}, rig.lane(2), "x");
+        rig.lane(2).fates = false;
+        rig.outbox.fail(rig.lane(2), post::Error(post::Errc::cancelled));
+        CHECK(rig.outstanding == 1);
+    }
 }
