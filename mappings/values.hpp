@@ -51,7 +51,7 @@ struct Extras {
         CarrierId carrier;
         NicenessClass niceness;
         Sequence sequence;
-        bool operator==(const Antecedent&) const = default;
+        auto operator<=>(const Antecedent&) const = default;
     };
     std::optional<Duration> lifetime{};  // what was left of it when it was packed
     std::vector<Antecedent> antecedents{};
@@ -62,9 +62,16 @@ std::size_t properties_size(const Properties& properties);
 
 // The features of a Post peer (FORMAT.md, 6.1): what it understands.
 namespace feature {
+inline constexpr std::uint64_t lifetime = 0x01;
 inline constexpr std::uint64_t antecedents = 0x02;
 inline constexpr std::uint64_t properties = 0x04;
+inline constexpr std::uint64_t dropped = 0x20;
+// Messages may leave before those that they come after have come.
+inline constexpr std::uint64_t waits = lifetime | antecedents | dropped;
 }  // namespace feature
+
+// No message is longer: numbers on the wire have 62 bits.
+inline constexpr std::uint64_t unlimited = (std::uint64_t{1} << 62) - 1;
 
 // Shorter content is copied wherever it has to be kept.
 inline constexpr std::size_t small_content = 2048;

@@ -97,15 +97,17 @@ struct Fate {
 };
 using OnFate = Function<void(const Fate&)>;
 
-// A received message, whole. Bytes of small messages lie in blocks shared with their neighbours;
-// those of large ones are the receive buffers themselves, in segments. It is a value of its own: it
-// may be kept, moved to another thread, and outlive its Carrier and Context.
+// A received message: whole, or a part of one where parts were asked for (ReceiveParts). Bytes of
+// small messages lie in blocks shared with their neighbours; those of large ones are the receive
+// buffers themselves, in segments. It is a value of its own: it may be kept, moved to another
+// thread, and outlive its Carrier and Context.
 class InMessage {
 public:
     InMessage() = default;
     InMessage(Bytes content, Niceness niceness, Sequence sequence)
         : content_(std::move(content)), sequence_(sequence), niceness_(niceness) {}
 
+    // Bytes, of this part where it is one.
     std::size_t size() const { return content_.size() + (rest_ ? rest_->size : 0); }
     // All bytes in one piece. A message of several segments is copied together by the first call;
     // view() stays valid as long as the message.
@@ -116,7 +118,8 @@ public:
     template <class Visit> void segments(Visit&& visit) const {
         if (!content_.empty()) visit(content_);
         if (rest_)
-            for (const Bytes& segment : rest_->segments) visit(segment);
+            for (std::size_t i = rest_->first; i < rest_->segments.size(); ++i)
+                visit(rest_->segments[i]);
     }
 
     // As its sender said; with a plain peer 0, counted and false.
@@ -125,8 +128,19 @@ public:
     bool idempotent() const { return idempotent_; }
     // The sender said that nothing follows.
     bool final() const { return final_; }
-    // Names and values that its sender gave it beside the content.
+    // Names and values that its sender gave it beside the content; of a message in parts with the
+    // first.
     const Properties& properties() const { return properties_; }
+
+    // Where this part begins in its message; 0 of a whole one.
+    std::uint64_t offset() const { return rest_ ? rest_->offset : 0; }
+    // Bytes of the whole message.
+    std::uint64_t total() const { return rest_ && rest_->total ? rest_->total : size(); }
+    // Nothing more of this message follows: it is whole, or the last part, or cut().
+    bool last() const { return cut() || offset() + size() == total(); }
+    // Parts of it were given out, and its sender gave up the rest (its lifetime ended). It has no
+    // bytes.
+    bool cut() const { return rest_ && rest_->cut; }
 
     // For the library: adds the next bytes of a message that comes in parts.
     void append(Bytes segment);
@@ -135,12 +149,20 @@ public:
         final_ = final;
     }
     void describe(Properties properties) { properties_ = std::move(properties); }
+    // Takes the first bytes away, as a part of a message of `total` bytes.
+    InMessage take_front(std::size_t bytes, std::uint64_t total);
+    // What is left when parts of it were given out and nothing follows.
+    void cut_short(std::uint64_t total);
 
 private:
-    // What only large messages have: what comes behind content_.
+    // What only large messages, and parts, have: what comes behind content_.
     struct Rest {
         std::vector<Bytes> segments;
+        std::size_t first = 0;  // those before it are taken
         std::size_t size = 0;
+        std::uint64_t offset = 0;
+        std::uint64_t total = 0;  // of parts
+        bool cut = false;
     };
 
     Bytes content_;

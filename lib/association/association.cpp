@@ -68,7 +68,7 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.out.tag = lane.in.tag = carrier.tag;
     lane.out.priority = carrier.priority;
     lane.out.weight = carrier.weight;
-    if (!lane.receives()) inbox_.end(lane.in, Error(Errc::no_return_path));
+    if (!lane.receives()) inbox_.end(now_, lane.in, Error(Errc::no_return_path));
     if (carrier.announce) {
         outbox_.announce(lane.out);
         activate();
@@ -211,14 +211,35 @@ std::optional<InMessage> Association::take(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return std::nullopt;
     auto message = inbox_.take(lane->in);
-    if (lane->in.over && lane->in.empty()) forget_if_over(*lane);
+    if (!message && cut_too_large(*lane)) return std::nullopt;
+    if (lane->in.done()) forget_if_over(*lane);
     return message;
+}
+
+std::optional<InMessage> Association::take_part(CarrierId carrier, std::uint64_t minimum,
+                                                std::uint64_t maximum) {
+    Lane* lane = find(carrier);
+    if (!lane) return std::nullopt;
+    auto part = inbox_.take_part(lane->in, minimum, maximum);
+    if (lane->in.done()) forget_if_over(*lane);
+    return part;
+}
+
+// A message that is too long to be taken whole began before anybody said that parts would do.
+bool Association::cut_too_large(Lane& lane) {
+    const auto error = inbox_.too_large(lane.in);
+    if (error) cut(lane, *error);
+    return error.has_value();
+}
+
+void Association::largest_message(CarrierId carrier, std::uint64_t bytes) {
+    if (Lane* lane = find(carrier)) lane->in.limit = bytes;
 }
 
 std::optional<Error> Association::received_all(CarrierId carrier) const {
     const Lane* lane = find(carrier);
     if (!lane) return Error(Errc::carrier_closed);
-    if (!lane->in.over || !lane->in.empty()) return std::nullopt;
+    if (!lane->in.done()) return std::nullopt;
     return lane->in.ended();
 }
 
@@ -231,12 +252,12 @@ void Association::close(Instant now, CarrierId carrier) {
         return;
     }
     if (!lane->in.over) {
-        inbox_.end(lane->in, Error(Errc::carrier_closed));
+        inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
         // Behind its last message the peer's end is on its way already.
         if (lane->opened && mapping_ && !lane->in.final)
             mapping_->stop(carrier, Error(Errc::carrier_closed));
     }
-    inbox_.discard(lane->in);
+    inbox_.discard(now_, lane->in);
     if (lane->sends()) outbox_.finish(lane->out);
     activate();
     lane->draining = true;
@@ -264,15 +285,15 @@ void Association::cut(Lane& lane, const Error& error) {
         if (lane.receives()) mapping_->stop(lane.id(), error);
     }
     outbox_.fail(lane.out, error);
-    inbox_.end(lane.in, error);
-    inbox_.discard(lane.in);
+    inbox_.end(now_, lane.in, error);
+    inbox_.discard(now_, lane.in);
     if (!lane.opened || !mapping_) lane.ended = true;
     relieve();
     forget_if_over(lane);
 }
 
 bool Association::forget_if_over(Lane& lane) {
-    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.empty() || !lane.in.over) return false;
+    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.done()) return false;
     if (lane.out.tag != no_tag) {
         Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
         events_.push_back(happened::Over{lane.out.tag, std::move(error)});
@@ -345,6 +366,10 @@ Support Association::explain(Feature feature) const {
             if (plain_) return {Level::emulated, "may leave before others; the stream keeps order"};
             return {Level::emulated, "may leave, and is given out, before others of its class"};
         case Feature::antecedents:
+            if ((peer_features_ & feature::waits) == feature::waits)
+                return {Level::emulated,
+                        "a message leaves behind those that it comes after, and the peer's library "
+                        "holds it until they are there"};
             return {Level::emulated,
                     "a message leaves when those that it comes after are acknowledged"};
         case Feature::immediate:

@@ -88,6 +88,10 @@ public:
     void want_fates(CarrierId carrier, bool wanted);
     void finish(CarrierId carrier);
     std::optional<InMessage> take(CarrierId carrier);
+    std::optional<InMessage> take_part(CarrierId carrier, std::uint64_t minimum,
+                                       std::uint64_t maximum);
+    // The longest message that the Carrier takes.
+    void largest_message(CarrierId carrier, std::uint64_t bytes);
     // Nothing will come any more; with the reason.
     std::optional<Error> received_all(CarrierId carrier) const;
     // In good order: our direction is drained until `linger` has passed, the other is discarded.
@@ -164,6 +168,9 @@ private:
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
                           FateToken on_fate);
     void know_peer(std::uint64_t features);
+    bool look_up(Instant now, const Extras& extras, Inbox::After& after);
+    bool cut_too_large(Lane& lane);
+    void forget_done();
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);

@@ -48,6 +48,7 @@ void Association::drain_mapping(Instant now) {
     mapping_->poll_events(arrived_);
     for (Event& event : arrived_) std::visit([&](auto& happened) { handle(now, happened); }, event);
     arrived_.clear();
+    forget_done();
     if (InLane* fullest = state_ == State::established ? inbox_.fullest() : nullptr) {
         if (Lane* lane = find(fullest->carrier))
             cut(*lane, Error(Errc::too_slow, {}, Stage::established,
@@ -68,9 +69,10 @@ void Association::handle(Instant now, event::Established& event) {
     if (!plain_) {
         Settings settings;
         settings.association = options_.name;
-        settings.largest_message = options_.bounds.largest_message;
+        settings.largest_message = unlimited;  // each Carrier has its own limit
         settings.carriers = options_.bounds.carriers;
-        settings.features = feature::properties;
+        settings.features = feature::lifetime | feature::antecedents | feature::properties |
+                            feature::dropped;
         control_.push_front(settings);
     }
     events_.push_back(happened::Active{id()});
@@ -81,6 +83,7 @@ void Association::handle(Instant now, event::Opened& event) {
     if (lanes_.contains(open.carrier)) return violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
     Lane& lane = make(open.carrier);
+    inbox_.outcomes().opened(open.carrier);
     lane.kind = open.kind;
     lane.parent = open.parent;
     lane.opened = true;
@@ -109,7 +112,9 @@ void Association::handle(Instant, Settings& settings) {
 // What of a message's terms the peer's library takes; those that say more than content wait for it.
 void Association::know_peer(std::uint64_t features) {
     peer_features_ = features;
-    outbox_.know_peer(plain_, features & feature::properties);
+    outbox_.know_peer({.plain = plain_,
+                       .properties = (features & feature::properties) != 0,
+                       .antecedents = (features & feature::waits) == feature::waits});
     for (auto& [id, lane] : lanes_) outbox_.reconsider(lane.out);
 }
 
@@ -117,16 +122,49 @@ void Association::handle(Instant now, event::Arrived& event) {
     Lane* lane = find(event.piece.carrier);
     if (!lane) return;
     last_ = lane;
-    const Result<void> taken = inbox_.handle_piece(now, lane->in, std::move(event.piece));
+    Inbox::After after;
+    const bool comes_after = event.piece.extras && !event.piece.extras->antecedents.empty();
+    if (comes_after && !look_up(now, *event.piece.extras, after))
+        return violation("a message comes after one of a Carrier that cannot be open yet");
+    const Result<void> taken = inbox_.handle_piece(now, lane->in, std::move(event.piece),
+                                                   comes_after ? &after : nullptr);
     if (taken) return;
     if (taken.error() == Errc::message_too_large) return cut(*lane, taken.error());
     violation(taken.error().message());
 }
 
+// What of a message's antecedents is still to come. False: one of them cannot exist.
+bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after) {
+    const bool even = options_.role == Role::client;  // our Carriers' ids
+    if (extras.lifetime) after.deadline = now + *extras.lifetime;
+    for (const Antecedent& name : extras.antecedents) {
+        std::optional<bool> settled;
+        if (const Lane* lane = find(name.carrier)) {
+            settled = inbox_.settled(lane->in, name);
+        } else {
+            const bool ours = (name.carrier.value() % 2 == 0) == even;
+            const std::uint64_t grant = 2 * (inbox_.outcomes().count() + options_.bounds.carriers);
+            if (name.carrier.value() >= (ours ? next_carrier_ : grant)) return false;
+            // Of a Carrier that is gone all has come, but for what was lost with it.
+            if (ours || inbox_.outcomes().was_opened(name.carrier))
+                settled = !inbox_.outcomes().lost(name) && !inbox_.outcomes().has_failed(name);
+        }
+        if (!settled)
+            after.missing.push_back(name);
+        else if (!*settled)
+            after.failed = true;
+    }
+    // Named twice is once.
+    std::sort(after.missing.begin(), after.missing.end());
+    const auto last = std::unique(after.missing.begin(), after.missing.end());
+    after.missing.erase(last, after.missing.end());
+    return true;
+}
+
 void Association::handle(Instant, event::Finished& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
-    inbox_.end(lane->in, Error(Errc::carrier_closed));
+    inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
     relieve();
     forget_if_over(*lane);
 }
@@ -135,7 +173,7 @@ void Association::handle(Instant, event::Reset& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
     lane->fail(event.error);
-    inbox_.end(lane->in, event.error);
+    inbox_.end(now_, lane->in, event.error);
     relieve();
     forget_if_over(*lane);
 }
@@ -198,7 +236,7 @@ void Association::handle(Instant now, event::Ended& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
     lane->ended = true;
-    if (!lane->in.over) inbox_.end(lane->in, Error(Errc::carrier_closed));
+    if (!lane->in.over) inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
     if (!lane->out.finish_pulled)
         outbox_.fail(lane->out, lane->error ? *lane->error : Error(Errc::carrier_closed));
     // All was acknowledged, so DELIVERED is on its way; but not from a peer that aborted the
@@ -235,6 +273,14 @@ void Association::handle(Instant, event::Lost& event) {
     after_failure();
 }
 
+// Carriers that waited for nothing but messages that were dropped.
+void Association::forget_done() {
+    for (CarrierId carrier : inbox_.poll_done()) {
+        relieve();
+        if (Lane* lane = find(carrier)) forget_if_over(*lane);
+    }
+}
+
 // The peer broke a rule of FORMAT.md.
 void Association::violation(std::string_view what) {
     shut(Error(Errc::protocol_violation, {}, Stage::established, Bytes(what)));
@@ -251,7 +297,7 @@ void Association::fail_all(const Error& error) {
         if (!lane) continue;
         lane->fail(error);
         outbox_.fail(lane->out, error);
-        inbox_.end(lane->in, error);
+        inbox_.end(now_, lane->in, error);
         lane->ended = true;
         relieve();
         forget_if_over(*lane);

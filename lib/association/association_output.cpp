@@ -97,7 +97,7 @@ Outgoing* Association::next() {
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
                                            largest_chunk);
     }
-    outbox_.next(chunk_, out_);
+    outbox_.next(now_, chunk_, out_);
     return &out_;
 }
 
@@ -167,6 +167,7 @@ void Association::handle_timeout(Instant now) {
         return shut(Error(Errc::carrier_closed));
     }
     inbox_.handle_timeout(now);
+    forget_done();
     if (!mapping_) return;
     if (mapping_->deadline() <= now) mapping_->handle_timeout(now);
     drain_mapping(now);
@@ -176,7 +177,7 @@ void Association::handle_timeout(Instant now) {
         for (InLane* late : inbox_.stalled(now))
             if (Lane* lane = find(late->carrier))
                 cut(*lane, Error(Errc::stalled, {}, Stage::established,
-                                 "a message was begun and made no progress "
+                                 "a message was begun, or waits for others, and made no progress "
                                  "(Bounds::stalled_after)"));
     }
     if (!plain_ && outbox_.packed_messages() > 0 && heard_ + delivered_patience <= now) {

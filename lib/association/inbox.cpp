@@ -2,6 +2,8 @@
 #include "lib/association/inbox.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <string>
 
 namespace post::core {
 
@@ -31,6 +33,13 @@ auto find(InWork& work, NicenessClass niceness, Sequence sequence) {
 
 }  // namespace
 
+bool InLane::has(const Antecedent& name) const {
+    if (!work) return name.niceness == NicenessClass{} && name.sequence.value() < watermark;
+    return std::any_of(work->receipts.begin(), work->receipts.end(), [&](const Receipts& known) {
+        return known.niceness() == name.niceness && known.has(name.sequence);
+    });
+}
+
 InWork& Inbox::work(InLane& lane) {
     if (!lane.work) {
         lane.work = works_.take();
@@ -49,6 +58,7 @@ void Inbox::release_if_idle(InLane& lane) {
     if (!lane.work || lane.reporting || lane.waiting || lane.touched) return;
     InWork& work = *lane.work;
     if (!work.whole.empty() || !work.unfinished.empty() || work.granted > 0) return;
+    if (work.successors > 0) return;
     if (work.receipts.size() != 1 || !work.receipts.front().plain()) return;
     lane.watermark = work.receipts.front().watermark();
     work.unreported = 0;
@@ -61,8 +71,8 @@ bool Inbox::take_next(Instant now, InLane& lane, const Piece& piece) {
     const std::uint64_t size = piece.bytes.size();
     const bool common = piece.total == size && size < SmallBlocks::largest && !plain_ &&
                         !piece.extras && !lane.discarding && !lane.over &&
-                        piece.niceness == NicenessClass{} && size <= limits_.largest_message &&
-                        lane.work && lane.work->unfinished.empty();
+                        piece.niceness == NicenessClass{} && size <= limit(lane) && lane.work &&
+                        lane.work->unfinished.empty() && lane.work->successors == 0;
     if (!common) return false;
     Receipts& receipts = lane.work->receipts.front();
     if (!receipts.next(piece.sequence)) return false;
@@ -72,10 +82,14 @@ bool Inbox::take_next(Instant now, InLane& lane, const Piece& piece) {
     InMessage& message = lane.work->whole.emplace(small_.keep(piece.bytes.span()), Niceness{},
                                                   piece.sequence);
     finished(now, lane, message, &receipts, piece.marks);
+    if (!successors_.empty()) {
+        settle({lane.carrier, piece.niceness, piece.sequence}, 1, true);
+        give_out_free(now);
+    }
     return true;
 }
 
-Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
+Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After* after) {
     if (take_next(now, lane, piece)) return {};
     const std::uint64_t size = piece.bytes.size();
     if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
@@ -83,41 +97,43 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
     lane.received += size;
     charge(size);
     if (lane.discarding || lane.over) {
+        release(lane, size);
         if (piece.last()) {
             receipts(lane, piece.niceness).add(piece.sequence);
             report_later(now, lane);
+            settle({lane.carrier, piece.niceness, piece.sequence}, 1, true);
+            give_out_free(now);
         }
-        release(lane, size);
         return {};
-    }
-    if (piece.total > limits_.largest_message && !plain_) {
-        release(lane, size);
-        return Error(Errc::message_too_large, {}, Stage::established,
-                     "a message of " + std::to_string(piece.total) + " bytes is announced, " +
-                         std::to_string(limits_.largest_message) +
-                         " are allowed (Bounds::largest_message)");
     }
     hold(lane);
     auto at = find(work, piece.niceness, piece.sequence);
     const bool begun = at != work.unfinished.end();
     const bool whole = !begun && piece.first() && piece.last();
-    Receipts* const receipts = plain_ ? nullptr : &this->receipts(lane, piece.niceness);
-    const bool known = !begun && receipts && receipts->has(piece.sequence);
+    const Antecedent name{lane.carrier, piece.niceness, piece.sequence};
+    const bool known = !begun && !plain_ &&
+                       (receipts(lane, piece.niceness).has(piece.sequence) ||
+                        (work.successors > 0 && successors_.find(name)));
     if (whole && known) {
         release(lane, size);
         return {};
     }
-    const bool fits = begun ? piece.total == at->total && piece.offset == at->message.size()
+    const bool fits = begun ? piece.total == at->total && piece.offset == at->received
                             : piece.first() && !known;
     if (!fits && !plain_) {
         release(lane, size);
         return Error(Errc::protocol_violation, {}, Stage::established,
                      "the chunks of a message do not fit together");
     }
+    // Whoever has not asked for anything yet may ask for parts.
+    if (piece.total > limit(lane) && lane.asked && !begun) {
+        release(lane, size);
+        return too_long(lane, piece.total);
+    }
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
         if (piece.extras) message.describe(piece.extras->properties);
-        finish(now, lane, std::move(message), receipts, piece.marks);
+        come(now, lane, std::move(message), name, piece.marks, after);
         return {};
     }
     if (!begun) {
@@ -125,32 +141,166 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece) {
             {.niceness = piece.niceness,
              .sequence = piece.sequence,
              .total = piece.total,
-             .message = InMessage({}, Niceness{piece.niceness.value()}, piece.sequence)});
+             .message = InMessage({}, Niceness{piece.niceness.value()}, piece.sequence),
+             .marks = piece.marks});
         at = work.unfinished.end() - 1;
+        at->message.mark(piece.marks.idempotent, piece.marks.final);
         if (piece.extras) at->message.describe(piece.extras->properties);
         touch(lane);
+        if (after && (after->failed || !after->missing.empty())) {
+            at->waits = true;
+            hold_back(now, lane, name, waiting_for(now, lane, piece.marks, *after));
+        }
     }
-    work.assembling += size;
+    at->received += size;
+    at->marks.ask |= piece.marks.ask;
     work.progressed = now;
-    append(*at, std::move(piece.bytes));
-    if (at->message.size() == at->total) {
-        work.assembling -= at->total;
+    if (at->waits && successors_.find(name)->failed) {
+        release(lane, size + at->message.size());
+        work.assembling -= at->message.size();
+        at->message = InMessage({}, at->message.niceness(), at->sequence);
+        at->tail = {};
+    } else {
+        work.assembling += size;
+        append(*at, std::move(piece.bytes));
+    }
+    if (at->received == at->total) {
         Assembly done = std::move(*at);
         work.unfinished.erase(at);
-        finish(now, lane, std::move(done.message), receipts, piece.marks);
-    } else if (at->message.size() - at->reported >= report_bytes && !plain_) {
-        at->reported = at->message.size();
-        receipts->progress(at->sequence, at->reported);
+        work.assembling -= done.message.size();
+        if (done.waits) {
+            work.waiting += done.message.size();
+            successors_.complete(name, std::move(done.message));
+            give_out_free(now);
+        } else {
+            come(now, lane, std::move(done.message), name, done.marks, nullptr);
+        }
+        return {};
+    }
+    if (at->received - at->reported >= report_bytes && !plain_) {
+        at->reported = at->received;
+        receipts(lane, piece.niceness).progress(at->sequence, at->reported);
         work.unreported += report_messages;  // due this turn: the sender holds bytes for it
         report_later(now, lane);
     }
+    if (lane.minimum > 0 && may_part(*at, lane)) readable(lane);
     return {};
 }
 
-void Inbox::finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
+std::uint64_t Inbox::limit(const InLane& lane) const {
+    constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
+    if (plain_) return none;
+    // Whole messages are granted as a whole.
+    if (lane.minimum > 0) return lane.limit ? lane.limit : none;
+    return lane.limit ? std::min(lane.limit, limits_.budget / 2) : limits_.largest_message;
+}
+
+Error Inbox::too_long(const InLane& lane, std::uint64_t total) const {
+    return Error(Errc::message_too_large, {}, Stage::established,
+                 "a message of " + std::to_string(total) + " bytes is announced, " +
+                     std::to_string(limit(lane)) +
+                     " are allowed (Bounds::largest_message, Carrier::largest_message); longer "
+                     "ones can be received in parts");
+}
+
+std::optional<Error> Inbox::too_large(const InLane& lane) const {
+    if (!lane.work || lane.minimum > 0) return std::nullopt;
+    for (const Assembly& one : lane.work->unfinished)
+        if (one.total > limit(lane)) return too_long(lane, one.total);
+    return std::nullopt;
+}
+
+// A message is whole: it stands in the queue now, or waits for others.
+void Inbox::come(Instant now, InLane& lane, InMessage message, const Antecedent& name,
+                 const Marks& marks, After* after) {
+    const bool early = after && (after->failed || !after->missing.empty());
+    const bool behind = marks.ordered && lane.work->successors > 0 && successors_.in_line(name);
+    if (!early && !behind) {
+        finish(now, lane, std::move(message), name, marks);
+        return give_out_free(now);
+    }
+    Successors::Waiting waiting = waiting_for(now, lane, marks, early ? *after : After{});
+    lane.work->waiting += message.size();
+    waiting.message = std::move(message);
+    waiting.whole = true;
+    hold_back(now, lane, name, std::move(waiting));
+}
+
+Successors::Waiting Inbox::waiting_for(Instant now, InLane& lane, const Marks& marks,
+                                       After after) const {
+    Successors::Waiting waiting;
+    waiting.lane = &lane;
+    waiting.since = now;
+    waiting.deadline = after.deadline;
+    waiting.marks = marks;
+    waiting.overhead = Successors::weight(after.missing.size());
+    waiting.missing = std::move(after.missing);
+    waiting.failed = after.failed;
+    return waiting;
+}
+
+void Inbox::hold_back(Instant now, InLane& lane, const Antecedent& name,
+                      Successors::Waiting waiting) {
+    ++lane.work->successors;
+    lane.final |= waiting.marks.final;
+    weigh(lane, static_cast<std::int64_t>(waiting.overhead));
+    successors_.add(name, std::move(waiting));
+    give_out_free(now);
+}
+
+// What waits no longer is given out, or dropped, and with it what waited for that.
+void Inbox::give_out_free(Instant now) {
+    if (successors_.empty()) return;
+    while (auto free = successors_.poll()) {
+        InLane& lane = *free->message.lane;
+        let_go(lane, free->message);
+        if (!free->message.whole) {
+            Assembly& begun = *find(*lane.work, free->name.niceness, free->name.sequence);
+            begun.waits = false;
+            if (lane.minimum > 0 && may_part(begun, lane)) readable(lane);
+            continue;
+        }
+        if (!free->message.failed) {
+            finish(now, lane, std::move(free->message.message), free->name, free->message.marks);
+            continue;
+        }
+        release(lane, free->message.message.size());
+        receipts(lane, free->name.niceness).drop(free->name.sequence);
+        lane.work->unreported += report_messages;
+        report_later(now, lane);
+        settle(free->name, 1, false);
+        if (!lane.done()) continue;
+        done_.push_back(lane.carrier);
+        lane.told = false;
+        readable(lane);
+    }
+}
+
+void Inbox::let_go(InLane& lane, const Successors::Waiting& waiting) {
+    --lane.work->successors;
+    lane.work->waiting -= waiting.message.size();
+    weigh(lane, -static_cast<std::int64_t>(waiting.overhead));
+}
+
+void Inbox::settle(const Antecedent& first, std::uint64_t count, bool good) {
+    if (!good) outcomes_.failed(first, count);
+    if (!successors_.empty()) successors_.settle(first, count, good);
+}
+
+std::optional<bool> Inbox::settled(const InLane& lane, const Antecedent& name) const {
+    if (outcomes_.has_failed(name)) return false;
+    if (lane.has(name)) return true;
+    const bool waits = lane.work && lane.work->successors > 0 && successors_.contains(name);
+    if (!lane.over || waits) return std::nullopt;
+    return !lane.end;
+}
+
+void Inbox::finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                    const Marks& marks) {
-    if (receipts) receipts->add(message.sequence());
+    Receipts* const receipts = plain_ ? nullptr : &this->receipts(lane, name.niceness);
+    if (receipts) receipts->add(name.sequence);
     finished(now, lane, lane.work->whole.push(std::move(message)), receipts, marks);
+    settle(name, 1, true);
 }
 
 void Inbox::finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
@@ -160,15 +310,20 @@ void Inbox::finished(Instant now, InLane& lane, InMessage& message, Receipts* re
     lane.final |= marks.final;
     work.untaken += message.size();
     finished_ += message.size();
-    const std::uint64_t overhead = overhead_of(message);
-    work.overhead += overhead;
-    overhead_ += overhead;
-    context_.overhead += overhead;
+    weigh(lane, static_cast<std::int64_t>(overhead_of(message)));
     readable(lane);
     if (!receipts) return;
     lane.ask |= marks.ask;
     ++work.unreported;
     report_later(now, lane);
+}
+
+// What it holds beside content became more, or less.
+void Inbox::weigh(InLane& lane, std::int64_t overhead) {
+    const auto more = static_cast<std::uint64_t>(overhead);  // or less: modulo 2^64
+    lane.work->overhead += more;
+    overhead_ += more;
+    context_.overhead += more;
 }
 
 void Inbox::readable(InLane& lane) {
@@ -208,31 +363,62 @@ void Inbox::handle_skip(Instant now, InLane& lane, const Skip& skip) {
     receipts(lane, skip.niceness).add(skip.first, skip.count);
     ++lane.work->unreported;
     report_later(now, lane);
+    settle({lane.carrier, skip.niceness, skip.first}, skip.count, false);
+    give_out_free(now);
 }
 
 void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
     InWork& work = this->work(lane);
     auto at = find(work, abandon.niceness, abandon.sequence);
     if (at != work.unfinished.end()) {
-        const std::uint64_t size = at->message.size();
-        work.assembling -= size;
+        Assembly given_up = std::move(*at);
         work.unfinished.erase(at);
+        const std::uint64_t size = given_up.message.size();
+        work.assembling -= size;
+        if (given_up.waits) let_go(lane, *successors_.remove(given_up.name(lane.carrier)));
         release(lane, size);
+        // Whoever has seen a part of it hears that there is no more.
+        if (given_up.message.offset() > 0) {
+            given_up.message.cut_short(given_up.total);
+            weigh(lane, static_cast<std::int64_t>(overhead_of(given_up.message)));
+            work.whole.push(std::move(given_up.message));
+            hold(lane);
+            readable(lane);
+        }
     }
     handle_skip(now, lane, Skip{lane.carrier, abandon.niceness, abandon.sequence, 1});
 }
 
-void Inbox::end(InLane& lane, const Error& error) {
+void Inbox::end(Instant now, InLane& lane, const Error& error) {
     if (lane.over) return;
     lane.over = true;
-    if (error != Errc::carrier_closed || error.cause || !error.detail.empty())
-        lane.end = std::make_unique<Error>(error);
+    const bool good = error == Errc::carrier_closed && !error.cause && error.detail.empty();
+    if (!good) lane.end = std::make_unique<Error>(error);
     drop_unfinished(lane);
+    if (!good) drop_successors(lane, now);
+    if (!successors_.empty()) {
+        successors_.settle_rest(lane.carrier, good);
+        give_out_free(now);
+    }
     lane.told = false;
     readable(lane);
 }
 
+// What waits for others, of a lane from which nothing is taken any more.
+void Inbox::drop_successors(InLane& lane, Instant now) {
+    if (!lane.work || lane.work->successors == 0) return;
+    for (Successors::Free& free : successors_.take_all(lane.carrier)) {
+        let_go(lane, free.message);
+        release(lane, free.message.message.size());
+        if (!free.message.whole) continue;
+        receipts(lane, free.name.niceness).drop(free.name.sequence);
+        report_later(now, lane);
+        settle(free.name, 1, false);
+    }
+}
+
 std::optional<InMessage> Inbox::take(InLane& lane) {
+    lane.asked = true;
     if (lane.empty()) {
         lane.told = false;
         return std::nullopt;
@@ -242,40 +428,89 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
     work.whole.pop();
     work.untaken -= message.size();
     finished_ -= message.size();
-    const std::uint64_t overhead = overhead_of(message);
-    work.overhead -= overhead;
-    overhead_ -= overhead;
-    context_.overhead -= overhead;
+    weigh(lane, -static_cast<std::int64_t>(overhead_of(message)));
     release(lane, message.size());
     return message;
 }
 
-void Inbox::discard(InLane& lane) {
+// Of those that are not whole the most urgent one goes first; what waits for others does not go.
+bool Inbox::may_part(const Assembly& one, const InLane& lane) const {
+    const std::uint64_t left = one.total - one.message.offset();
+    const std::uint64_t enough = std::min<std::uint64_t>(lane.minimum, left);
+    if (one.message.size() == 0 || one.message.size() < enough || one.waits) return false;
+    return !(one.marks.ordered && lane.work->successors > 0 &&
+             successors_.in_line(one.name(lane.carrier)));
+}
+
+std::optional<InMessage> Inbox::take_part(InLane& lane, std::uint64_t minimum,
+                                          std::uint64_t maximum) {
+    lane.minimum = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(minimum, 1, most_minimum));
+    lane.asked = true;
+    if (lane.work && !lane.work->unfinished.empty()) touch(lane);
+    if (!lane.empty()) {
+        InMessage& front = lane.work->whole.front();
+        if (front.size() <= maximum) return take(lane);
+        const std::uint64_t before = overhead_of(front);
+        InMessage part = front.take_front(maximum, front.total());
+        weigh(lane, static_cast<std::int64_t>(overhead_of(front) - before));
+        lane.work->untaken -= part.size();
+        finished_ -= part.size();
+        release(lane, part.size());
+        return part;
+    }
+    Assembly* next = nullptr;
+    if (lane.work)
+        for (Assembly& one : lane.work->unfinished)
+            if (may_part(one, lane) && (!next || one.niceness < next->niceness)) next = &one;
+    if (!next) {
+        lane.told = false;
+        return std::nullopt;
+    }
+    const std::uint64_t size = std::min<std::uint64_t>(next->message.size(), maximum);
+    InMessage part = next->message.take_front(size, next->total);
+    lane.work->assembling -= size;
+    release(lane, size);
+    return part;
+}
+
+void Inbox::discard(Instant now, InLane& lane) {
     lane.discarding = true;
     while (take(lane)) {}
     drop_unfinished(lane);
+    drop_successors(lane, now);
+    give_out_free(now);
 }
 
 void Inbox::drop_unfinished(InLane& lane) {
     if (!lane.work || lane.work->unfinished.empty()) return;
+    for (const Assembly& one : lane.work->unfinished)
+        if (one.waits) let_go(lane, *successors_.remove(one.name(lane.carrier)));
     lane.work->unfinished.clear();
     release(lane, std::exchange(lane.work->assembling, 0));
 }
 
 void Inbox::remove(InLane& lane) {
-    discard(lane);
+    lane.discarding = true;
+    while (take(lane)) {}
+    drop_unfinished(lane);
     unhold(lane);
     if (lane.touched) std::erase(touched_, &lane);
     if (lane.waiting) std::erase(waiting_, &lane);
     if (lane.reporting) std::erase(reporting_, &lane);
+    if (lane.end) outcomes_.was_reset(lane.carrier, known_of(lane));
     if (!lane.work) return;
     InWork& work = *lane.work;
     for (Receipts& known : work.receipts)
-        if (known.changed()) last_words_.push(known.take(lane.carrier));
+        while (known.changed()) last_words_.push(known.take(lane.carrier));
     granted_ -= std::exchange(work.granted, 0);
     work.receipts.clear();
     work.unreported = 0;
     if (work.whole.capacity() <= most_kept_messages) works_.give(std::move(lane.work));
+}
+
+std::vector<Receipts> Inbox::known_of(const InLane& lane) {
+    if (lane.work) return lane.work->receipts;
+    return {Receipts(NicenessClass{}, lane.watermark)};
 }
 
 // DELIVERED.
@@ -323,6 +558,10 @@ bool Inbox::next_report(Delivered& report) {
 
 // What is urgent goes with the next packet; congestion control, and no timer, says when that is.
 void Inbox::handle_timeout(Instant now) {
+    if (now >= successors_.deadline()) {
+        successors_.expire(now);
+        give_out_free(now);
+    }
     if (now < report_at_) return;
     report_at_ = never;
     urgent_reports_ = true;

@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <post/message.hpp>
@@ -21,6 +23,7 @@
 #include "lib/association/receipts.hpp"
 #include "lib/association/ring.hpp"
 #include "lib/association/small_blocks.hpp"
+#include "lib/association/successors.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
@@ -37,9 +40,14 @@ struct Assembly {
     NicenessClass niceness;
     Sequence sequence;
     std::uint64_t total = 0;
+    std::uint64_t received = 0;
     std::uint64_t reported = 0;  // bytes that DELIVERED has told of
-    InMessage message{};
+    InMessage message{};         // what is here and not taken
     Block tail{};
+    Marks marks{};
+    bool waits = false;  // it is among the successors
+
+    Antecedent name(CarrierId carrier) const { return {carrier, niceness, sequence}; }
 };
 
 // What a lane has while it holds something, or has something to tell the peer. Lent: an idle
@@ -51,6 +59,8 @@ struct InWork {
     std::uint64_t untaken = 0;         // bytes of finished messages
     std::uint64_t overhead = 0;        // of those, beside their content
     std::uint64_t assembling = 0;      // bytes of unfinished ones
+    std::uint64_t waiting = 0;         // bytes of whole ones that wait for others
+    std::uint32_t successors = 0;      // those, whole or not
     std::uint64_t granted = 0;         // of `allowed`, what goes beyond the window
     Instant progressed{};              // when an unfinished message last grew
     std::uint32_t unreported = 0;      // messages since the last DELIVERED
@@ -67,11 +77,13 @@ struct InLane {
     std::uint64_t allowed = 0;
     std::uint64_t epoch = 0;      // `taken` when the window was last looked at
     std::uint64_t watermark = 0;  // of class 0, while there is no work
+    std::uint64_t limit = 0;      // the longest message that may come; 0: the Inbox's
     Instant epoch_began{};
     std::unique_ptr<Error> end;  // why it is over; none: in good order
     static constexpr std::uint32_t nowhere = 0xffffffff;
     std::uint32_t place = nowhere;  // in the list of those that hold something
     std::uint32_t window = 0;       // at most largest_window
+    std::uint32_t minimum = 0;      // of the parts that the application wants; 0: whole messages
     bool ask = false;               // the peer wants DELIVERED this turn
     bool told = false;              // Readable was said and take() was not yet empty since
     bool touched = false;           // in the list of those whose windows want a look
@@ -80,10 +92,17 @@ struct InLane {
     bool discarding = false;        // what still comes is thrown away
     bool over = false;              // nothing more will come
     bool final = false;             // the peer said of a message that it is the last
+    bool asked = false;             // the application has asked for messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
-    // Bytes that it holds, and that were promised it beyond its window.
-    std::uint64_t held() const { return work ? work->untaken + work->assembling : 0; }
+    // Whether this message of it is settled.
+    bool has(const Antecedent& name) const;
+    // Nothing is left, and nothing will come.
+    bool done() const { return over && empty() && !(work && work->successors > 0); }
+    // Bytes that it holds.
+    std::uint64_t held() const {
+        return work ? work->untaken + work->assembling + work->waiting : 0;
+    }
     // What it weighs when the budget is spent.
     std::uint64_t weight() const { return work ? held() + work->overhead : 0; }
     std::uint64_t untaken() const { return work ? work->untaken : 0; }
@@ -93,6 +112,12 @@ struct InLane {
 
 class Inbox {
 public:
+    // What a message that has come has to come after: what of that is not here, or never will be.
+    struct After {
+        std::vector<Antecedent> missing{};
+        bool failed = false;
+        Instant deadline = never;
+    };
     struct Limits {
         std::uint64_t window;
         std::uint64_t budget;
@@ -102,6 +127,7 @@ public:
     static constexpr std::uint64_t largest_window = 8 * 1024 * 1024;
     static constexpr Duration report_delay = std::chrono::milliseconds(25);
     static constexpr std::uint32_t report_messages = 64;
+    static constexpr std::uint64_t most_minimum = 1024 * 1024;  // of a part
     static constexpr std::uint64_t report_bytes = 256 * 1024;
 
     // `works` lends lanes what they need while they hold something, `small` has room for small
@@ -123,15 +149,31 @@ public:
 
     // What came. An error is the peer's fault: message_too_large ends the Carrier, anything else
     // the association.
-    Result<void> handle_piece(Instant now, InLane& lane, Piece&& piece);
+    Result<void> handle_piece(Instant now, InLane& lane, Piece&& piece, After* after = nullptr);
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
-    // Nothing more will come: unfinished messages are dropped, finished ones can still be taken.
-    void end(InLane& lane, const Error& error);
+    // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
+    // and, when it ended in good order, those that wait for others.
+    void end(Instant now, InLane& lane, const Error& error);
 
     // The application's side.
     std::optional<InMessage> take(InLane& lane);
-    void discard(InLane& lane);
+    // A message, or the next part of one: of at most `maximum` bytes, and at least `minimum` unless
+    // it ends first.
+    std::optional<InMessage> take_part(InLane& lane, std::uint64_t minimum, std::uint64_t maximum);
+    void discard(Instant now, InLane& lane);
+    // Why the lane has to be reset when whole messages are wanted: one that has begun is too long.
+    std::optional<Error> too_large(const InLane& lane) const;
+
+    // What messages of the peer may still wait for.
+
+    // A message of it may be named by others: whether it is in the queue, or never will be. Nothing
+    // is known of what is still to come.
+    std::optional<bool> settled(const InLane& lane, const Antecedent& name) const;
+    const Outcomes& outcomes() const { return outcomes_; }
+    Outcomes& outcomes() { return outcomes_; }
+    // Carriers that were over but for messages that were dropped then: nothing of them is left.
+    std::vector<CarrierId> poll_done() { return std::exchange(done_, {}); }
 
     // The wire's side, once a turn: windows and budget are extended by what was taken, grants are
     // given out, urgent first.
@@ -148,7 +190,7 @@ public:
     // That, when report_due; there may be none after all.
     bool next_report(Delivered& report);
     void handle_timeout(Instant now);
-    Instant deadline() const { return report_at_; }
+    Instant deadline() const { return std::min(report_at_, successors_.deadline()); }
 
     std::vector<Happened>& events() { return events_; }
     std::uint64_t charged() const { return charged_; }
@@ -158,8 +200,22 @@ private:
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
     bool take_next(Instant now, InLane& lane, const Piece& piece);
-    void finish(Instant now, InLane& lane, InMessage message, Receipts* receipts,
+    void finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                 const Marks& marks);
+    void come(Instant now, InLane& lane, InMessage message, const Antecedent& name,
+              const Marks& marks, After* after);
+    void hold_back(Instant now, InLane& lane, const Antecedent& name, Successors::Waiting waiting);
+    void let_go(InLane& lane, const Successors::Waiting& waiting);
+    void settle(const Antecedent& first, std::uint64_t count, bool good);
+    void give_out_free(Instant now);
+    void drop_successors(InLane& lane, Instant now);
+    Successors::Waiting waiting_for(Instant now, InLane& lane, const Marks& marks,
+                                    After after) const;
+    static std::vector<Receipts> known_of(const InLane& lane);
+    std::uint64_t limit(const InLane& lane) const;
+    bool may_part(const Assembly& one, const InLane& lane) const;
+    void weigh(InLane& lane, std::int64_t overhead);
+    Error too_long(const InLane& lane, std::uint64_t total) const;
     void finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
                   const Marks& marks);
     Bytes keep(const Bytes& bytes);
@@ -188,6 +244,9 @@ private:
     std::vector<InLane*> waiting_;  // for a grant
     std::vector<InLane*> reporting_;
     Ring<Delivered> last_words_;  // of Carriers that are gone
+    Successors successors_;
+    Outcomes outcomes_;
+    std::vector<CarrierId> done_;
     std::vector<Happened> events_;
     std::uint64_t charged_ = 0;
     std::uint64_t overhead_ = 0;    // of finished messages, beside their content

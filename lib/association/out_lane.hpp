@@ -48,7 +48,8 @@ struct OutRare {
     };
     core::Boxed<Extras> extras;  // for the wire
     std::vector<Bond> before;    // that are not acknowledged; few
-    std::set<Bond> behind;       // that wait for this one; perhaps very many
+    std::uint32_t holding = 0;   // of those, how many keep it from leaving
+    std::set<Bond> behind;       // that come after this one; perhaps very many
     Urgency inherited{0xffffffff, never};
 };
 
@@ -74,7 +75,10 @@ struct OutEntry {
     bool idempotent = false;
     bool final = false;
 
-    bool waits() const { return rare && !rare->before.empty(); }
+    // Others have to leave before it.
+    bool waits() const { return rare && rare->holding > 0; }
+    // Others have to be delivered before it.
+    bool bound() const { return rare && !rare->before.empty(); }
 };
 
 // One niceness class of one Carrier: a run of sequence numbers. Ordered messages stand in line;

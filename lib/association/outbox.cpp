@@ -206,19 +206,26 @@ OutLane* Outbox::turn() {
     return turn_ ? turn_->lane : nullptr;
 }
 
-void Outbox::next(std::uint64_t chunk, Outgoing& out) {
+void Outbox::next(Instant now, std::uint64_t chunk, Outgoing& out) {
     OutLane& lane = *turn_->lane;
-    if (turn_->queue) return pull(lane, *turn_->queue, chunk, out);
+    if (turn_->queue) return pull(now, lane, *turn_->queue, chunk, out);
     out = Finish{lane.carrier};
     lane.finish_pulled = true;
     arrange_tail(lane);
     release_if_idle(lane);
 }
 
-void Outbox::pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
+void Outbox::pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
     const std::uint64_t sequence = queue.plain_line() ? queue.first + queue.next
                                                       : first_of(lane, queue)->sequence;
-    if (!pass_settled(lane, queue, sequence, out)) make_piece(lane, queue, sequence, chunk, out);
+    if (!pass_settled(lane, queue, sequence, out)) {
+        if (!std::holds_alternative<Piece>(out)) out.emplace<Piece>();
+        Piece& piece = std::get<Piece>(out);
+        const OutEntry& entry = queue.at(sequence);
+        piece.extras = {};
+        if (entry.rare && entry.pulled == 0) piece.extras = extras_for(now, entry);
+        make_piece(lane, queue, sequence, chunk, piece);
+    }
     arrange(lane, queue);
     release_if_idle(lane);
 }
@@ -257,13 +264,25 @@ void Outbox::end_begun(OutLane& lane) {
     if (lane.work->begun-- == OutWork::most_begun) arrange_all(lane);
 }
 
+// What the peer's library is told of a message beside its content.
+core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const {
+    Extras extras;
+    if (peer_.properties && entry.rare->extras) extras.properties = entry.rare->extras->properties;
+    if (peer_.antecedents) {
+        for (const Bond& bond : entry.rare->before)
+            extras.antecedents.push_back({bond.carrier, bond.niceness, Sequence{bond.sequence}});
+        if (entry.bound() && entry.deadline != never)
+            extras.lifetime = std::max(entry.deadline - now, Duration::zero());
+    }
+    if (extras.properties.empty() && extras.antecedents.empty()) return {};
+    return extras;
+}
+
 void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
-                        Outgoing& out) {
+                        Piece& piece) {
     OutEntry& entry = queue.at(sequence);
     const std::uint64_t total = entry.content.size();
     const std::uint64_t size = std::min(chunk, total - entry.pulled);
-    if (!std::holds_alternative<Piece>(out)) out.emplace<Piece>();
-    Piece& piece = std::get<Piece>(out);
     piece.carrier = lane.carrier;
     piece.niceness = queue.niceness;
     piece.sequence = Sequence{sequence};
@@ -273,8 +292,6 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
                                        : entry.content.slice(entry.pulled, size);
     piece.marks = Marks{
         .ordered = !entry.apart, .idempotent = entry.idempotent, .final = entry.final};
-    piece.extras = {};
-    if (properties_ && entry.rare && entry.pulled == 0) piece.extras = entry.rare->extras;
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     unsettled_bytes_ += size;
     schedule_.served(size + 1);
@@ -302,14 +319,17 @@ void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
     for (; pieces > 0 && !work.in_hand.empty(); --pieces) {
         const OutWork::Pulled pulled = work.in_hand.front();
         work.in_hand.pop();
-        if (plain_) work.awaiting.push(pulled);
+        if (peer_.plain) work.awaiting.push(pulled);
         if (!pulled.last) continue;
         OutClass& queue = *lane.find(pulled.niceness);
         if (pulled.sequence < queue.first) continue;  // settled before we heard that it was packed
         OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state != OutEntry::State::pulled) continue;
         entry.state = OutEntry::State::packed;
-        ++packed_messages_;
+        if (entry.rare)
+            on_packed(entry);
+        else
+            ++packed_messages_;
         report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, nullptr, false);
     }
     release_if_idle(lane);
@@ -396,7 +416,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     --outstanding_;
     if (entry.deadline != never)
         expiries_.erase({entry.deadline, lane.carrier, queue.niceness, sequence, &lane});
-    if (entry.state == OutEntry::State::packed) --packed_messages_;
+    if (entry.state == OutEntry::State::packed && !entry.bound()) --packed_messages_;
     const bool maybe = entry.state >= OutEntry::State::pulled;
     if (!entry.passed) count_out(queue, sequence);
     if (entry.rare) {
@@ -433,7 +453,7 @@ void Outbox::handle_timeout(Instant now) {
         OutClass& queue = *lane.find(expiry.niceness);
         OutEntry& entry = queue.at(expiry.sequence);
         const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
-        if (sent || (plain_ && entry.state == OutEntry::State::begun)) {
+        if (sent || (peer_.plain && entry.state == OutEntry::State::begun)) {
             if (!entry.passed) count_out(queue, expiry.sequence);
             entry.deadline = never;
             if (!entry.passed) count_in(queue, expiry.sequence);

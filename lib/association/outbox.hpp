@@ -3,7 +3,8 @@
 // deadline, then equal ones in turn by weight (RFC 9622, 9.2.6). Ordered messages of one Carrier
 // and class go first in, first out, and the first inherits the earliest deadline behind it; one
 // that others wait for (its successors, draft 2.2.3) inherits the least of their niceness and
-// deadlines, and they begin when it is acknowledged.
+// deadlines; they begin when it is wholly packed and the peer's library waits for it, else when it
+// is acknowledged.
 //
 //   send -> queued -> begun -> pulled -> packed -> acked
 //              \         \______________________-> failed(maybe delivered)
@@ -69,13 +70,16 @@ public:
     // A send of this class found no room: wake_starved says Writable when there is some again.
     void starve(OutLane& lane, NicenessClass niceness = {});
     void wake_starved();
-    // With a plain peer what has begun is finished: there is no ABANDON. Until the peer is known,
-    // messages with properties wait; then they go without those that it has no place for.
-    // Afterwards `reconsider` each lane.
-    void know_peer(bool plain, bool properties) {
-        plain_ = plain;
+    struct Peer {
+        bool plain = false;        // what has begun is finished: there is no ABANDON
+        bool properties = false;   // it has a place for them
+        bool antecedents = false;  // it holds back what has to come after others
+    };
+    // Until the peer is known, messages with properties wait; then they go without those that it
+    // has no place for. Afterwards `reconsider` each lane.
+    void know_peer(const Peer& peer) {
+        peer_ = peer;
         known_ = true;
-        properties_ = properties;
     }
     void reconsider(OutLane& lane);
     // Ends what ran out of time. Call when deadline() has come.
@@ -91,7 +95,7 @@ public:
     OutLane* turn();
     // What goes next of the lane that turn() gave: a Piece of at most `chunk` bytes, Skip, Abandon
     // or Finish.
-    void next(std::uint64_t chunk, Outgoing& out);
+    void next(Instant now, std::uint64_t chunk, Outgoing& out);
     // The next pieces of the lane are in packets.
     void packed(OutLane& lane, std::uint64_t pieces);
 
@@ -121,15 +125,16 @@ private:
     void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes);
 
     // Pulling.
-    void pull(OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
+    void pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
     bool pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence, Outgoing& out);
     void pass(OutLane& lane, OutClass& queue, std::uint64_t sequence);
     void end_begun(OutLane& lane);
     void make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
-                    Outgoing& out);
+                    Piece& piece);
+    core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
     bool held_back(const OutEntry& entry) const {
-        return entry.waits() || (!known_ && entry.rare && entry.rare->extras);
+        return entry.waits() || (!known_ && entry.rare && (entry.rare->extras || entry.bound()));
     }
 
     // Urgency, and who waits for whom (outbox_order.cpp).
@@ -139,6 +144,10 @@ private:
     void hurry(const Bond& first, const Urgency& urgency);
     void bind(const Bond& successor, std::span<const Bond> before);
     void release_successors(OutEntry& entry, const Bond& antecedent, bool failed);
+    bool holds_back(const OutEntry& antecedent) const {
+        return !peer_.antecedents || antecedent.state < OutEntry::State::packed;
+    }
+    void on_packed(OutEntry& entry);
     void unbind(OutEntry& entry, const Bond& successor);
     void end_doomed();
     void remember_failed(const MessageId& message);
@@ -177,9 +186,8 @@ private:
     std::uint64_t unsettled_bytes_ = 0;
     std::uint64_t unsettled_messages_ = 0;
     std::uint64_t packed_messages_ = 0;
-    bool plain_ = false;
-    bool known_ = false;       // what the peer understands
-    bool properties_ = false;  // it does these
+    Peer peer_;
+    bool known_ = false;
 };
 
 }  // namespace post::core

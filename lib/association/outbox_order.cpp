@@ -73,9 +73,17 @@ void Outbox::arrange_all(OutLane& lane) {
 
 void Outbox::reconsider(OutLane& lane) {
     if (!lane.work) return;
-    for (const auto& queue : lane.work->classes)
-        for (std::uint64_t at = queue->first; at < queue->end(); ++at)
-            if (queue->at(at).apart && !queue->at(at).passed) count_in(*queue, at);
+    for (const auto& queue : lane.work->classes) {
+        for (std::uint64_t at = queue->first; at < queue->end(); ++at) {
+            OutEntry& entry = queue->at(at);
+            if (entry.bound())
+                entry.rare->holding = static_cast<std::uint32_t>(std::count_if(
+                    entry.rare->before.begin(), entry.rare->before.end(), [&](const Bond& bond) {
+                        return holds_back(bond.lane->find(bond.niceness)->at(bond.sequence));
+                    }));
+            if (entry.apart && !entry.passed) count_in(*queue, at);
+        }
+    }
     arrange_all(lane);
 }
 
@@ -151,8 +159,8 @@ void Outbox::hurry(const Bond& first, const Urgency& by) {
 
 // Antecedents (draft 2.2.3).
 
-// A fresh message waits until those before it are acknowledged, since nobody over there does. One
-// that failed takes it along.
+// A fresh message waits until those before it are packed, or acknowledged when nobody over there
+// waits for them. One that failed takes it along.
 void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
     OutClass& queue = *successor.lane->find(successor.niceness);
     for (const Bond& bond : before) {
@@ -171,6 +179,7 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
             continue;
         count_out(queue, successor.sequence);
         entry.rare->before.push_back(bond);
+        if (holds_back(*first)) ++entry.rare->holding;
         count_in(queue, successor.sequence);
         if (!first->rare) first->rare = std::make_unique<OutRare>();
         first->rare->behind.insert(successor);
@@ -180,16 +189,33 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
 
 // Those that wait for a message wait no longer; when it failed they are to end too.
 void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool failed) {
+    const bool held = holds_back(entry);
     for (const Bond& bond : std::exchange(entry.rare->behind, {})) {
         OutClass& queue = *bond.lane->find(bond.niceness);
         OutEntry& successor = queue.at(bond.sequence);
-        count_out(queue, bond.sequence);
+        if (!successor.passed) count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
-        count_in(queue, bond.sequence);
+        if (held) --successor.rare->holding;
+        if (!successor.passed) count_in(queue, bond.sequence);
+        if (successor.state == OutEntry::State::packed && !successor.bound()) ++packed_messages_;
         if (failed)
             doomed_.push_back(bond);
         else
             arrange(*bond.lane, queue);
+    }
+}
+
+// Those that come after it may leave: the peer's library holds them back. What is held back there is
+// not counted as packed, since the peer says nothing of it until it is free.
+void Outbox::on_packed(OutEntry& entry) {
+    if (!entry.bound()) ++packed_messages_;
+    if (!peer_.antecedents) return;
+    for (const Bond& bond : entry.rare->behind) {
+        OutClass& queue = *bond.lane->find(bond.niceness);
+        count_out(queue, bond.sequence);
+        --queue.at(bond.sequence).rare->holding;
+        count_in(queue, bond.sequence);
+        arrange(*bond.lane, queue);
     }
 }
 
@@ -212,7 +238,8 @@ void Outbox::end_doomed() {
         doomed_.pop_back();
         OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
-        if (queue->at(bond.sequence).state == OutEntry::State::settled) continue;
+        // What has left already is the receiver's to drop.
+        if (queue->at(bond.sequence).state >= OutEntry::State::pulled) continue;
         settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
         arrange(*bond.lane, *queue);
     }

@@ -46,7 +46,16 @@ void Inbox::touch(InLane& lane) {
 std::uint64_t Inbox::wanted(const InLane& lane) const {
     if (!lane.work) return 0;
     std::uint64_t rest = 0;
-    for (const Assembly& one : lane.work->unfinished) rest += one.total - one.message.size();
+    for (const Assembly& one : lane.work->unfinished) {
+        // Who takes parts gets window as it takes, and no more than a part beyond that.
+        const std::uint64_t here = one.message.size();
+        const std::uint64_t part = lane.minimum - std::min<std::uint64_t>(lane.minimum, here);
+        const std::uint64_t left = one.total - one.received;
+        if (lane.minimum > 0)
+            rest += std::min(part, left);
+        else if (one.total <= limit(lane))
+            rest += left;
+    }
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
     if (rest == 0 || rest + limits_.window / 2 <= promised) return 0;
     return rest + limits_.window - promised;
@@ -148,10 +157,17 @@ std::vector<InLane*> Inbox::stalled(Instant now) const {
     std::vector<InLane*> late;
     if (limits_.stalled_after <= Duration::zero()) return late;
     // Who waits for a grant of ours is not to blame.
-    for (InLane* lane : lanes_)
-        if (lane->work && !lane->work->unfinished.empty() && !lane->waiting &&
-            now - lane->work->progressed >= limits_.stalled_after)
-            late.push_back(lane);
+    for (InLane* lane : lanes_) {
+        if (!lane->work || lane->waiting) continue;
+        const InWork& work = *lane->work;
+        // Nor who has no window, because nobody takes what is here.
+        const bool full = (lane->minimum > 0 || !lane->asked) && lane->held() >= lane->window / 2;
+        const bool stuck = !work.unfinished.empty() && !full &&
+                           now - work.progressed >= limits_.stalled_after;
+        const bool waits = work.successors > 0 &&
+                           now - successors_.oldest(lane->carrier) >= limits_.stalled_after;
+        if (stuck || waits) late.push_back(lane);
+    }
     return late;
 }
 

@@ -123,6 +123,7 @@ TEST_SUITE("unit") {
     TEST_CASE("a message above the limit is refused at its first piece") {
         InRig rig;
         InLane& lane = rig.lane(0);
+        CHECK(rig.take(lane) == "(nothing)");  // whole messages are wanted
         const auto refused = rig.arrive(lane, 0, "x", 0, 16 * 1024 * 1024 + 1);
         REQUIRE_FALSE(refused);
         CHECK(refused.error() == Errc::message_too_large);
@@ -163,7 +164,7 @@ TEST_SUITE("unit") {
             CHECK(rig.arrive(lane, 0, "defghij", 3, 10));
             CHECK(rig.arrive(lane, 0, "abc", 0, 10).error() == Errc::protocol_violation);
         }
-        rig.inbox.discard(lane);
+        rig.inbox.discard(rig.now, lane);
         CHECK(rig.inbox.charged() == 0);
     }
 
@@ -185,13 +186,13 @@ TEST_SUITE("unit") {
         InLane& lane = rig.lane(0);
         CHECK(rig.arrive(lane, 0, "whole"));
         CHECK(rig.arrive(lane, 1, "part", 0, 10));
-        rig.inbox.end(lane, Error(Errc::carrier_reset));
+        rig.inbox.end(rig.now, lane, Error(Errc::carrier_reset));
         CHECK(rig.inbox.charged() == 5);
         CHECK(rig.arrive(lane, 1, "late", 4, 10));  // of no consequence
         CHECK(rig.inbox.charged() == 5);
         CHECK(rig.take(lane) == "whole");
         CHECK(lane.ended() == Errc::carrier_reset);
-        rig.inbox.end(lane, Error(Errc::cancelled));  // the first reason stays
+        rig.inbox.end(rig.now, lane, Error(Errc::cancelled));  // the first reason stays
         CHECK(lane.ended() == Errc::carrier_reset);
     }
 
@@ -207,7 +208,7 @@ TEST_SUITE("unit") {
         while (rig.take(lane) != "(nothing)") {}
         CHECK(rig.arrive(lane, 3, "d"));
         CHECK(rig.inbox.events().size() == 2);
-        rig.inbox.end(lane, Error(Errc::carrier_closed));  // the end is worth a look as well
+        rig.inbox.end(rig.now, lane, Error(Errc::carrier_closed));  // the end is worth a look as well
         CHECK(rig.inbox.events().size() == 3);
     }
 
@@ -216,7 +217,7 @@ TEST_SUITE("unit") {
         InLane& lane = rig.lane(0);
         CHECK(rig.arrive(lane, 0, "abc"));
         CHECK(rig.arrive(lane, 1, "abc", 0, 10));
-        rig.inbox.discard(lane);
+        rig.inbox.discard(rig.now, lane);
         CHECK(rig.inbox.charged() == 0);
         CHECK(rig.arrive(lane, 1, "defghij", 3, 10));
         CHECK(rig.arrive(lane, 2, "more"));

@@ -74,7 +74,7 @@ TEST_SUITE("unit") {
                 rig.send(rig.lane(2 * i), Bytes(std::string(sizes[i], 'x')));
         std::uint64_t all = 0;
         while (all < 300'000 && rig.outbox.turn()) {
-            rig.outbox.next(1200, rig.out);
+            rig.outbox.next(rig.now, 1200, rig.out);
             const auto& piece = std::get<post::Piece>(rig.out);
             sent[piece.carrier.value()] += piece.bytes.size();
             all += piece.bytes.size();
@@ -181,7 +181,7 @@ TEST_SUITE("unit") {
                     REQUIRE(queued.empty());
                     continue;
                 }
-                rig.outbox.next(1000, rig.out);
+                rig.outbox.next(rig.now, 1000, rig.out);
                 const auto& piece = std::get<post::Piece>(rig.out);
                 const Key key{static_cast<std::uint32_t>(piece.carrier.value()) / 6,
                               piece.niceness.value()};

@@ -55,7 +55,7 @@ public:
     // The next thing as a word; empty when there is nothing. `chunk` bytes at most.
     std::string pull(std::uint64_t chunk = 64 * 1024) {
         if (!outbox.turn()) return {};
-        outbox.next(chunk, out);
+        outbox.next(now, chunk, out);
         return word();
     }
     std::vector<std::string> pull_all(std::uint64_t chunk = 64 * 1024) {
@@ -97,6 +97,7 @@ public:
                std::to_string(sequence.value());
     }
 
+    Instant now{};
     std::uint64_t outstanding = 0;
     core::Pool<core::OutWork> works;
     core::Outbox outbox;

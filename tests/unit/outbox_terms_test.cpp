@@ -9,8 +9,15 @@
 #include "tests/unit/outbox_support.hpp"
 
 using post::Bytes;
+using post::CarrierId;
+using post::Delivered;
+using post::Errc;
+using post::Error;
 using post::Instant;
 using post::MessageId;
+using post::NicenessClass;
+using post::Piece;
+using post::Sequence;
 using post::core::OutLane;
 using post::test::Rig;
 using Words = std::vector<std::string>;
@@ -110,7 +117,7 @@ TEST_SUITE("unit") {
         }
         for (int n = 0; n < 2100; ++n) {
             REQUIRE(rig.outbox.turn());
-            rig.outbox.next(1200, rig.out);
+            rig.outbox.next(rig.now, 1200, rig.out);
             ++sent[std::get<post::Piece>(rig.out).carrier.value() / 2];
         }
         CHECK(sent[0] == doctest::Approx(100).epsilon(0.1));
@@ -148,6 +155,54 @@ TEST_SUITE("unit") {
         // Of those that are acknowledged already nothing is waited for.
         rig.send_after({a, b}, rig.lane(4), "d");
         CHECK(rig.pull_all() == Words{"4/0#2 d"});
+    }
+
+    TEST_CASE("where the peer's library waits a message leaves behind what it comes after") {
+        Rig rig;
+        auto& lane = rig.lane(0);
+        auto& other = rig.lane(2);
+        const MessageId large = rig.send(lane, std::string(2000, 'L'), {.niceness = 9});
+        rig.send_after({large}, other, "after", {.properties = {}}, at(5));
+        CHECK(rig.pull(1200).substr(0, 8) == "0/9#0+0 ");
+        rig.outbox.know_peer({.antecedents = true});
+        for (auto& [id, one] : rig.lanes) rig.outbox.reconsider(*one);
+        CHECK(rig.pull(1200).substr(0, 11) == "0/9#0+1200 ");
+        CHECK(rig.pull() == "");
+        rig.outbox.packed(lane, 1);
+        CHECK(rig.pull() == "");
+        rig.now = at(2);
+        rig.outbox.packed(lane, 1);
+        CHECK(rig.pull() == "2/0#0 after");
+        const Piece& piece = std::get<Piece>(rig.out);
+        REQUIRE(piece.extras);
+        CHECK(piece.extras->lifetime == std::chrono::seconds(3));
+        REQUIRE(piece.extras->antecedents.size() == 1);
+        CHECK(piece.extras->antecedents[0].carrier == CarrierId{0});
+        CHECK(piece.extras->antecedents[0].niceness == NicenessClass{9});
+        rig.outbox.packed(other, 1);
+        // Of what is held back over there the peer says nothing.
+        CHECK(rig.outbox.packed_messages() == 1);
+        SUBCASE("what is acknowledged already is not named any more") {
+            CHECK(rig.delivered(lane, 1, {}, 9));
+            CHECK(rig.outbox.packed_messages() == 1);
+            rig.send_after({large}, other, "late");
+            CHECK(rig.pull() == "2/0#1 late");
+            CHECK_FALSE(std::get<Piece>(rig.out).extras);
+            CHECK(rig.delivered(other, 1));
+            CHECK(rig.outbox.packed_messages() == 0);
+        }
+        SUBCASE("one that is packed is the receiver's to drop when its antecedent fails here") {
+            rig.outbox.fail(lane, Error(Errc::cancelled));
+            rig.fates();
+            CHECK(rig.outbox.packed_messages() == 1);
+            Delivered said;
+            said.carrier = other.carrier;
+            said.watermark = Sequence{1};
+            said.dropped = std::vector<Delivered::Range>{{Sequence{0}, 1}};
+            CHECK(rig.outbox.handle_delivered(other, said));
+            CHECK(rig.fates() == std::vector<std::string>{"expired 2/0#0"});
+            CHECK(rig.outbox.packed_messages() == 0);
+        }
     }
 
     TEST_CASE("what others wait for is as urgent as they are, and so is what it waits for itself") {
@@ -224,7 +279,7 @@ TEST_SUITE("unit") {
         std::size_t pulled = 0;
         std::uint32_t niceness = 0;
         while (rig.outbox.turn()) {
-            rig.outbox.next(1200, rig.out);
+            rig.outbox.next(rig.now, 1200, rig.out);
             const auto& piece = std::get<post::Piece>(rig.out);
             CHECK(piece.niceness.value() >= niceness);
             niceness = piece.niceness.value();

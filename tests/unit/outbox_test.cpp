@@ -165,7 +165,7 @@ TEST_SUITE("unit") {
 
     TEST_CASE("with a plain peer the transport's word counts, and what has begun is finished") {
         Rig rig;
-        rig.outbox.know_peer(true, false);
+        rig.outbox.know_peer({.plain = true});
         OutLane& lane = rig.lane(0);
         rig.send(lane, "abcd", {}, Instant{1s});
         rig.send(lane, "e", {}, Instant{1s});
@@ -278,7 +278,7 @@ TEST_SUITE("unit") {
         }
         int pulled = 0;
         while (rig.outbox.turn()) {
-            rig.outbox.next(1000, rig.out);
+            rig.outbox.next(rig.now, 1000, rig.out);
             const auto& piece = std::get<post::Piece>(rig.out);
             OutLane& lane = piece.carrier == one.carrier ? one : two;
             rig.outbox.packed(lane, 1);
@@ -297,7 +297,7 @@ TEST_SUITE("unit") {
         std::mt19937_64 random(post::test::seed());
         for (int round = 0; round < 200; ++round) {
             Rig rig({4000, 9000, 5000});
-            rig.outbox.know_peer(round % 3 == 0, false);
+            rig.outbox.know_peer({.plain = round % 3 == 0});
             std::set<std::string> open;
             std::set<std::string> sent;
             std::map<std::uint64_t, std::uint64_t> in_hand;   // pieces by Carrier
@@ -335,7 +335,7 @@ TEST_SUITE("unit") {
                     case 2:
                     case 3: {
                         if (!rig.outbox.turn()) break;
-                        rig.outbox.next(1 + random() % 500, rig.out);
+                        rig.outbox.next(rig.now, 1 + random() % 500, rig.out);
                         const auto* piece = std::get_if<post::Piece>(&rig.out);
                         if (!piece) break;
                         ++in_hand[piece->carrier.value()];

@@ -183,7 +183,7 @@ TEST_SUITE("unit") {
         rig.arrive_cut(ended, 0, 450'000, 1200);
         rig.flush();
         rig.arrive_cut(ended, 0, 450'000, 450'000, 0, 1200);
-        rig.inbox.end(ended, Error(Errc::carrier_closed));
+        rig.inbox.end(rig.now, ended, Error(Errc::carrier_closed));
         rig.take(ended);  // the Carrier lives on: our own direction is still open
         InLane& other = rig.lane(2);
         CHECK(rig.arrive(other, 0, "x", 0, 450'000));
@@ -197,7 +197,7 @@ TEST_SUITE("unit") {
         InLane& closed = rig.lane(0);
         rig.arrive_cut(closed, 0, 450'000, 1200);
         rig.flush();
-        rig.inbox.discard(closed);
+        rig.inbox.discard(rig.now, closed);
         InLane& other = rig.lane(2);
         CHECK(rig.arrive(other, 0, "x", 0, 450'000));
         rig.flush();
