@@ -62,6 +62,21 @@ void InMessage::cut_short(std::uint64_t total) {
     rest_->cut = true;
 }
 
+void InMessage::come_by(const Path& path) {
+    if (!rest_) rest_ = Rest{};
+    rest_->path = path;
+}
+
+std::optional<Path> InMessage::path() const {
+    if (!rest_ || !rest_->path) return std::nullopt;
+    return *rest_->path;
+}
+
+std::optional<Address> InMessage::remote() const {
+    if (!rest_ || !rest_->path) return std::nullopt;
+    return rest_->path->remote;
+}
+
 const Bytes& InMessage::content() & {
     if (!rest_ || rest_->size == 0) return content_;
     Block whole(size());

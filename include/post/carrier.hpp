@@ -76,14 +76,24 @@ public:
     // as a view is copied before the call returns. Errors: carrier_closed (closed, finished, or
     // over: then what ended it), no_return_path (a Sink), invalid_argument (a negative lifetime),
     // context_closed, message_too_large. A message not accepted ends as failed with the same error.
-    Sending send(Content content, SendOptions options = {}, OnFate on_fate = {});
+    //
+    // Without options it has the Carrier's defaults(); options replace all of them.
+    Sending send(Content content, SendOptions options, OnFate on_fate = {});
+    Sending send(Content content);
+    // Sends a message whose content is made while it is sent.
+    Sending send(Generated content, SendOptions options, OnFate on_fate = {});
+    Sending send(Generated content);
     Sending send(OutMessage message, OnFate on_fate = {}) {
         return send(std::move(message.content), message.options, std::move(on_fate));
     }
     // Sends a message and answers with its fate: acked, expired or failed, and never an error of
     // its own. Dropping the operation forgets the answer and not the message, except for one that
     // found no room in the send budget yet: that ends as failed(would_block), as with send.
-    Operation<Fate> deliver(Content content, SendOptions options = {});
+    Operation<Fate> deliver(Content content, SendOptions options);
+    Operation<Fate> deliver(Content content);
+    // What messages have that are sent without options (RFC 9622, 9.1.3); at first SendOptions{}.
+    SendOptions defaults() const;
+    void defaults(SendOptions options);
     // True while a send with niceness 0 would be accepted at once (level-triggered). One more
     // message is accepted whatever its length, so that a message may be longer than the budget.
     bool writable() const;
@@ -108,6 +118,19 @@ public:
     // (carrier_reset, connection_lost, ...). Before ready when both are there. The message's Bytes
     // belong to whoever takes it; until then they are charged to the receive budget.
     Operation<InMessage> receive();
+    // The same in parts: the next part of a message that has come, be the message whole or not. The
+    // parts of one message come in order, and its properties with the first; those of messages of
+    // different classes interleave as more urgent ones arrive: InMessage::niceness() and sequence()
+    // tell them apart, offset() and last() where they belong. The window follows what is taken, so
+    // that a message of any length passes through little memory. Errors: as receive; and
+    // invalid_argument when minimum is 0, above 1 MiB, or above maximum.
+    Operation<InMessage> receive(ReceiveParts parts);
+    void ready(ReceiveParts parts, OnMessage on_message);
+    // The longest message that this Carrier takes, bytes: a longer one ends it with
+    // message_too_large when its header comes, or, while the application has not asked for messages
+    // yet, when it asks for whole ones. Default: Bounds::largest_message for whole messages, which
+    // are at most half of Bounds::receive_budget in any case; none for parts.
+    void largest_message(std::uint64_t bytes);
 
     // Forks (draft 2.1).
 
@@ -168,12 +191,20 @@ class Source {
 public:
     Source() = default;
     explicit Source(Carrier carrier) : carrier_(std::move(carrier)) {}
-    Sending send(Content content, SendOptions options = {}, OnFate on_fate = {}) {
-        return carrier_.send(std::move(content), options, std::move(on_fate));
+    Sending send(Content content, SendOptions options, OnFate on_fate = {}) {
+        return carrier_.send(std::move(content), std::move(options), std::move(on_fate));
     }
-    Operation<Fate> deliver(Content content, SendOptions options = {}) {
+    Sending send(Content content) { return carrier_.send(std::move(content)); }
+    Sending send(Generated content, SendOptions options, OnFate on_fate = {}) {
+        return carrier_.send(std::move(content), std::move(options), std::move(on_fate));
+    }
+    Sending send(Generated content) { return carrier_.send(std::move(content)); }
+    Operation<Fate> deliver(Content content, SendOptions options) {
         return carrier_.deliver(std::move(content), std::move(options));
     }
+    Operation<Fate> deliver(Content content) { return carrier_.deliver(std::move(content)); }
+    SendOptions defaults() const { return carrier_.defaults(); }
+    void defaults(SendOptions options) { carrier_.defaults(std::move(options)); }
     bool writable() const { return carrier_.writable(); }
     void on_fate(OnFate on_fate) { carrier_.on_fate(std::move(on_fate)); }
     void finish() { carrier_.finish(); }
@@ -197,6 +228,11 @@ public:
     explicit Sink(Carrier carrier) : carrier_(std::move(carrier)) {}
     void ready(Carrier::OnMessage on_message) { carrier_.ready(std::move(on_message)); }
     Operation<InMessage> receive() { return carrier_.receive(); }
+    void ready(ReceiveParts parts, Carrier::OnMessage on_message) {
+        carrier_.ready(parts, std::move(on_message));
+    }
+    Operation<InMessage> receive(ReceiveParts parts) { return carrier_.receive(parts); }
+    void largest_message(std::uint64_t bytes) { carrier_.largest_message(bytes); }
     void close() { carrier_.close(); }
     void on_closed(Carrier::OnClosed on_closed) { carrier_.on_closed(std::move(on_closed)); }
     CarrierId id() const { return carrier_.id(); }

@@ -247,18 +247,29 @@ public:
 
     // Carrier::send of the encoded value. What encode throws leaves it, and nothing was sent.
     template <class T = Sent>
-    requires Encodes<C, T> Sending send(const T& value, SendOptions options = {},
-                                        OnFate on_fate = {}) {
+    requires Encodes<C, T> Sending send(const T& value, SendOptions options, OnFate on_fate = {}) {
         buffer_.clear();
         std::as_const(codec_).encode(value, buffer_);
         return carrier().send(buffer_.content(), std::move(options), std::move(on_fate));
     }
+    template <class T = Sent>
+    requires Encodes<C, T> Sending send(const T& value) {
+        buffer_.clear();
+        std::as_const(codec_).encode(value, buffer_);
+        return carrier().send(buffer_.content());
+    }
     // Carrier::deliver of the encoded value.
     template <class T = Sent>
-    requires Encodes<C, T> Operation<Fate> deliver(const T& value, SendOptions options = {}) {
+    requires Encodes<C, T> Operation<Fate> deliver(const T& value, SendOptions options) {
         buffer_.clear();
         std::as_const(codec_).encode(value, buffer_);
         return carrier().deliver(buffer_.content(), std::move(options));
+    }
+    template <class T = Sent>
+    requires Encodes<C, T> Operation<Fate> deliver(const T& value) {
+        buffer_.clear();
+        std::as_const(codec_).encode(value, buffer_);
+        return carrier().deliver(buffer_.content());
     }
     // Carrier::receive; Errc::malformed is the answer for one message, any other error ends them.
     Receiving<C> receive() { return {carrier().receive(), codec_}; }

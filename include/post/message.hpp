@@ -1,6 +1,7 @@
 // Messages: what is sent and received, and what becomes of it (paper II.B, draft 2.2, RFC 9622, 9).
-// A message has 0 bytes up to what the receiver takes (Bounds::largest_message); a longer one fails
-// with message_too_large: at its send where the peer has said its limit already, else there.
+// A message has 0 bytes up to what the receiver's Carrier takes (Carrier::largest_message); a longer
+// one ends the Carrier with message_too_large when its header arrives there. Who receives in parts
+// and sends what it makes on the way (Generated) knows no limit, nor does its memory.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,9 @@
 #include <post/error.hpp>
 #include <post/function.hpp>
 #include <post/ids.hpp>
+#include <post/path.hpp>
 #include <post/properties.hpp>
+#include <post/result.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -44,6 +47,28 @@ private:
     std::string_view view_;
 };
 
+// Content that is made while it is sent: a file, a generator; for messages larger than memory (RFC
+// 9622, 9.2.3). At most about 1 MiB is made ahead of what is in packets.
+struct Generated {
+    // How long the message is, bytes.
+    std::uint64_t size = 0;
+    // The next bytes, from `offset` on: 1 to `most` of them. Called from a turn of the Context, in
+    // order, until all have come or the message has its fate. An error, or an exception, is the end
+    // of the message: it fails, and the receiver hears that there is no more. So do no bytes at
+    // all, and more than `most`: invalid_argument. With a plain peer that has seen the beginning the
+    // Carrier ends too.
+    Function<Result<Bytes>(std::uint64_t offset, std::size_t most)> produce;
+    // Called when the peer has more of it: how many bytes from the beginning on (with a Post peer
+    // about every 256 KiB). May be empty.
+    Function<void(std::uint64_t delivered)> progress{};
+};
+
+// How a message is received in parts (RFC 9622, 9.3): as they come, and not whole.
+struct ReceiveParts {
+    std::size_t minimum = 1;           // bytes, 1 to 1 MiB; only the end of a message has less
+    std::size_t maximum = 256 * 1024;  // bytes
+};
+
 // What the application says of one message.
 struct SendOptions {
     // Yields to messages of the same Carrier with a smaller niceness (draft 2.2.2), also while it
@@ -58,9 +83,10 @@ struct SendOptions {
     // it (RFC 9622, 9.1.3.3), and overtake them when its deadline is earlier.
     bool ordered = true;
     // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of
-    // the Association. It leaves when they are acknowledged. They inherit its niceness and
-    // deadline; it expires when one of them fails or expires. One that was never sent is
-    // invalid_argument.
+    // the Association. It leaves behind them, and the peer's library gives it out when they are
+    // there; with a peer that cannot, it leaves when they are acknowledged. They inherit its
+    // niceness and deadline; it expires when one of them fails or expires. One that was never sent
+    // is invalid_argument.
     Antecedents antecedents{};
     // Receiving it twice does no harm (draft 2.2.4). The receiver sees the mark; nothing else rests
     // on it today.
@@ -142,6 +168,13 @@ public:
     // bytes.
     bool cut() const { return rest_ && rest_->cut; }
 
+    // Whom it is from, and the way it came, as it was then; with a Responder, which has many peers.
+    // Elsewhere Carrier::association() knows.
+    std::optional<Address> remote() const;
+    std::optional<Path> path() const;
+    // It came with the first flight, before the peer was known (0-RTT); never, today.
+    bool early() const { return false; }
+
     // For the library: adds the next bytes of a message that comes in parts.
     void append(Bytes segment);
     void mark(bool idempotent, bool final) {
@@ -153,6 +186,7 @@ public:
     InMessage take_front(std::size_t bytes, std::uint64_t total);
     // What is left when parts of it were given out and nothing follows.
     void cut_short(std::uint64_t total);
+    void come_by(const Path& path);
 
 private:
     // What only large messages, and parts, have: what comes behind content_.
@@ -163,6 +197,7 @@ private:
         std::uint64_t offset = 0;
         std::uint64_t total = 0;  // of parts
         bool cut = false;
+        core::Boxed<Path> path;  // of those that a Responder gets
     };
 
     Bytes content_;

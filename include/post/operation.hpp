@@ -35,6 +35,7 @@ struct WaitingBase {
 };
 
 template <class T> struct Waiting : WaitingBase {
+    using Value = T;
     std::optional<Result<T>> answer;
     bool answered() const override { return answer.has_value(); }
     void fail(Error error) override {

@@ -70,6 +70,8 @@ private:
 
     static bool respond(State& state, Carrier& from, InMessage request) {
         if (state.over) return false;
+        const auto paths = from.association().paths();
+        if (!paths.empty()) request.come_by(paths.front());
         if (!state.on_request(std::move(request), Source(std::move(from)))) state.end();
         return !state.over;
     }

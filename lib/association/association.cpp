@@ -13,6 +13,10 @@ Outbox::Limits outbox_limits(const Bounds& bounds) {
     return {bounds.send_budget, bounds.association_send_budget, bounds.unsettled};
 }
 
+Instant deadline_of(Instant now, const SendOptions& options) {
+    return options.lifetime > Duration::zero() ? now + options.lifetime : never;
+}
+
 Inbox::Limits inbox_limits(const Bounds& bounds) {
     return {post::Limits{}.carrier_window, bounds.receive_budget, bounds.largest_message,
             bounds.stalled_after};
@@ -145,8 +149,11 @@ Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
 }
 
 Result<Sequence> Association::send(Instant now, CarrierId carrier, Content content,
-                                   const SendOptions& options, FateToken on_fate) {
-    if (Error error = send_error(carrier, content.size())) return error;
+                                   const SendOptions& options, FateToken on_fate,
+                                   std::uint64_t fed) {
+    if (Error error = send_error(carrier, content.size() + fed)) return error;
+    if (fed > 0)
+        return take_in_rare(*find(carrier), {}, options, deadline_of(now, options), on_fate, fed);
     return take_in(now, *find(carrier), std::move(content), options, on_fate);
 }
 
@@ -164,8 +171,7 @@ std::optional<Sequence> Association::send_if_writable(Instant now, CarrierId car
 
 Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
                               const SendOptions& options, FateToken on_fate) {
-    const bool lives = options.lifetime > Duration::zero();
-    const Instant deadline = lives ? now + options.lifetime : never;
+    const Instant deadline = deadline_of(now, options);
     Bytes bytes = content.size() < SmallBlocks::largest
                       ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
                       : std::move(content).take();
@@ -175,9 +181,9 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
     return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
 }
 
-// A message with antecedents or properties.
+// A message with antecedents or properties, or one that is made while it is sent.
 Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options,
-                                   Instant deadline, FateToken on_fate) {
+                                   Instant deadline, FateToken on_fate, std::uint64_t fed) {
     core::Boxed<Extras> extras;
     if (!options.properties.empty()) extras = Extras{.properties = options.properties};
     std::vector<OutRare::Bond> before;
@@ -189,7 +195,18 @@ Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& o
     }
     activate();
     return outbox_.push(lane.out, std::move(bytes),
-                        {options, deadline, on_fate, std::move(extras), before});
+                        {options, deadline, on_fate, std::move(extras), before, fed});
+}
+
+void Association::feed(const MessageId& message, Result<Bytes> bytes) {
+    Lane* lane = find(message.carrier);
+    if (!lane) return;
+    const NicenessClass niceness = class_of(message.niceness);
+    if (bytes)
+        outbox_.feed(lane->out, niceness, message.sequence, *std::move(bytes));
+    else if (!outbox_.give_up(lane->out, niceness, message.sequence, bytes.error()))
+        return cut(*lane, bytes.error());
+    relieve();
 }
 
 void Association::starve(CarrierId carrier, Niceness niceness) {

@@ -78,8 +78,11 @@ public:
                                              const SendOptions& options, FateToken on_fate);
     // Takes the message, whatever the budget: the caller asked writable. Its place among those of
     // its Carrier and class, or why not.
+    // `fed` bytes of a message that has no content yet are asked for by happened::Wanted.
     Result<Sequence> send(Instant now, CarrierId carrier, Content content,
-                          const SendOptions& options, FateToken on_fate);
+                          const SendOptions& options, FateToken on_fate, std::uint64_t fed = 0);
+    // The next bytes of such a message; an error is its end.
+    void feed(const MessageId& message, Result<Bytes> bytes);
     // Why a send of so many bytes would fail, apart from the budget.
     Error send_error(CarrierId carrier, std::uint64_t size) const;
     // What is wrong with what is said of a message.
@@ -166,7 +169,7 @@ private:
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
-                          FateToken on_fate);
+                          FateToken on_fate, std::uint64_t fed = 0);
     void know_peer(std::uint64_t features);
     bool look_up(Instant now, const Extras& extras, Inbox::After& after);
     bool cut_too_large(Lane& lane);

@@ -40,6 +40,19 @@ struct Progress {
     Fate fate;
     FateToken on_fate = no_fate;
 };
+// The next bytes of a message whose content is made while it is sent, from `offset` on.
+struct Wanted {
+    Tag carrier;
+    MessageId message;
+    FateToken on_fate = no_fate;
+    std::uint64_t offset = 0;
+    std::uint64_t most = 0;
+};
+// Of such a message the peer has so much.
+struct Furthered {
+    FateToken on_fate = no_fate;
+    std::uint64_t bytes = 0;
+};
 // A transient is established: all Carriers of the association are active.
 struct Active {
     AssociationId association;
@@ -58,6 +71,7 @@ struct Gone {
 }  // namespace happened
 
 using Happened = std::variant<happened::Opened, happened::Readable, happened::Writable,
-                              happened::Progress, happened::Active, happened::Over, happened::Gone>;
+                              happened::Progress, happened::Wanted, happened::Furthered,
+                              happened::Active, happened::Over, happened::Gone>;
 
 }  // namespace post::core

@@ -36,6 +36,17 @@ struct OutPlace : Schedule::Place {
     OutClass* queue = nullptr;  // none: the end of the direction
 };
 
+// The content of a message that is made while it is sent.
+struct Feed {
+    std::uint64_t total = 0;
+    std::uint64_t fed = 0;       // bytes made so far
+    std::uint64_t released = 0;  // of those, given back
+    Ring<Bytes> parts;           // from `released` on
+    std::size_t next = 0;        // of those, the one that is pulled next
+    std::uint64_t within = 0;    // and how much of it was
+    bool asked = false;          // more was asked for
+};
+
 // What few messages have.
 struct OutRare {
     // A message that this one waits for, or that waits for this one.
@@ -51,6 +62,7 @@ struct OutRare {
     std::uint32_t holding = 0;   // of those, how many keep it from leaving
     std::set<Bond> behind;       // that come after this one; perhaps very many
     Urgency inherited{0xffffffff, never};
+    std::unique_ptr<Feed> feed;
 };
 
 // A message in one Carrier's queue.
@@ -77,6 +89,12 @@ struct OutEntry {
 
     // Others have to leave before it.
     bool waits() const { return rare && rare->holding > 0; }
+    Feed* feed() const { return rare ? rare->feed.get() : nullptr; }
+    std::uint64_t size() const { return feed() ? feed()->total : content.size(); }
+    // What of it is here.
+    std::uint64_t made() const { return feed() ? feed()->fed : content.size(); }
+    // Its content is still to be made.
+    bool hungry() const { return feed() && feed()->fed == pulled && pulled < feed()->total; }
     // Others have to be delivered before it.
     bool bound() const { return rare && !rare->before.empty(); }
 };

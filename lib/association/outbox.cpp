@@ -71,9 +71,14 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     entry.final = options.final;
     // Above 63 the class does not tell how nice a message is; the order of sending still does.
     entry.apart = !options.ordered || options.niceness.value() >= niceness_classes;
-    if (terms.extras) {
+    if (terms.extras || terms.fed > 0) {
         entry.rare = std::make_unique<OutRare>();
         entry.rare->extras = terms.extras;
+    }
+    if (terms.fed > 0) {
+        entry.rare->feed = std::make_unique<Feed>();
+        entry.rare->feed->total = terms.fed;
+        ask(lane, queue, sequence);
     }
     ++lane.unsettled;
     ++lane.work->waiting;
@@ -281,15 +286,20 @@ core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const
 void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
                         Piece& piece) {
     OutEntry& entry = queue.at(sequence);
-    const std::uint64_t total = entry.content.size();
+    Feed* const feed = entry.feed();
+    if (feed) chunk = std::min(chunk, feed->parts[feed->next].size() - feed->within);
+    const std::uint64_t total = entry.size();
     const std::uint64_t size = std::min(chunk, total - entry.pulled);
     piece.carrier = lane.carrier;
     piece.niceness = queue.niceness;
     piece.sequence = Sequence{sequence};
     piece.offset = entry.pulled;
     piece.total = total;
-    piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
-                                       : entry.content.slice(entry.pulled, size);
+    if (feed)
+        piece.bytes = pull_fed(*feed, size);
+    else
+        piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
+                                           : entry.content.slice(entry.pulled, size);
     piece.marks = Marks{
         .ordered = !entry.apart, .idempotent = entry.idempotent, .final = entry.final};
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
@@ -300,15 +310,80 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     if (last) {
         pass(lane, queue, sequence);
         if (was_begun) end_begun(lane);
-    } else if (!was_begun) {
+    } else if (!was_begun || feed) {
         count_out(queue, sequence);
-        ++lane.work->begun;
+        if (!was_begun) ++lane.work->begun;
     }
     entry.pulled += size;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
-    if (!last && !was_begun) count_in(queue, sequence);
+    if (!last && (!was_begun || feed)) count_in(queue, sequence);
+    if (feed) ask(lane, queue, sequence);
     piece.marks.ask = last && lane.queued == 0 && lane.work->waiting == 0;
     lane.work->in_hand.push({queue.niceness, last, static_cast<std::uint32_t>(size), sequence});
+}
+
+// Content that is made while it is sent.
+
+Bytes Outbox::pull_fed(Feed& feed, std::uint64_t size) {
+    const Bytes& part = feed.parts[feed.next];
+    Bytes bytes = part.slice(feed.within, size);
+    feed.within += size;
+    if (feed.within == part.size()) {
+        ++feed.next;
+        feed.within = 0;
+    }
+    return bytes;
+}
+
+void Outbox::ask(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
+    const OutEntry& entry = queue.at(sequence);
+    Feed& feed = *entry.feed();
+    if (feed.asked || feed.fed == feed.total || feed.fed - entry.pulled >= ahead) return;
+    feed.asked = true;
+    const std::uint64_t most = std::min(meal, feed.total - feed.fed);
+    events_.push_back(
+        happened::Wanted{lane.tag, id_of(lane, entry, sequence), entry.on_fate, feed.fed, most});
+}
+
+void Outbox::feed(OutLane& lane, NicenessClass niceness, Sequence sequence, Bytes bytes) {
+    OutClass* queue = lane.find(niceness);
+    if (!queue || !queue->has(sequence.value())) return;
+    OutEntry& entry = queue->at(sequence.value());
+    Feed* const feed = entry.feed();
+    if (!feed) return;
+    feed->asked = false;
+    bytes = bytes.slice(0, feed->total - feed->fed);
+    count_out(*queue, sequence.value());
+    count_queued(lane, *queue, static_cast<std::int64_t>(bytes.size()));
+    feed->fed += bytes.size();
+    if (!bytes.empty()) feed->parts.push(std::move(bytes));
+    count_in(*queue, sequence.value());
+    ask(lane, *queue, sequence.value());
+    arrange(lane, *queue);
+}
+
+bool Outbox::give_up(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error) {
+    OutClass* queue = lane.find(niceness);
+    if (!queue || !queue->has(sequence.value())) return true;
+    OutEntry& entry = queue->at(sequence.value());
+    if (!entry.feed() || entry.passed || entry.state == OutEntry::State::settled) return true;
+    if (peer_.plain && entry.state == OutEntry::State::begun) return false;
+    settle(lane, *queue, sequence.value(), Fate::Kind::failed, &error);
+    arrange(lane, *queue);
+    settled_.flush();
+    end_doomed();
+    return true;
+}
+
+// The peer has these: they need not be kept for it any more.
+void Outbox::release_fed(const OutEntry& entry) {
+    Feed& feed = *entry.feed();
+    while (feed.next > 0 && feed.released + feed.parts.front().size() <= entry.delivered) {
+        feed.released += feed.parts.front().size();
+        feed.parts.pop();
+        --feed.next;
+    }
+    events_.push_back(happened::Furthered{entry.on_fate, entry.delivered});
 }
 
 // What became of what was pulled.
@@ -376,6 +451,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
         if (entry.state != OutEntry::State::settled && delivered.progress > entry.delivered) {
             unsettled_bytes_ -= delivered.progress - entry.delivered;
             entry.delivered = delivered.progress;
+            if (entry.feed()) release_fed(entry);
         }
     }
     trim(*queue);
@@ -397,6 +473,7 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
         if (entry.state == OutEntry::State::settled) continue;
         entry.delivered += pulled.bytes;
         unsettled_bytes_ -= pulled.bytes;
+        if (entry.feed()) release_fed(entry);
         if (pulled.last) settle(lane, queue, pulled.sequence, Fate::Kind::acked);
         trim(queue);
     }
@@ -407,7 +484,7 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
 void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                     const Error* error) {
     OutEntry& entry = queue.at(sequence);
-    const std::uint64_t unpulled = entry.content.size() - entry.pulled;
+    const std::uint64_t unpulled = entry.made() - entry.pulled;
     count_queued(lane, queue, -static_cast<std::int64_t>(unpulled));
     unsettled_bytes_ -= entry.pulled - entry.delivered;
     entry.delivered = entry.pulled;

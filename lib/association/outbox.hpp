@@ -42,7 +42,12 @@ public:
         FateToken on_fate = no_fate;
         core::Boxed<Extras> extras{};             // for the wire
         std::span<const OutRare::Bond> before{};  // its antecedents; a lane that is gone: settled
+        std::uint64_t fed = 0;  // not 0: so many bytes come by feed(); the content is empty
     };
+    // Of a message whose content is made while it is sent so much is kept ahead, and asked for at
+    // once.
+    static constexpr std::uint64_t ahead = 1024 * 1024;
+    static constexpr std::uint64_t meal = 256 * 1024;
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
     // `works` lends lanes what they need while something is on its way.
     Outbox(const Limits& limits, std::uint64_t& outstanding, Pool<OutWork>& works)
@@ -82,6 +87,12 @@ public:
         known_ = true;
     }
     void reconsider(OutLane& lane);
+    // The next bytes of a message, which Wanted asked for; what is too much, or comes too late, is
+    // dropped.
+    void feed(OutLane& lane, NicenessClass niceness, Sequence sequence, Bytes bytes);
+    // Nothing more comes of it: it fails, and what has begun is cut. False: a plain peer has no word
+    // for that, so that the Carrier has to end.
+    bool give_up(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error);
     // Ends what ran out of time. Call when deadline() has come.
     void handle_timeout(Instant now);
 
@@ -131,10 +142,15 @@ private:
     void end_begun(OutLane& lane);
     void make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, std::uint64_t chunk,
                     Piece& piece);
+    Bytes pull_fed(Feed& feed, std::uint64_t size);
+    void ask(OutLane& lane, OutClass& queue, std::uint64_t sequence);
+    void release_fed(const OutEntry& entry);
     core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
     bool held_back(const OutEntry& entry) const {
-        return entry.waits() || (!known_ && entry.rare && (entry.rare->extras || entry.bound()));
+        if (!entry.rare) return false;
+        return entry.waits() || entry.hungry() ||
+               (!known_ && (entry.rare->extras || entry.bound()));
     }
 
     // Urgency, and who waits for whom (outbox_order.cpp).

@@ -46,8 +46,28 @@ FateToken Carriers::keep(OnFate on_fate) {
     return next_fate_++;
 }
 
+bool Carriers::hears(const Row* row, FateToken token) const {
+    const auto at = fates_.find(token);
+    return (at != fates_.end() && at->second) || (row && row->callbacks && row->callbacks->on_fate);
+}
+
 Sending Carriers::send(CarrierKey key, Content content, const SendOptions& options,
                        OnFate on_fate) {
+    return send(key, std::move(content), 0, options, keep(std::move(on_fate)));
+}
+
+// What makes the content is kept under the token of the fate, and goes with that.
+Sending Carriers::send(CarrierKey key, Generated content, const SendOptions& options,
+                       OnFate on_fate) {
+    const FateToken token = next_fate_++;
+    fates_.emplace(token, std::move(on_fate));
+    const std::uint64_t size = content.size;
+    generated_.emplace(token, std::move(content));
+    return send(key, Content(Bytes{}), size, options, token);
+}
+
+Sending Carriers::send(CarrierKey key, Content content, std::uint64_t fed,
+                       const SendOptions& options, FateToken token) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
     // What waits for room is not overtaken by what is as nice, or nicer.
@@ -56,31 +76,36 @@ Sending Carriers::send(CarrierKey key, Content content, const SendOptions& optio
                                     [&](const auto& waiting) {
                                         return waiting->options.niceness <= options.niceness;
                                     });
-    const FateToken token = keep(std::move(on_fate));
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
                         options.properties.empty();
     Error terms = simple || !association ? Error{} : association->terms_error(options);
-    if (association && !row->end && !queues && !terms)
+    if (association && !row->end && !queues && !terms && fed == 0)
         if (const auto sequence = association->send_if_writable(now_, row->carrier, content,
                                                                 options, token))
             return Sending(MessageId{row->carrier, options.niceness, *sequence}, anchor());
     Error error = row && row->end ? *row->end
                   : !association  ? Error(Errc::carrier_closed)
-                                  : association->send_error(row->carrier, content.size());
+                                  : association->send_error(row->carrier, content.size() + fed);
     if (!error) error = std::move(terms);
     if (error) {
         // The message's one fate, as for every other.
         const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
-        if (token != no_fate || (row && row->callbacks && row->callbacks->on_fate))
+        if (token != no_fate || hears(row, token))
             handle(happened::Progress{row ? tag_of(key) : no_tag,
                                       Fate{Fate::Kind::failed, id, error, false}, token});
         return Sending(Result<MessageId>(error), anchor());
+    }
+    if (fed > 0 && !queues && association->writable(row->carrier, options.niceness)) {
+        const auto sent = association->send(now_, row->carrier, std::move(content), options, token,
+                                            fed);
+        return Sending(MessageId{row->carrier, options.niceness, *sent}, anchor());
     }
     WaitingRef<WaitingSend> waiting(new WaitingSend);
     waiting->carrier = key;
     waiting->content = std::move(content).take();
     waiting->options = options;
     waiting->on_fate = token;
+    waiting->fed = fed;
     ++awaited_;
     callbacks(*row).sending.push_back(waiting);
     association->starve(row->carrier, options.niceness);
@@ -99,7 +124,7 @@ void Carriers::give_up(WaitingSend& waiting) {
     const auto at = std::find_if(queue.begin(), queue.end(),
                                  [&](const auto& one) { return one.get() == &waiting; });
     if (at == queue.end()) return;
-    const bool heard = waiting.on_fate != no_fate || row->callbacks->on_fate;
+    const bool heard = hears(row, waiting.on_fate);
     Error error(Errc::would_block, {}, Stage::call,
                 "send() found no room in the budget and its operation was dropped; await it, or "
                 "send when writable()");
@@ -109,6 +134,7 @@ void Carriers::give_up(WaitingSend& waiting) {
                                   Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
     else
         unhandled(std::move(error));
+    if (!heard) generated_.erase(waiting.on_fate);
     queue.erase(at);
 }
 
@@ -120,6 +146,16 @@ Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOpt
     });
     if (!sending.ready()) waiting->sending.emplace(std::move(sending));
     return Operation<Fate>(WaitingRef<Waiting<Fate>>(waiting), anchor());
+}
+
+const SendOptions* Carriers::defaults(CarrierKey key) {
+    const Row* row = rows_.find(key);
+    return row && row->callbacks ? row->callbacks->defaults.get() : nullptr;
+}
+
+void Carriers::defaults(CarrierKey key, SendOptions options) {
+    if (Row* row = rows_.find(key))
+        callbacks(*row).defaults = std::make_unique<SendOptions>(std::move(options));
 }
 
 bool Carriers::writable(CarrierKey key) {
@@ -146,7 +182,24 @@ void Carriers::finish(CarrierKey key) {
 
 // Receiving.
 
-void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message) {
+namespace {
+
+bool valid(ReceiveParts parts) {
+    return parts.minimum >= 1 && parts.minimum <= Inbox::most_minimum &&
+           parts.minimum <= parts.maximum;
+}
+
+bool is_whole(ReceiveParts parts) { return parts.maximum == 0 && parts.minimum == 0; }
+
+Error wrong_parts() {
+    return Error(Errc::invalid_argument, {}, Stage::call,
+                 "ReceiveParts: 1 <= minimum <= maximum, and minimum at most 1 MiB");
+}
+
+}  // namespace
+
+void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts parts) {
+    if (!is_whole(parts) && !valid(parts)) throw Failure(wrong_parts());
     Row* row = rows_.find(key);
     if (!row || row->over) return;
     if (!on_message) return end_ready(key);
@@ -154,35 +207,54 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message) {
     row->ready_owns = true;
     if (!row->ready) row->ready = readies_.take();
     *row->ready = std::move(on_message);
+    if (row->callbacks || !is_whole(parts)) callbacks(*row).ready_parts = parts;
     handle(happened::Readable{tag_of(key)});
 }
 
-template <class T> Operation<T> Carriers::wait(std::vector<WaitingRef<Waiting<T>>>& queue) {
+template <class W> WaitingRef<W> Carriers::wait(std::vector<WaitingRef<W>>& queue) {
     std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
-    WaitingRef<Waiting<T>> waiting(new Waiting<T>);
+    WaitingRef<W> waiting(new W);
     queue.push_back(waiting);
     ++awaited_;
-    return Operation<T>(std::move(waiting), anchor());
+    return waiting;
 }
 
-Operation<InMessage> Carriers::receive(CarrierKey key) {
+std::optional<InMessage> Carriers::take(Association& association, CarrierId carrier,
+                                        ReceiveParts parts) {
+    if (is_whole(parts)) return association.take(carrier);
+    return association.take_part(carrier, parts.minimum, parts.maximum);
+}
+
+void Carriers::largest_message(CarrierKey key, std::uint64_t bytes) {
+    Row* row = rows_.find(key);
+    if (Association* association = row ? this->association(*row) : nullptr)
+        association->largest_message(row->carrier, bytes);
+}
+
+Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
     using Answer = Result<InMessage>;
+    if (!is_whole(parts) && !valid(parts)) return {Answer(wrong_parts()), anchor()};
     Row* row = rows_.find(key);
     if (!row) return {Answer(Error(Errc::carrier_closed)), anchor()};
     Association* association = this->association(*row);
+    const auto later = [&]() -> Operation<InMessage> {
+        auto waiting = wait(callbacks(*row).receiving);
+        waiting->parts = parts;
+        return {WaitingRef<Waiting<InMessage>>(waiting), anchor()};
+    };
     if (!association || !association->has(row->carrier)) {
         // When it is forgotten already, its Over is on the way with the reason.
         if (row->end) return {Answer(*row->end), anchor()};
-        return wait(callbacks(*row).receiving);
+        return later();
     }
     const bool first = !row->callbacks || row->callbacks->receiving.empty();
     if (first) {
-        if (auto message = association->take(row->carrier))
+        if (auto message = take(*association, row->carrier, parts))
             return {Answer(std::move(*message)), anchor()};
         if (auto error = association->received_all(row->carrier))
             return {Answer(row->end ? *row->end : *error), anchor()};
     }
-    return wait(callbacks(*row).receiving);
+    return later();
 }
 
 // Forks.
@@ -215,7 +287,7 @@ void Carriers::end_accept(Callbacks& callbacks) {
 
 Operation<Carrier> Carriers::accept_later(Callbacks& callbacks) {
     callbacks.queues = true;
-    if (callbacks.backlog.empty()) return wait(callbacks.accepting);
+    if (callbacks.backlog.empty()) return {wait(callbacks.accepting), anchor()};
     Carrier carrier = std::move(callbacks.backlog.front());
     callbacks.backlog.erase(callbacks.backlog.begin());
     return {Result<Carrier>(std::move(carrier)), anchor()};
@@ -244,7 +316,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
     }
     if (association->state() == Association::State::established) return {Answer(), anchor()};
     association->activate();
-    return wait(activating_[row->association]);
+    return {wait(activating_[row->association]), anchor()};
 }
 
 bool Carriers::is_active(CarrierKey key) {

@@ -28,7 +28,14 @@ struct WaitingSend final : Waiting<MessageId> {
     Bytes content;
     SendOptions options;
     FateToken on_fate = no_fate;
+    std::uint64_t fed = 0;  // the length of one that is made while it is sent
+    std::uint64_t size() const { return content.size() + fed; }
     void dropped(Anchor& anchor) override;
+};
+
+// A wait for a message, or for a part of one.
+struct WaitingMessage final : Waiting<InMessage> {
+    ReceiveParts parts;
 };
 
 // A message whose sender waits for its fate.
@@ -39,15 +46,20 @@ struct WaitingFate final : Waiting<Fate> {
 
 class Carriers {
 public:
+    // No parts.
+    static constexpr ReceiveParts whole{0, 0};
+
     // A row's callbacks but ready, and its waiting operations; made on use, so that an idle Carrier
     // has none.
     struct Callbacks {
         Carrier::OnCarrier accept;
         OnFate on_fate;
         Carrier::OnClosed on_closed;
-        std::vector<WaitingRef<Waiting<InMessage>>> receiving;
+        std::vector<WaitingRef<WaitingMessage>> receiving;
         std::vector<WaitingRef<Waiting<Carrier>>> accepting;
         std::vector<WaitingRef<WaitingSend>> sending;
+        std::unique_ptr<SendOptions> defaults;
+        ReceiveParts ready_parts = whole;
         std::vector<Carrier> backlog;  // accepted while nobody waited
         bool accept_lent = false;      // the accept callback runs, out of here
         bool queues = false;           // accept() was awaited once: queue instead of refusing
@@ -83,12 +95,17 @@ public:
     Carrier open(Association& association, const Association::NewCarrier& carrier,
                  ListenerKey listener);
     Sending send(CarrierKey key, Content content, const SendOptions& options, OnFate on_fate);
+    Sending send(CarrierKey key, Generated content, const SendOptions& options, OnFate on_fate);
     Operation<Fate> deliver(CarrierKey key, Content content, const SendOptions& options);
+    // nullptr: none of its own.
+    const SendOptions* defaults(CarrierKey key);
+    void defaults(CarrierKey key, SendOptions options);
     bool writable(CarrierKey key);
     void on_fate(CarrierKey key, OnFate on_fate);
     void finish(CarrierKey key);
-    void ready(CarrierKey key, Carrier::OnMessage on_message);
-    Operation<InMessage> receive(CarrierKey key);
+    void ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts parts);
+    Operation<InMessage> receive(CarrierKey key, ReceiveParts parts);
+    void largest_message(CarrierKey key, std::uint64_t bytes);
     Carrier fork(CarrierKey key, const Carrier::ForkOptions& options);
     void accept(CarrierKey key, Carrier::OnCarrier on_carrier);
     Operation<Carrier> accept(CarrierKey key);
@@ -150,6 +167,8 @@ private:
     void make(happened::Readable& event);
     void make(happened::Writable& event);
     void make(happened::Progress& event);
+    void make(happened::Wanted& event);
+    void make(happened::Furthered& event);
     void make(happened::Active& event);
     void make(happened::Over& event);
     void make(happened::Gone& event);
@@ -164,11 +183,15 @@ private:
     void call_accept(CarrierKey parent, ListenerKey listener, Carrier carrier);
     Callbacks* acceptor(CarrierKey parent, ListenerKey listener);
     Operation<Carrier> accept_later(Callbacks& callbacks);
-    template <class T> Operation<T> wait(std::vector<WaitingRef<Waiting<T>>>& queue);
+    template <class W> WaitingRef<W> wait(std::vector<WaitingRef<W>>& queue);
     template <class T> void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
-    template <class T>
-    void fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error& error);
+    template <class W> void fail_all(std::vector<WaitingRef<W>>& queue, const Error& error);
     FateToken keep(OnFate on_fate);
+    Sending send(CarrierKey key, Content content, std::uint64_t fed, const SendOptions& options,
+                 FateToken token);
+    bool hears(const Row* row, FateToken token) const;
+    static std::optional<InMessage> take(Association& association, CarrierId carrier,
+                                         ReceiveParts parts);
     static CarrierKey key_of(Tag tag) {
         return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32)};
     }
@@ -185,6 +208,7 @@ private:
     std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> activating_;
     std::unordered_map<FateToken, OnFate> fates_;
     FateToken next_fate_ = 1;
+    std::unordered_map<FateToken, Generated> generated_;  // what is being sent of it
     Function<void(const Error&)> on_unhandled_;
     Function<void()> on_use_;
     Alarms alarms_;

@@ -135,7 +135,7 @@ void Carriers::give_to_waiting(CarrierKey key) {
         const auto& waiting = queue[served];
         if (!waiting->wanted) continue;
         std::optional<InMessage> message;
-        if (association) message = association->take(row->carrier);
+        if (association) message = take(*association, row->carrier, waiting->parts);
         if (message) {
             answer<InMessage>(waiting, std::move(*message));
             continue;
@@ -166,7 +166,8 @@ void Carriers::give_to_ready(CarrierKey key) {
     int given = 0;
     try {
         while (association && more && given++ < most_messages) {
-            auto message = association->take(row->carrier);
+            const ReceiveParts parts = row->callbacks ? row->callbacks->ready_parts : whole;
+            auto message = take(*association, row->carrier, parts);
             if (!message) break;
             more = (*ready)(lent, std::move(*message));
             if (!lent) lent = lend(key);  // the callback took it over
@@ -218,14 +219,14 @@ void Carriers::make(happened::Writable& event) {
     std::vector<WaitingRef<WaitingSend>> left;
     for (const auto& waiting : std::exchange(row->callbacks->sending, {})) {
         const Niceness niceness = waiting->options.niceness;
-        const Error wrong = association->send_error(row->carrier, waiting->content.size());
+        const Error wrong = association->send_error(row->carrier, waiting->size());
         if (!wrong && (niceness >= full || !association->writable(row->carrier, niceness))) {
             full = std::min(full, niceness);
             left.push_back(waiting);
             continue;
         }
         const auto sent = association->send(now_, row->carrier, std::move(waiting->content),
-                                            waiting->options, waiting->on_fate);
+                                            waiting->options, waiting->on_fate, waiting->fed);
         MessageId id{row->carrier, niceness, {}};
         if (sent) {
             id.sequence = *sent;
@@ -253,12 +254,18 @@ void Carriers::make(happened::Progress& event) {
         const auto at = fates_.find(event.on_fate);
         if (at == fates_.end()) return;
         OnFate on_fate = std::move(at->second);
-        if (event.fate.kind != Fate::Kind::sent) fates_.erase(at);
-        const Finally put_back{[&] {
-            const auto again = fates_.find(event.on_fate);
-            if (again != fates_.end()) again->second = std::move(on_fate);
-        }};
-        return on_fate(event.fate);
+        std::optional<Generated> done;  // it may hold handles
+        if (event.fate.kind != Fate::Kind::sent) {
+            fates_.erase(at);
+            if (auto made = generated_.extract(event.on_fate)) done = std::move(made.mapped());
+        }
+        if (on_fate) {
+            const Finally put_back{[&] {
+                const auto again = fates_.find(event.on_fate);
+                if (again != fates_.end()) again->second = std::move(on_fate);
+            }};
+            return on_fate(event.fate);
+        }
     }
     if (!row || !row->callbacks || !row->callbacks->on_fate) return;
     OnFate on_fate = std::move(row->callbacks->on_fate);
@@ -268,6 +275,45 @@ void Carriers::make(happened::Progress& event) {
             again->callbacks->on_fate = std::move(on_fate);
     }};
     on_fate(event.fate);
+}
+
+// The application makes the next bytes of a message; what it throws is the message's end.
+void Carriers::make(happened::Wanted& event) {
+    const auto at = generated_.find(event.on_fate);
+    if (at == generated_.end() || !at->second.produce) return;
+    auto produce = std::move(at->second.produce);
+    const auto answer = [&](Result<Bytes> bytes) {
+        const Row* row = rows_.find(key_of(event.carrier));
+        if (Association* association = row ? this->association(*row) : nullptr)
+            association->feed(event.message, std::move(bytes));
+    };
+    std::optional<Result<Bytes>> made;
+    try {
+        made = produce(event.offset, static_cast<std::size_t>(event.most));
+    } catch (...) {
+        answer(Error(Errc::cancelled, {}, Stage::established,
+                     "Generated::produce threw an exception"));
+        throw;
+    }
+    const auto again = generated_.find(event.on_fate);
+    if (again != generated_.end()) again->second.produce = std::move(produce);
+    const bool fits = *made && (*made)->size() >= 1 && (*made)->size() <= event.most;
+    if (*made && !fits)
+        made = Error(Errc::invalid_argument, {}, Stage::established,
+                     "Generated::produce gave " + std::to_string((*made)->size()) +
+                         " bytes where 1 to " + std::to_string(event.most) + " were asked for");
+    answer(*std::move(made));
+}
+
+void Carriers::make(happened::Furthered& event) {
+    const auto at = generated_.find(event.on_fate);
+    if (at == generated_.end() || !at->second.progress) return;
+    auto progress = std::move(at->second.progress);
+    const Finally put_back{[&] {
+        const auto again = generated_.find(event.on_fate);
+        if (again != generated_.end()) again->second.progress = std::move(progress);
+    }};
+    progress(event.bytes);
 }
 
 void Carriers::make(happened::Active& event) {

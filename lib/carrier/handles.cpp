@@ -103,6 +103,35 @@ Operation<Fate> Carrier::deliver(Content content, SendOptions options) {
     return {Result<Fate>(Fate{Fate::Kind::failed, {}, core::none(anchor_), false})};
 }
 
+Sending Carrier::send(Content content) {
+    auto* table = core::carriers(anchor_);
+    if (const SendOptions* defaults = table ? table->defaults(key_) : nullptr)
+        return table->send(key_, std::move(content), *defaults, {});
+    return send(std::move(content), SendOptions{});
+}
+
+Sending Carrier::send(Generated content, SendOptions options, OnFate on_fate) {
+    if (auto* table = core::carriers(anchor_))
+        return table->send(key_, std::move(content), options, std::move(on_fate));
+    return send(Content(Bytes{}), std::move(options), std::move(on_fate));
+}
+
+Sending Carrier::send(Generated content) { return send(std::move(content), defaults()); }
+
+Operation<Fate> Carrier::deliver(Content content) {
+    return deliver(std::move(content), defaults());
+}
+
+SendOptions Carrier::defaults() const {
+    auto* table = core::carriers(anchor_);
+    const SendOptions* defaults = table ? table->defaults(key_) : nullptr;
+    return defaults ? *defaults : SendOptions{};
+}
+
+void Carrier::defaults(SendOptions options) {
+    if (auto* table = core::carriers(anchor_)) table->defaults(key_, std::move(options));
+}
+
 bool Carrier::writable() const {
     auto* table = core::carriers(anchor_);
     return table && table->writable(key_);
@@ -117,11 +146,25 @@ void Carrier::finish() {
 }
 
 void Carrier::ready(OnMessage on_message) {
-    if (auto* table = core::carriers(anchor_)) table->ready(key_, std::move(on_message));
+    if (auto* table = core::carriers(anchor_))
+        table->ready(key_, std::move(on_message), core::Carriers::whole);
+}
+
+void Carrier::ready(ReceiveParts parts, OnMessage on_message) {
+    if (auto* table = core::carriers(anchor_)) table->ready(key_, std::move(on_message), parts);
+}
+
+void Carrier::largest_message(std::uint64_t bytes) {
+    if (auto* table = core::carriers(anchor_)) table->largest_message(key_, bytes);
+}
+
+Operation<InMessage> Carrier::receive(ReceiveParts parts) {
+    if (auto* table = core::carriers(anchor_)) return table->receive(key_, parts);
+    return {Result<InMessage>(core::none(anchor_))};
 }
 
 Operation<InMessage> Carrier::receive() {
-    if (auto* table = core::carriers(anchor_)) return table->receive(key_);
+    if (auto* table = core::carriers(anchor_)) return table->receive(key_, core::Carriers::whole);
     return {Result<InMessage>(core::none(anchor_))};
 }
 

@@ -13,9 +13,10 @@ template <class T> void Carriers::answer(const WaitingRef<Waiting<T>>& waiting, 
     if (waiting->notify) listened(waiting);
 }
 
-template <class T>
-void Carriers::fail_all(std::vector<WaitingRef<Waiting<T>>>& queue, const Error& error) {
-    for (const auto& waiting : std::exchange(queue, {})) answer<T>(waiting, Result<T>(error));
+template <class W> void Carriers::fail_all(std::vector<WaitingRef<W>>& queue, const Error& error) {
+    using Value = typename W::Value;
+    for (const auto& waiting : std::exchange(queue, {}))
+        answer<Value>(waiting, Result<Value>(error));
 }
 
 // Does something when its scope ends, by an exception too.
