@@ -59,6 +59,7 @@ enum class Errc {
     exception,           // an exception left a Task that nobody awaits; the detail has its text
     malformed,           // a received message is nothing that its codec takes; the detail says why
     timed_out,           // a wait was given up after its timeout; what it waited for goes on
+    file,                // a file cannot be read or written; the cause is its errno
 };
 
 const std::error_category& post_category() noexcept;

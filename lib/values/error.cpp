@@ -57,6 +57,7 @@ const char* text_of(Errc code) noexcept {
         case Errc::exception: return "an exception left a Task that nobody awaits";
         case Errc::malformed: return "a received message is nothing that its codec takes";
         case Errc::timed_out: return "not there within the timeout; it was not waited for longer";
+        case Errc::file: return "a file cannot be read or written";
     }
     return nullptr;
 }
