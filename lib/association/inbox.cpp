@@ -168,6 +168,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
         Assembly done = std::move(*at);
         work.unfinished.erase(at);
         work.assembling -= done.message.size();
+        touch(lane);
         if (done.waits) {
             work.waiting += done.message.size();
             successors_.complete(name, std::move(done.message));

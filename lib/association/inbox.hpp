@@ -61,7 +61,7 @@ struct InWork {
     std::uint64_t assembling = 0;      // bytes of unfinished ones
     std::uint64_t waiting = 0;         // bytes of whole ones that wait for others
     std::uint32_t successors = 0;      // those, whole or not
-    std::uint64_t granted = 0;         // of `allowed`, what goes beyond the window
+    std::uint64_t granted = 0;         // to unfinished ones, beyond the window
     Instant progressed{};              // when an unfinished message last grew
     std::uint32_t unreported = 0;      // messages since the last DELIVERED
 };
@@ -103,8 +103,13 @@ struct InLane {
     std::uint64_t held() const {
         return work ? work->untaken + work->assembling + work->waiting : 0;
     }
-    // What it weighs when the budget is spent.
-    std::uint64_t weight() const { return work ? held() + work->overhead : 0; }
+    // What it weighs when the budget is spent: what was granted it, and is still on its way, it may
+    // finish.
+    std::uint64_t weight() const {
+        if (!work) return 0;
+        const std::uint64_t own = work->assembling - std::min(work->assembling, work->granted);
+        return work->untaken + work->waiting + own + work->overhead;
+    }
     std::uint64_t untaken() const { return work ? work->untaken : 0; }
     std::uint64_t granted() const { return work ? work->granted : 0; }
     Error ended() const { return end ? *end : Error(Errc::carrier_closed); }
@@ -226,6 +231,7 @@ private:
     void touch(InLane& lane);
     void report_later(Instant now, InLane& lane);
     Receipts& receipts(InLane& lane, NicenessClass niceness);
+    static std::uint64_t unfinished(const InLane& lane);
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
     void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);

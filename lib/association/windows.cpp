@@ -17,7 +17,7 @@ void Inbox::release(InLane& lane, std::uint64_t bytes) {
     budget_due_ += bytes;
     lane.taken += bytes;
     touch(lane);
-    if (lane.weight() == 0) unhold(lane);
+    if (lane.held() == 0 && lane.weight() == 0) unhold(lane);
 }
 
 void Inbox::hold(InLane& lane) {
@@ -38,6 +38,14 @@ void Inbox::touch(InLane& lane) {
     if (lane.touched) return;
     lane.touched = true;
     touched_.push_back(&lane);
+}
+
+// The bytes of its unfinished messages, those included that have come.
+std::uint64_t Inbox::unfinished(const InLane& lane) {
+    std::uint64_t bytes = 0;
+    if (lane.work)
+        for (const Assembly& one : lane.work->unfinished) bytes += one.total;
+    return bytes;
 }
 
 // What the unfinished messages of the lane need beyond what was promised. A transport keeps credit
@@ -94,12 +102,14 @@ void Inbox::flush(Instant now, Mapping& mapping) {
             continue;
         }
         tune(now, *lane, path);
-        // What was granted beyond the window is not promised a second time.
+        // What was granted beyond the window is not promised a second time. It has done its work
+        // when its message is whole: one that nobody takes keeps no other from its grant.
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
-        if (beyond < lane->granted()) {
-            granted_ -= lane->granted() - beyond;
-            lane->work->granted = beyond;
+        const std::uint64_t due = std::min(beyond, unfinished(*lane));
+        if (due < lane->granted()) {
+            granted_ -= lane->granted() - due;
+            lane->work->granted = due;
         }
         if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {
             mapping.extend_window(lane->carrier, target - lane->allowed);

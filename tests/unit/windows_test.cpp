@@ -123,13 +123,44 @@ TEST_SUITE("unit") {
         CHECK(first.granted() > 0);
         CHECK(second.granted() == 0);
         CHECK(second.waiting);
-        rig.arrive_cut(first, 0, 400'000, 400'000, 0, 1);
+        rig.arrive_cut(first, 0, 400'000, 399'999, 0, 1);
         rig.flush();
-        CHECK(second.granted() == 0);  // whole, and not taken yet
-        rig.take(first);
+        CHECK(second.granted() == 0);
+        CHECK(rig.arrive(first, 0, "x", 399'999, 400'000));
         rig.flush();
-        CHECK(second.granted() > 0);
+        CHECK(first.granted() == 0);
+        CHECK(second.granted() > 0);  // whether or not the first is taken
         CHECK_FALSE(second.waiting);
+    }
+
+    TEST_CASE("a long message that nobody takes keeps no other from its grant") {
+        InRig rig(2 << 20);
+        InLane& unread = rig.lane(0);
+        CHECK(rig.arrive(unread, 0, "x", 0, 900'000));
+        rig.flush();
+        rig.arrive_cut(unread, 0, 900'000, 900'000, 0, 1);
+        rig.flush();
+        InLane& other = rig.lane(2);
+        CHECK(rig.arrive(other, 0, "x", 0, 900'000));
+        rig.flush();
+        CHECK(other.granted() > 0);
+        // Nor does it get another one.
+        CHECK(rig.arrive(unread, 1, "x", 0, 900'000));
+        rig.flush();
+        CHECK(unread.waiting);
+    }
+
+    TEST_CASE("the fullest Carrier is one that takes nothing, and not one that is granted more") {
+        InRig rig(1 << 20);
+        InLane& granted = rig.lane(0);
+        CHECK(rig.arrive(granted, 0, "x", 0, 500'000));
+        rig.flush();
+        REQUIRE(granted.granted() > 0);
+        rig.arrive_cut(granted, 0, 500'000, 499'999, 0, 1);
+        for (std::uint64_t i = 0; i < 17; ++i)
+            CHECK(rig.arrive(rig.lane(100 + i), 0, std::string(32'000, 'x')));
+        REQUIRE(rig.inbox.fullest());
+        CHECK(rig.inbox.fullest()->untaken() == 32'000);
     }
 
     TEST_CASE("the most urgent message is granted first") {
