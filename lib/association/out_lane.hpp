@@ -1,6 +1,7 @@
 // OutLane: the sending half of one Carrier: its messages from send to their fate.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -63,6 +64,10 @@ struct OutRare {
     std::set<Bond> behind;       // that come after this one; perhaps very many
     Urgency inherited{0xffffffff, never};
     std::unique_ptr<Feed> feed;
+    // Of an ordered message apart: those of its kind right before and after it that have not
+    // passed. It begins when none is before it.
+    std::optional<std::uint64_t> ahead;
+    std::optional<std::uint64_t> follower;
 };
 
 // A message in one Carrier's queue.
@@ -88,7 +93,7 @@ struct OutEntry {
     bool final = false;
 
     // Others have to leave before it.
-    bool waits() const { return rare && rare->holding > 0; }
+    bool waits() const { return rare && (rare->holding > 0 || rare->ahead); }
     Feed* feed() const { return rare ? rare->feed.get() : nullptr; }
     std::uint64_t size() const { return feed() ? feed()->total : content.size(); }
     // What of it is here.
@@ -121,6 +126,8 @@ struct OutClass {
     std::uint64_t queued = 0;  // bytes not yet pulled
     std::set<Apart> apart;     // that are not begun and do not wait for others
     std::set<Apart> begun;     // of those apart, too
+    // Of those apart that are ordered, the last of each niceness that has not passed.
+    std::map<std::uint32_t, std::uint64_t> last_of_kind;
     std::unique_ptr<Hurry> hurry;
     OutPlace place;
 
@@ -164,8 +171,10 @@ struct OutLane {
     std::uint32_t weight = 1;
     std::uint64_t queued = 0;     // bytes not yet pulled
     std::uint64_t unsettled = 0;  // messages without their fate
+    std::uint64_t in_flight = 0;  // bytes pulled that the peer has not said it has
     bool blocked = false;         // by the mapping
     bool fates = false;           // the Carrier wants fates of messages without a callback
+    bool held_up = false;         // in the list of those that wait for the peer's word
     bool finish_wanted = false;
     bool finish_pulled = false;
     bool opened = false;    // the mapping knows the Carrier

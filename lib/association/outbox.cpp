@@ -55,6 +55,12 @@ void Outbox::count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
     queued_of_class_[queue.niceness.value()] += more;
 }
 
+void Outbox::count_unsettled(OutLane& lane, std::int64_t bytes) {
+    lane.in_flight += static_cast<std::uint64_t>(bytes);
+    unsettled_bytes_ += static_cast<std::uint64_t>(bytes);
+    heard_ |= bytes < 0;
+}
+
 Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     const SendOptions& options = terms.options;
     const NicenessClass niceness = class_of(options.niceness);
@@ -87,6 +93,7 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     if (terms.deadline != never)
         expiries_.insert({terms.deadline, lane.carrier, niceness, sequence, &lane});
     skip_passed(queue);
+    if (entry.apart && entry.ordered) line_up(queue, sequence);
     count_in(queue, sequence);
     if (!terms.before.empty()) bind({lane.carrier, niceness, sequence, &lane}, terms.before);
     if (options.final) lane.finish_wanted = true;
@@ -121,6 +128,7 @@ void Outbox::fail(OutLane& lane, const Error& error) {
         queue->apart.clear();
         queue->begun.clear();
         queue->hurry.reset();
+        queue->last_of_kind.clear();
     }
     settled_.flush();
     lane.work->in_hand.clear();
@@ -134,6 +142,7 @@ void Outbox::fail(OutLane& lane, const Error& error) {
 void Outbox::remove(OutLane& lane) {
     assert(lane.unsettled == 0);
     std::erase_if(starved_, [&](const auto& one) { return one.first == &lane; });
+    if (lane.held_up) std::erase(held_up_, &lane);
     if (!lane.work) return;
     take_out(lane);
     lane.work->classes.clear();
@@ -206,9 +215,35 @@ void Outbox::unblock(OutLane& lane) {
 // Pulling.
 
 OutLane* Outbox::turn() {
-    if (unsettled_bytes_ >= limits_.unsettled) return nullptr;
-    turn_ = static_cast<OutPlace*>(schedule_.turn());
-    return turn_ ? turn_->lane : nullptr;
+    if (heard_) release_held_up();
+    for (;;) {
+        turn_ = static_cast<OutPlace*>(schedule_.turn());
+        if (!turn_) return nullptr;
+        OutLane& lane = *turn_->lane;
+        if (!spent() || !owed(lane)) return &lane;
+        take_out(lane);
+        if (!std::exchange(lane.held_up, true)) held_up_.push_back(&lane);
+    }
+}
+
+// Whether the peer will speak of the lane by itself: of a message that is wholly on its way, or of
+// the progress of a long one. Of less it says nothing, so that much may always go: what others have
+// on their way, or what lies half way in a window that nobody empties, holds up no Carrier for good.
+bool Outbox::owed(const OutLane& lane) const {
+    constexpr std::uint64_t told_of = 256 * 1024;  // and a chunk, to complete it
+    constexpr std::uint64_t largest_chunk = 64 * 1024;
+    return lane.work &&
+           (lane.unsettled > lane.work->waiting || lane.in_flight >= told_of + largest_chunk);
+}
+
+void Outbox::release_held_up() {
+    heard_ = false;
+    std::erase_if(held_up_, [this](OutLane* lane) {
+        if (spent() && owed(*lane)) return false;
+        lane->held_up = false;
+        if (!lane->blocked) arrange_all(*lane);
+        return true;
+    });
 }
 
 void Outbox::next(Instant now, std::uint64_t chunk, Outgoing& out) {
@@ -260,6 +295,7 @@ bool Outbox::pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence
 void Outbox::pass(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
     count_out(queue, sequence);
     queue.at(sequence).passed = true;
+    if (!queue.last_of_kind.empty()) leave_line(queue, sequence);
     skip_passed(queue);
     if (--lane.work->waiting == 0) arrange_tail(lane);
 }
@@ -303,7 +339,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     piece.marks = Marks{
         .ordered = !entry.apart, .idempotent = entry.idempotent, .final = entry.final};
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
-    unsettled_bytes_ += size;
+    count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);
     const bool last = entry.pulled + size == total;
     const bool was_begun = entry.state == OutEntry::State::begun;
@@ -449,7 +485,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
         if (delivered.progress > entry.pulled && entry.state != OutEntry::State::settled)
             return false;
         if (entry.state != OutEntry::State::settled && delivered.progress > entry.delivered) {
-            unsettled_bytes_ -= delivered.progress - entry.delivered;
+            count_unsettled(lane, -static_cast<std::int64_t>(delivered.progress - entry.delivered));
             entry.delivered = delivered.progress;
             if (entry.feed()) release_fed(entry);
         }
@@ -472,7 +508,7 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
         OutEntry& entry = queue.at(pulled.sequence);
         if (entry.state == OutEntry::State::settled) continue;
         entry.delivered += pulled.bytes;
-        unsettled_bytes_ -= pulled.bytes;
+        count_unsettled(lane, -static_cast<std::int64_t>(pulled.bytes));
         if (entry.feed()) release_fed(entry);
         if (pulled.last) settle(lane, queue, pulled.sequence, Fate::Kind::acked);
         trim(queue);
@@ -486,9 +522,10 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     OutEntry& entry = queue.at(sequence);
     const std::uint64_t unpulled = entry.made() - entry.pulled;
     count_queued(lane, queue, -static_cast<std::int64_t>(unpulled));
-    unsettled_bytes_ -= entry.pulled - entry.delivered;
+    count_unsettled(lane, -static_cast<std::int64_t>(entry.pulled - entry.delivered));
     entry.delivered = entry.pulled;
     --lane.unsettled;
+    heard_ = true;
     --unsettled_messages_;
     --outstanding_;
     if (entry.deadline != never)
@@ -500,7 +537,8 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
         const Bond self{lane.carrier, queue.niceness, sequence, &lane};
         unbind(entry, self);
         release_successors(entry, self, kind != Fate::Kind::acked);
-        entry.rare.reset();
+        const bool in_line = entry.rare->ahead || entry.rare->follower;
+        if (!in_line) entry.rare.reset();
     }
     if (kind != Fate::Kind::acked) remember_failed(id_of(lane, entry, sequence));
     entry.state = OutEntry::State::settled;

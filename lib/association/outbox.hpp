@@ -33,6 +33,8 @@ public:
     struct Limits {
         std::uint64_t carrier_budget;
         std::uint64_t budget;
+        // Beyond it a Carrier goes on only as far as it has to for the peer to speak of it: one
+        // message, or 320 KiB of a longer one.
         std::uint64_t unsettled;
     };
     // What is said of a message beside its bytes.
@@ -134,6 +136,10 @@ private:
     void take_out(OutLane& lane);
 
     void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes);
+    void count_unsettled(OutLane& lane, std::int64_t bytes);
+    bool spent() const { return unsettled_bytes_ >= limits_.unsettled; }
+    bool owed(const OutLane& lane) const;
+    void release_held_up();
 
     // Pulling.
     void pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
@@ -148,7 +154,7 @@ private:
     core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
     bool held_back(const OutEntry& entry) const {
-        if (!entry.rare) return false;
+        if (!entry.rare || entry.state == OutEntry::State::settled) return false;
         return entry.waits() || entry.hungry() ||
                (!known_ && (entry.rare->extras || entry.bound()));
     }
@@ -158,10 +164,15 @@ private:
     void count_in(OutClass& queue, std::uint64_t sequence);
     void count_out(OutClass& queue, std::uint64_t sequence);
     void hurry(const Bond& first, const Urgency& urgency);
+    void line_up(OutClass& queue, std::uint64_t sequence);
+    void leave_line(OutClass& queue, std::uint64_t sequence);
     void bind(const Bond& successor, std::span<const Bond> before);
     void release_successors(OutEntry& entry, const Bond& antecedent, bool failed);
-    bool holds_back(const OutEntry& antecedent) const {
-        return !peer_.antecedents || antecedent.state < OutEntry::State::packed;
+    // Whether it keeps its successor from leaving. Of the order of those whose niceness the class
+    // does not tell the peer's library knows nothing, so that they wait here.
+    bool holds_back(const OutEntry& antecedent, const OutEntry& successor) const {
+        const bool kept_here = successor.apart && successor.ordered;
+        return !peer_.antecedents || kept_here || antecedent.state < OutEntry::State::packed;
     }
     void on_packed(OutEntry& entry);
     void unbind(OutEntry& entry, const Bond& successor);
@@ -192,8 +203,10 @@ private:
     OutPlace* turn_ = nullptr;
     std::set<Expiry> expiries_;
     std::vector<std::pair<OutLane*, NicenessClass>> starved_;
-    std::vector<Bond> doomed_;    // those whose antecedent failed, until they end too
-    std::set<MessageId> failed_;  // lately, by class
+    std::vector<OutLane*> held_up_;  // until the peer says what it has
+    bool heard_ = false;             // it did, since they were looked at
+    std::vector<Bond> doomed_;       // those whose antecedent failed, until they end too
+    std::set<MessageId> failed_;     // lately, by class
     Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
     Bytes::Dropped settled_;  // contents, for as long as one call goes on

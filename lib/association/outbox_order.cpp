@@ -79,7 +79,8 @@ void Outbox::reconsider(OutLane& lane) {
             if (entry.bound())
                 entry.rare->holding = static_cast<std::uint32_t>(std::count_if(
                     entry.rare->before.begin(), entry.rare->before.end(), [&](const Bond& bond) {
-                        return holds_back(bond.lane->find(bond.niceness)->at(bond.sequence));
+                        return holds_back(bond.lane->find(bond.niceness)->at(bond.sequence),
+                                          entry);
                     }));
             if (entry.apart && !entry.passed) count_in(*queue, at);
         }
@@ -136,6 +137,35 @@ void Outbox::count_out(OutClass& queue, std::uint64_t sequence) {
     if (own.deadline != never) erase_one(queue.hurry->deadlines, own.deadline);
 }
 
+// An ordered message whose niceness its class does not tell stands behind the last one of its kind.
+void Outbox::line_up(OutClass& queue, std::uint64_t sequence) {
+    OutEntry& entry = queue.at(sequence);
+    const auto [last, first] = queue.last_of_kind.try_emplace(entry.niceness.value(), sequence);
+    if (first) return;
+    OutEntry& ahead = queue.at(last->second);
+    if (!entry.rare) entry.rare = std::make_unique<OutRare>();
+    if (!ahead.rare) ahead.rare = std::make_unique<OutRare>();
+    entry.rare->ahead = last->second;
+    ahead.rare->follower = sequence;
+    last->second = sequence;
+}
+
+// It has passed: who stood behind it stands behind those that it stood behind.
+void Outbox::leave_line(OutClass& queue, std::uint64_t sequence) {
+    OutEntry& entry = queue.at(sequence);
+    const auto last = queue.last_of_kind.find(entry.niceness.value());
+    const bool was_last = last != queue.last_of_kind.end() && last->second == sequence;
+    const auto ahead = entry.rare ? entry.rare->ahead : std::nullopt;
+    const auto follower = entry.rare ? entry.rare->follower : std::nullopt;
+    if (was_last && !ahead) queue.last_of_kind.erase(last);
+    if (was_last && ahead) last->second = *ahead;
+    if (ahead) queue.at(*ahead).rare->follower = follower;
+    if (!follower) return;
+    count_out(queue, *follower);
+    queue.at(*follower).rare->ahead = ahead;
+    count_in(queue, *follower);
+}
+
 // A message and those that have to go before it are as urgent as what waits for them.
 void Outbox::hurry(const Bond& first, const Urgency& by) {
     std::vector<std::pair<Bond, Urgency>> more{{first, by}};
@@ -154,6 +184,11 @@ void Outbox::hurry(const Bond& first, const Urgency& by) {
         arrange(*bond.lane, queue);
         for (const Bond& before : entry.rare->before)
             more.emplace_back(before, urgency(queue, entry));
+        if (entry.rare->ahead) {
+            Bond ahead = bond;
+            ahead.sequence = *entry.rare->ahead;
+            more.emplace_back(ahead, urgency(queue, entry));
+        }
     }
 }
 
@@ -169,7 +204,7 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
                               ? &bond.lane->find(bond.niceness)->at(bond.sequence)
                               : nullptr;
         if (!first || first->state == OutEntry::State::settled) {
-            if (bond.lane && failed_.contains(name_of(bond))) doomed_.push_back(successor);
+            if (failed_.contains(name_of(bond))) doomed_.push_back(successor);
             continue;
         }
         OutEntry& entry = queue.at(successor.sequence);
@@ -179,7 +214,7 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
             continue;
         count_out(queue, successor.sequence);
         entry.rare->before.push_back(bond);
-        if (holds_back(*first)) ++entry.rare->holding;
+        if (holds_back(*first, entry)) ++entry.rare->holding;
         count_in(queue, successor.sequence);
         if (!first->rare) first->rare = std::make_unique<OutRare>();
         first->rare->behind.insert(successor);
@@ -189,13 +224,12 @@ void Outbox::bind(const Bond& successor, std::span<const Bond> before) {
 
 // Those that wait for a message wait no longer; when it failed they are to end too.
 void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool failed) {
-    const bool held = holds_back(entry);
     for (const Bond& bond : std::exchange(entry.rare->behind, {})) {
         OutClass& queue = *bond.lane->find(bond.niceness);
         OutEntry& successor = queue.at(bond.sequence);
         if (!successor.passed) count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
-        if (held) --successor.rare->holding;
+        if (holds_back(entry, successor)) --successor.rare->holding;
         if (!successor.passed) count_in(queue, bond.sequence);
         if (successor.state == OutEntry::State::packed && !successor.bound()) ++packed_messages_;
         if (failed)
@@ -212,6 +246,7 @@ void Outbox::on_packed(OutEntry& entry) {
     if (!peer_.antecedents) return;
     for (const Bond& bond : entry.rare->behind) {
         OutClass& queue = *bond.lane->find(bond.niceness);
+        if (holds_back(entry, queue.at(bond.sequence))) continue;
         count_out(queue, bond.sequence);
         --queue.at(bond.sequence).rare->holding;
         count_in(queue, bond.sequence);

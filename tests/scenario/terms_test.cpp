@@ -94,6 +94,21 @@ TEST_SUITE("scenario") {
         CHECK(scene.got[1] == "next");
     }
 
+    TEST_CASE("a message expires with one that failed, also when the Carrier of that is gone") {
+        Two scene;
+        Fates fates;
+        const MessageId lost = sent(scene.one.send(std::string(500'000, 'x'), {}, fates.watch()));
+        scene.one.abort();
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        scene.world.run_for(1s);
+        REQUIRE(scene.other.association().carriers() == 1);
+        scene.other.send("after", {.antecedents = {lost}}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        fates.check();
+        CHECK(fates[1].expired == 1);
+        CHECK(scene.got.empty());
+    }
+
     TEST_CASE("what is wrong of a message is said at its send, and is its one fate") {
         Two scene;
         struct Row {

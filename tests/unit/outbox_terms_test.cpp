@@ -257,6 +257,43 @@ TEST_SUITE("unit") {
         CHECK(rig.pull_all() == Words{"skip 2/0#0x1"});
     }
 
+    // Above 63 one class has many nicenesses, and a queue of its own for none of them.
+    TEST_CASE("ordered messages of the last class keep their order when a later one is hurried") {
+        Rig rig;
+        rig.send(rig.lane(0), "first", {.niceness = 65});
+        const MessageId second = rig.send(rig.lane(0), "second", {.niceness = 65});
+        rig.send(rig.lane(0), "nicer", {.niceness = 64});
+        rig.send_after({second}, rig.lane(2), "urgent");
+        CHECK(rig.pull_all() == Words{"0/63#0 first", "0/63#1 second", "0/63#2 nicer"});
+    }
+
+    TEST_CASE("ordered messages of the last class keep their order when the first has to wait") {
+        Rig rig;
+        const MessageId other = rig.send(rig.lane(2), "other");
+        rig.send_after({other}, rig.lane(0), "first", {.niceness = 65});
+        rig.send(rig.lane(0), "second", {.niceness = 65});
+        rig.send(rig.lane(0), "third", {.niceness = 65});
+        rig.send(rig.lane(0), "unordered", {.niceness = 65, .ordered = false});
+        rig.send(rig.lane(0), "another", {.niceness = 66});
+        CHECK(rig.pull_all() == Words{"2/0#0 other", "0/63#3 unordered", "0/63#4 another"});
+        rig.outbox.packed(rig.lane(2), 1);
+        CHECK(rig.delivered(rig.lane(2), 1));
+        CHECK(rig.pull_all() == Words{"0/63#0 first", "0/63#1 second", "0/63#2 third"});
+    }
+
+    TEST_CASE("an ordered message of the last class that ends keeps nobody behind it waiting") {
+        Rig rig;
+        const MessageId other = rig.send(rig.lane(2), "other", {.niceness = 9}, at(5));
+        rig.send_after({other}, rig.lane(0), "first", {.niceness = 65});
+        rig.send_after({other}, rig.lane(0), "second", {.niceness = 65}, at(1));
+        rig.send(rig.lane(0), "third", {.niceness = 65});
+        rig.outbox.handle_timeout(at(1));
+        CHECK(rig.pull_all() == Words{"2/9#0 other", "skip 0/63#1x1"});
+        rig.outbox.fail(rig.lane(2), post::Error(post::Errc::cancelled));
+        CHECK(rig.pull_all() == Words{"skip 0/63#0x1", "0/63#2 third"});
+        CHECK(rig.outstanding == 1);
+    }
+
     TEST_CASE("DELIVERED can say that a message was dropped") {
         Rig rig;
         OutLane& lane = rig.lane(0);

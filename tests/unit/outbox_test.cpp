@@ -225,6 +225,33 @@ TEST_SUITE("unit") {
         CHECK(rig.pull_all().size() == 7);
     }
 
+    TEST_CASE("whatever others have unsettled, a Carrier gets as far as the peer speaks of it") {
+        Rig rig({1 << 20, 1 << 24, 1000});
+        OutLane& stuck = rig.lane(0);
+        rig.send(stuck, Bytes(std::string(100'000, 's')));
+        rig.pull(60'000);
+        rig.outbox.block(stuck);  // its window is used up, and nobody empties it
+        OutLane& small = rig.lane(2);
+        for (int i = 0; i < 3; ++i) rig.send(small, "x");
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            CHECK(rig.pull_all().size() == 1);
+            rig.outbox.packed(small, 1);
+            CHECK(rig.delivered(small, i + 1));
+        }
+        // Of a long one the peer speaks every 256 KiB.
+        OutLane& large = rig.lane(4);
+        rig.send(large, Bytes(std::string(1'000'000, 'l')));
+        const std::size_t pieces = rig.pull_all(10'000).size();
+        CHECK(pieces * 10'000 >= 256 * 1024);
+        CHECK(pieces * 10'000 < 400'000);
+        Delivered said;
+        said.carrier = large.carrier;
+        said.partial = Sequence{0};
+        said.progress = 256 * 1024;
+        CHECK(rig.outbox.handle_delivered(large, said));
+        CHECK(rig.pull_all(10'000).size() > 20);
+    }
+
     TEST_CASE("the send budget is of the Carrier and of the association, and who starved is told") {
         Rig rig({100, 150, 1 << 20});
         OutLane& one = rig.lane(0);
