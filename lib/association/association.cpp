@@ -227,8 +227,8 @@ void Association::finish(CarrierId carrier) {
 std::optional<InMessage> Association::take(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return std::nullopt;
+    if (!lane->in.asked && cut_too_large(*lane)) return std::nullopt;
     auto message = inbox_.take(lane->in);
-    if (!message && cut_too_large(*lane)) return std::nullopt;
     if (lane->in.done()) forget_if_over(*lane);
     return message;
 }

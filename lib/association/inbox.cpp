@@ -206,6 +206,10 @@ Error Inbox::too_long(const InLane& lane, std::uint64_t total) const {
 
 std::optional<Error> Inbox::too_large(const InLane& lane) const {
     if (!lane.work || lane.minimum > 0) return std::nullopt;
+    if (!lane.empty()) {
+        const std::uint64_t first = lane.work->whole.front().total();
+        return first > limit(lane) ? std::optional(too_long(lane, first)) : std::nullopt;
+    }
     for (const Assembly& one : lane.work->unfinished)
         if (one.total > limit(lane)) return too_long(lane, one.total);
     return std::nullopt;
@@ -419,8 +423,8 @@ void Inbox::drop_successors(InLane& lane, Instant now) {
 }
 
 std::optional<InMessage> Inbox::take(InLane& lane) {
-    lane.asked = true;
     if (lane.empty()) {
+        lane.asked = true;
         lane.told = false;
         return std::nullopt;
     }

@@ -92,7 +92,7 @@ struct InLane {
     bool discarding = false;        // what still comes is thrown away
     bool over = false;              // nothing more will come
     bool final = false;             // the peer said of a message that it is the last
-    bool asked = false;             // the application has asked for messages, or parts
+    bool asked = false;             // the application has taken all, and wants messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
     // Whether this message of it is settled.
@@ -167,7 +167,8 @@ public:
     // it ends first.
     std::optional<InMessage> take_part(InLane& lane, std::uint64_t minimum, std::uint64_t maximum);
     void discard(Instant now, InLane& lane);
-    // Why the lane has to be reset when whole messages are wanted: one that has begun is too long.
+    // Why the lane has to be reset when a whole message is wanted: the next one is too long. Only of
+    // a lane from which nobody had `asked` when that began.
     std::optional<Error> too_large(const InLane& lane) const;
 
     // What messages of the peer may still wait for.

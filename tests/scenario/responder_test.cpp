@@ -45,6 +45,36 @@ TEST_SUITE("scenario") {
         other.end();
     }
 
+    TEST_CASE("a request knows whom it is from and how it came, also when its peer is gone") {
+        Scene scene;
+        std::vector<InMessage> requests;
+        respond(scene.listen(), [&](InMessage request, Source) {
+            requests.push_back(std::move(request));
+        });
+        sim::Host& third = scene.world.host("10.0.0.3");
+        scene.world.link(third, scene.far, {.delay = 30ms});
+        sim::Node other(scene.world, third);
+        auto near = scene.initiate();
+        auto far = other->initiate("post://server.test:4433", scene.pinned());
+        near.send("near");
+        far.send("far");
+        REQUIRE(scene.until([&] { return requests.size() == 2; }));
+        other.end();
+        scene.client.reset();
+        scene.server.reset();
+        for (const InMessage& request : requests) {
+            REQUIRE(request.remote());
+            REQUIRE(request.path());
+            CHECK(request.path()->remote == *request.remote());
+            CHECK(request.path()->local == *Address::parse("10.0.0.2", server_port));
+            CHECK_FALSE(request.early());
+        }
+        CHECK(requests[0].view() == "near");
+        CHECK(requests[0].remote()->string().starts_with("10.0.0.1:"));
+        CHECK(requests[1].remote()->string().starts_with("10.0.0.3:"));
+        CHECK(InMessage().remote() == std::nullopt);
+    }
+
     TEST_CASE("a reply may come later, more than once, and after the request was the last") {
         Scene scene;
         const Requests requests = keep_all(scene);

@@ -78,6 +78,58 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("what comes after another message leaves with it, and costs no round trip") {
+        Two scene(test::seed(), {.delay = 100ms});
+        scene.world.run_for(1s);  // so that the server's SETTINGS are here
+        CHECK(scene.one.association().explain(Feature::antecedents).reason ==
+              std::string("a message leaves behind those that it comes after, and the peer's library "
+                          "holds it until they are there"));
+        Fates fates;
+        const MessageId first = sent(scene.one.send("first", {.niceness = 5}, fates.watch()));
+        const MessageId second = sent(
+            scene.other.send("second", {.antecedents = {first}}, fates.watch()));
+        scene.one.send("third", {.antecedents = {first, second}}, fates.watch());
+        REQUIRE(scene.until([&] { return scene.got.size() == 3; }, 150ms));
+        CHECK(scene.got[0] == "first");
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        CHECK(fates.acked() == 3);
+    }
+
+    TEST_CASE("what came is dropped when its antecedent is lost with its Carrier, or comes too late") {
+        Two scene(test::seed(), {.delay = 10ms});
+        scene.world.run_for(1s);
+        Fates fates;
+        // Nothing of the antecedent's Carrier gets through: its one packet is lost, and what comes
+        // after it goes with the next.
+        bool lose = true;
+        scene.link.there.options.drop = [&](const sim::Packet&) { return std::exchange(lose, false); };
+        const MessageId first = sent(scene.one.send("first", {}, fates.watch()));
+        scene.until([&] { return !lose; });
+        std::string why;
+        SUBCASE("lost with its Carrier") {
+            scene.other.send("after", {.antecedents = {first}}, fates.watch());
+            scene.until([] { return false; }, 12ms);
+            scene.one.abort();
+        }
+        SUBCASE("too late") {
+            scene.link.there.options.drop = [&](const sim::Packet&) { return lose; };
+            scene.other.send("after", {.lifetime = 30ms, .antecedents = {first}}, fates.watch());
+            scene.until([] { return false; }, 1ms);
+            lose = true;
+            scene.until([] { return false; }, 100ms);
+            lose = false;
+        }
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        fates.check();
+        CHECK(fates[1].expired == 1);
+        CHECK(fates[1].sent == 1);
+        for (const std::string& text : scene.got.all()) CHECK(text != "after");
+        scene.other.send("later", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        CHECK(fates[2].acked == 1);
+        CHECK(scene.unhandled.empty());
+    }
+
     TEST_CASE("a message expires with one that it comes after") {
         Two scene(seed(), {.delay = 10ms, .rate = 1'000'000});
         Fates fates;

@@ -143,4 +143,49 @@ TEST_SUITE("unit") {
             }
         }
     }
+
+    TEST_CASE("what was dropped is settled, and told of as such once") {
+        Receipts receipts(NicenessClass{0});
+        add(receipts, 0);
+        receipts.drop(Sequence{1});
+        receipts.drop(Sequence{2});
+        receipts.drop(Sequence{5});
+        Delivered said = receipts.take({});
+        CHECK(said.watermark == Sequence{3});
+        REQUIRE(said.dropped);
+        REQUIRE(said.dropped->size() == 2);
+        CHECK(said.dropped->at(0).first == Sequence{1});
+        CHECK(said.dropped->at(0).count == 2);
+        CHECK(said.dropped->at(1).first == Sequence{5});
+        CHECK_FALSE(receipts.changed());
+        add(receipts, 3);
+        CHECK_FALSE(receipts.take({}).dropped);
+    }
+
+    TEST_CASE("more than 32 dropped runs take several reports, and none is said to have been taken") {
+        Receipts receipts(NicenessClass{0});
+        std::set<std::uint64_t> dropped;
+        for (std::uint64_t at = 0; at < 200; ++at) {
+            if (at % 2) {
+                add(receipts, at);
+            } else {
+                receipts.drop(Sequence{at});
+                dropped.insert(at);
+            }
+        }
+        std::set<std::uint64_t> told;
+        for (int report = 0; receipts.changed(); ++report) {
+            REQUIRE(report < 10);
+            const Delivered said = receipts.take({});
+            if (said.dropped) {
+                CHECK(said.dropped->size() <= Receipts::most_ranges);
+                for (const auto& range : *said.dropped)
+                    for (std::uint64_t i = 0; i < range.count; ++i)
+                        told.insert(range.first.value() + i);
+            }
+            for (const std::uint64_t at : numbers(said))
+                if (dropped.contains(at)) CHECK(told.contains(at));
+        }
+        CHECK(told == dropped);
+    }
 }
