@@ -226,26 +226,6 @@ OutLane* Outbox::turn() {
     }
 }
 
-// Whether the peer will speak of the lane by itself: of a message that is wholly on its way, or of
-// the progress of a long one. Of less it says nothing, so that much may always go: what others have
-// on their way, or what lies half way in a window that nobody empties, holds up no Carrier for good.
-bool Outbox::owed(const OutLane& lane) const {
-    constexpr std::uint64_t told_of = 256 * 1024;  // and a chunk, to complete it
-    constexpr std::uint64_t largest_chunk = 64 * 1024;
-    return lane.work &&
-           (lane.unsettled > lane.work->waiting || lane.in_flight >= told_of + largest_chunk);
-}
-
-void Outbox::release_held_up() {
-    heard_ = false;
-    std::erase_if(held_up_, [this](OutLane* lane) {
-        if (spent() && owed(*lane)) return false;
-        lane->held_up = false;
-        if (!lane->blocked) arrange_all(*lane);
-        return true;
-    });
-}
-
 void Outbox::next(Instant now, std::uint64_t chunk, Outgoing& out) {
     OutLane& lane = *turn_->lane;
     if (turn_->queue) return pull(now, lane, *turn_->queue, chunk, out);

@@ -34,7 +34,7 @@ public:
         std::uint64_t carrier_budget;
         std::uint64_t budget;
         // Beyond it a Carrier goes on only as far as it has to for the peer to speak of it: one
-        // message, or 320 KiB of a longer one.
+        // message, or 576 KiB of a longer one.
         std::uint64_t unsettled;
     };
     // What is said of a message beside its bytes.

@@ -94,6 +94,30 @@ void Outbox::take_out(OutLane& lane) {
     schedule_.take_out(lane.work->tail);
 }
 
+// Who goes on when what is on its way has no word of the peer's (Limits::unsettled).
+
+// Whether the peer will speak of the lane by itself: of a message that is wholly on its way, or of
+// the progress of a long one. Of less it says nothing, so that much may always go: what others have
+// on their way, or what lies half way in a window that nobody empties, holds up no Carrier.
+bool Outbox::owed(const OutLane& lane) const {
+    // Of each that is begun twice as much as the peer waits for, since one report may take the
+    // place of another; and a chunk, to complete it.
+    constexpr std::uint64_t told_of = 512 * 1024;
+    constexpr std::uint64_t largest_chunk = 64 * 1024;
+    return lane.work && (lane.unsettled > lane.work->waiting ||
+                         lane.in_flight >= lane.work->begun * told_of + largest_chunk);
+}
+
+void Outbox::release_held_up() {
+    heard_ = false;
+    std::erase_if(held_up_, [this](OutLane* lane) {
+        if (spent() && owed(*lane)) return false;
+        lane->held_up = false;
+        if (!lane->blocked) arrange_all(*lane);
+        return true;
+    });
+}
+
 // Urgency.
 
 Urgency Outbox::urgency(const OutClass& queue, const OutEntry& entry) const {

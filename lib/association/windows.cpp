@@ -40,12 +40,11 @@ void Inbox::touch(InLane& lane) {
     touched_.push_back(&lane);
 }
 
-// The bytes of its unfinished messages, those included that have come.
+// What may still come, and what has come of unfinished messages, beyond a window.
 std::uint64_t Inbox::unfinished(const InLane& lane) {
-    std::uint64_t bytes = 0;
-    if (lane.work)
-        for (const Assembly& one : lane.work->unfinished) bytes += one.total;
-    return bytes;
+    const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
+    const std::uint64_t bytes = promised + (lane.work ? lane.work->assembling : 0);
+    return bytes - std::min<std::uint64_t>(bytes, lane.window);
 }
 
 // What the unfinished messages of the lane need beyond what was promised. A transport keeps credit
@@ -70,8 +69,12 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
 }
 
 // A Carrier with a full account gets nothing until its application takes something; when finished
-// messages crowd the budget, only Carriers with an empty account do.
+// messages crowd the budget, only Carriers with an empty account do. What is granted can always
+// finish, also where another message of the Carrier's used a part of it: the other half of the
+// budget is there for that.
 bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
+    if (lane.granted() > 0)
+        return granted_ + bytes <= limits_.budget && context_.charged + bytes <= context_.limit;
     const bool crowded = finished_ > limits_.budget / 2;
     // One alone always fits, the window that comes on top of it included.
     const bool fits = granted_ == 0 || granted_ + bytes <= limits_.budget / 2;
@@ -154,12 +157,16 @@ void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
 }
 
 InLane* Inbox::fullest() {
-    const std::uint64_t margin = std::min<std::uint64_t>(64 * 1024, limits_.budget / 16);
+    // A transport may keep half a MiB of credit back (mappings/quic/settings.hpp), which the peer
+    // then does not have for anybody.
+    const bool large = limits_.budget > 1024 * 1024;
+    const std::uint64_t margin = large ? std::min<std::uint64_t>(576 * 1024, limits_.budget / 4)
+                                       : std::min<std::uint64_t>(64 * 1024, limits_.budget / 16);
     const bool spent = charged_ + overhead_ + margin >= limits_.budget ||
                        context_.charged + context_.overhead >= context_.limit;
     if (!spent || lanes_.empty()) return nullptr;
     return *std::max_element(lanes_.begin(), lanes_.end(), [](const InLane* a, const InLane* b) {
-        return a->weight() < b->weight();
+        return std::pair(a->weight(), a->held()) < std::pair(b->weight(), b->held());
     });
 }
 
