@@ -57,6 +57,9 @@ else
     echo "skipped: typed_rpc, which is built where nlohmann_json is found"
 fi
 
+check "urgent_under_bulk" 0 '^on another Carrier, all alike +[0-9.]+ ms +[0-9.]+ ms$' \
+    "$bin/urgent_under_bulk"
+
 # echo takes its port from the command line: one that was free a moment ago.
 free_port() {
     local port hex
