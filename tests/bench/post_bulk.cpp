@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <post/coro.hpp>
+
 #include "driver.hpp"
 #include "meter.hpp"
 #include "post_ends.hpp"
@@ -19,31 +21,51 @@ struct Received {
     Meter::Used used;
 };
 
-Received receive(const ClientEnd& end, std::size_t size) {
+// What arrives, and who wants to hear of the first message.
+struct Arrivals {
+    Driver& driver;
+    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;
+    void add(const InMessage& message) {
+        bytes += message.size();
+        if (++messages == 1) driver.stop();
+    }
+};
+
+Task<> receive_all(Carrier carrier, Arrivals& arrivals) {
+    while (auto message = co_await carrier.receive()) arrivals.add(*message);
+}
+
+enum class Way : std::uint8_t { callbacks, coroutines };
+
+Received receive(const ClientEnd& end, std::size_t size, Way way = Way::callbacks) {
     Context context(context_options(end.waiting, end.protection));
     Driver driver(context, end.waiting);
     Carrier carrier = connect(context, driver, end);
-    std::uint64_t bytes = 0;
-    std::uint64_t messages = 0;
+    Arrivals arrivals{driver};
     const Association association = carrier.association();
-    carrier.send("stream " + std::to_string(size));
-    carrier.ready([&](Carrier&, const InMessage& message) {
-        bytes += message.size();
-        if (++messages == 1) driver.stop();
-        return true;
-    });
+    if (way == Way::coroutines) {
+        carrier.send("coroutine " + std::to_string(size));
+        receive_all(std::move(carrier), arrivals);
+    } else {
+        carrier.send("stream " + std::to_string(size));
+        carrier.ready([&](Carrier&, const InMessage& message) {
+            arrivals.add(message);
+            return true;
+        });
+    }
     driver.run();  // until the first is there
     driver.run_for(end.settings.warm_up);
-    const std::uint64_t bytes_before = bytes;
-    const std::uint64_t messages_before = messages;
+    const std::uint64_t bytes_before = arrivals.bytes;
+    const std::uint64_t messages_before = arrivals.messages;
     const Meter meter(end);
     driver.run_for(end.settings.seconds);
     const auto used = meter.used();
-    if (messages == messages_before) throw std::runtime_error("nothing arrived");
+    if (arrivals.messages == messages_before) throw std::runtime_error("nothing arrived");
     const auto paths = association.paths();
-    return {static_cast<double>(bytes - bytes_before),
-            static_cast<double>(messages - messages_before), paths.empty() ? 0 : paths[0].mtu,
-            used};
+    return {static_cast<double>(arrivals.bytes - bytes_before),
+            static_cast<double>(arrivals.messages - messages_before),
+            paths.empty() ? 0 : paths[0].mtu, used};
 }
 
 }  // namespace
@@ -54,14 +76,25 @@ void measure_bulk(const ClientEnd& end) {
     end.report("datagram", static_cast<double>(received.datagram), "bytes");
 }
 
-template <std::size_t size> void measure_messages(const ClientEnd& end) {
-    const Received received = receive(end, size);
+namespace {
+
+void report_messages(const ClientEnd& end, const Received& received) {
     end.report("rate", received.messages / received.used.wall / 1e6, "M/s");
     end.report("rate of CPU time",
                received.messages / std::max(received.used.server, received.used.client) / 1e6,
                "M/s");
     end.report("sender", received.used.server / received.messages * 1e9, "CPU ns");
     end.report("receiver", received.used.client / received.messages * 1e9, "CPU ns");
+}
+
+}  // namespace
+
+template <std::size_t size> void measure_messages(const ClientEnd& end) {
+    report_messages(end, receive(end, size));
+}
+
+void measure_awaited_messages(const ClientEnd& end) {
+    report_messages(end, receive(end, 64, Way::coroutines));
 }
 
 template void measure_messages<16>(const ClientEnd&);

@@ -6,7 +6,11 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <optional>
+
+#include <post/coro.hpp>
 
 namespace post::bench {
 
@@ -55,19 +59,69 @@ private:
     Bytes content_;
 };
 
-std::size_t stream_size(std::string_view request) {
-    constexpr std::string_view verb = "stream ";
-    std::size_t size = 0;
-    if (request.starts_with(verb))
-        std::from_chars(request.data() + verb.size(), request.data() + request.size(), size);
-    return size;
+// The same by a coroutine.
+Task<> stream(Carrier carrier, std::size_t size) {
+    const std::string content(size, 'x');
+    while (co_await carrier.send(content)) {}
+}
+
+// Messages of 1 MiB, as fast as they go, and behind or between them an urgent one for each "now".
+// It lives as long as its Carrier.
+class Bulk : public std::enable_shared_from_this<Bulk> {
+public:
+    Bulk(Carrier carrier, Niceness niceness) : carrier_(std::move(carrier)), niceness_(niceness) {}
+
+    void begin() {
+        carrier_.ready([self = shared_from_this()](Carrier& carrier, const InMessage&) {
+            self->urgent_.emplace(carrier.send(stamp()));
+            return true;
+        });
+        pump();
+    }
+
+private:
+    void pump() {
+        for (;;) {
+            Sending sending = carrier_.send(content_, {.niceness = niceness_});
+            if (sending.ready() && !sending.get()) return;
+            if (sending.ready()) continue;
+            return std::move(sending).then([self = shared_from_this()](Result<MessageId> sent) {
+                if (sent) self->pump();
+            });
+        }
+    }
+
+    Carrier carrier_;
+    Niceness niceness_;
+    Bytes content_{std::string(1 << 20, 'x')};
+    std::optional<Sending> urgent_;  // it may have to wait for room
+};
+
+// The number behind the verb; none: the request is another one.
+std::optional<std::size_t> number_behind(std::string_view verb, std::string_view request) {
+    if (!request.starts_with(verb)) return std::nullopt;
+    std::size_t number = 0;
+    std::from_chars(request.data() + verb.size(), request.data() + request.size(), number);
+    return number;
 }
 
 bool answer(Carrier& carrier, InMessage message) {
     const std::string_view request = message.view();
-    if (const std::size_t size = stream_size(request)) {
-        std::make_shared<Stream>(std::move(carrier), size)->pump();
+    if (const auto size = number_behind("stream ", request)) {
+        std::make_shared<Stream>(std::move(carrier), *size)->pump();
         return false;
+    }
+    if (const auto size = number_behind("coroutine ", request)) {
+        stream(std::move(carrier), *size);
+        return false;
+    }
+    if (const auto niceness = number_behind("bulk ", request)) {
+        std::make_shared<Bulk>(std::move(carrier), static_cast<std::uint32_t>(*niceness))->begin();
+        return true;
+    }
+    if (request == "now") {
+        carrier.send(stamp());
+        return true;
     }
     if (request == "heap") {
         carrier.send(std::to_string(static_cast<std::uint64_t>(heap_bytes())));
@@ -127,6 +181,20 @@ Carrier connect(Context& context, Driver& driver, const ClientEnd& end) {
     });
     driver.run();
     return carrier;
+}
+
+std::string stamp() {
+    std::string content(stamped_size, 'u');
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::memcpy(content.data(), &now, sizeof now);
+    return content;
+}
+
+double seconds_since(std::string_view stamped) {
+    std::chrono::steady_clock::rep then{};
+    std::memcpy(&then, stamped.data(), sizeof then);
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(now - std::chrono::steady_clock::duration(then)).count();
 }
 
 double heap_bytes() {

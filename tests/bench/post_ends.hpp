@@ -13,8 +13,11 @@
 namespace post::bench {
 
 // The requests that the server knows:
-//   "stream N"  messages of N bytes, as fast as they go
-//   "heap"      one message with the bytes that its heap holds
+//   "stream N"     messages of N bytes, as fast as they go
+//   "coroutine N"  the same, sent by a coroutine
+//   "bulk N"       messages of 1 MiB with niceness N, as fast as they go; and for each "now" that
+//                  follows on any Carrier one stamped message of niceness 0 on that
+//   "heap"         one message with the bytes that its heap holds
 // Any other message is sent back, here and on every fork; one that is final is the last.
 void serve_post(const ServerEnd& end);
 
@@ -26,6 +29,12 @@ Carrier initiate(Context& context, const ClientEnd& end, const std::string& name
 
 // The same, and turns until it is active. Throws Failure.
 Carrier connect(Context& context, Driver& driver, const ClientEnd& end);
+
+// 64 bytes that say when they were made; and how long ago that was, for another process of this
+// machine.
+inline constexpr std::size_t stamped_size = 64;
+std::string stamp();
+double seconds_since(std::string_view stamped);
 
 // Bytes that the heap of this process holds.
 double heap_bytes();

@@ -9,6 +9,7 @@
 #include "post_handshake.hpp"
 #include "post_idle.hpp"
 #include "post_trip.hpp"
+#include "post_urgent.hpp"
 #include "row.hpp"
 
 namespace post::bench {
@@ -40,9 +41,13 @@ const std::vector<Row>& rows() {
         {"messages-16", "16 B messages on one Carrier, to a callback", Waiting::sleeping,
          serve_post, measure_messages<16>},
         {"messages-64", "64 B messages", Waiting::sleeping, serve_post, measure_messages<64>},
+        {"messages-64-coro", "the same, sent and received by coroutines", Waiting::sleeping,
+         serve_post, measure_awaited_messages},
         {"messages-1024", "1 KiB messages", Waiting::sleeping, serve_post, measure_messages<1024>},
         {"messages-16384", "16 KiB messages", Waiting::sleeping, serve_post,
          measure_messages<16384>},
+        {"urgent", "64 B messages under bulk: from send to callback, with niceness and without",
+         Waiting::sleeping, serve_post, measure_urgent},
         {"trip-sleeping", "64 B there and back, one at a time; both sleep between",
          Waiting::sleeping, serve_post, measure_trip},
         {"trip-spinning", "the same, both look for input for 50 us first", Waiting::spinning,
