@@ -14,7 +14,6 @@ class Receipts {
 public:
     static constexpr std::size_t most_ranges = 32;  // that one DELIVERED says
     static constexpr std::size_t most_kept = 1024;
-    static constexpr std::size_t most_dropped = 1024;
 
     explicit Receipts(NicenessClass niceness, std::uint64_t watermark = 0)
         : niceness_(niceness), watermark_(watermark) {}
@@ -30,8 +29,10 @@ public:
     }
     // `count` messages from `first` on are settled: arrived, or announced as never to come.
     void add(Sequence first, std::uint64_t count = 1);
-    // It is settled, and nobody will ever get it: the peer is told so.
-    void drop(Sequence sequence);
+    // It arrived, or part of it, but is not held and never will be: settled as such. False, and
+    // nothing has happened, when more have been dropped than can be remembered until they are
+    // reported.
+    bool drop(Sequence sequence);
     // Of an unfinished message so much is here.
     void progress(Sequence sequence, std::uint64_t bytes);
     bool changed() const { return changed_; }
@@ -41,7 +42,7 @@ public:
     bool plain() const {
         return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && !partial_;
     }
-    // What to tell the peer now; again while changed().
+    // What to tell the peer now; while changed(), there is more.
     Delivered take(CarrierId carrier);
 
 private:
@@ -49,7 +50,7 @@ private:
     bool changed_ = false;
     std::uint64_t watermark_ = 0;
     std::vector<Delivered::Range> ranges_;                // above the watermark, ascending, apart
-    core::Boxed<std::vector<Delivered::Range>> dropped_;  // and not told of; ascending, apart
+    core::Boxed<std::vector<Delivered::Range>> dropped_;  // unreported, ascending, apart
     std::optional<Sequence> partial_;
     std::uint64_t progress_ = 0;
 };

@@ -119,6 +119,53 @@ TEST_SUITE("unit") {
         CHECK_FALSE(receipts.has(Sequence{199'999}));  // forgotten, rather than kept for ever
     }
 
+    TEST_CASE("what was dropped is settled, and said to be dropped once") {
+        Receipts receipts(NicenessClass{0});
+        add(receipts, 0);
+        CHECK(receipts.drop(Sequence{1}));
+        CHECK(receipts.drop(Sequence{3}));
+        CHECK(receipts.drop(Sequence{2}));
+        CHECK(receipts.has(Sequence{3}));
+        Delivered said = receipts.take({});
+        CHECK(said.watermark == Sequence{4});
+        REQUIRE(said.dropped);
+        REQUIRE(said.dropped->size() == 1);
+        CHECK(said.dropped->front().first == Sequence{1});
+        CHECK(said.dropped->front().count == 3);
+        add(receipts, 4);
+        CHECK_FALSE(receipts.take({}).dropped);
+        CHECK(receipts.plain());
+    }
+
+    TEST_CASE("more drops than a report has room for are said before they count as settled") {
+        Receipts receipts(NicenessClass{0});
+        for (std::uint64_t i = 0; i < 140; ++i) {
+            if (i % 2)
+                CHECK(receipts.drop(Sequence{i}));
+            else
+                add(receipts, i);
+        }
+        std::uint64_t dropped = 0;
+        int reports = 0;
+        for (; receipts.changed(); ++reports) {
+            const Delivered said = receipts.take({});
+            CHECK(said.dropped->size() <= Receipts::most_ranges);
+            for (const auto& range : *said.dropped) dropped += range.count;
+            CHECK((said.watermark == Sequence{140}) == !receipts.changed());
+            if (receipts.changed()) CHECK(said.watermark == Sequence{0});
+        }
+        CHECK(reports == 3);
+        CHECK(dropped == 70);
+    }
+
+    TEST_CASE("drops that nobody could tell of any more are none") {
+        Receipts receipts(NicenessClass{0});
+        for (std::uint64_t i = 0; i < Receipts::most_kept; ++i)
+            CHECK(receipts.drop(Sequence{2 * i}));
+        CHECK_FALSE(receipts.drop(Sequence{2 * Receipts::most_kept}));
+        CHECK_FALSE(receipts.has(Sequence{2 * Receipts::most_kept}));
+    }
+
     TEST_CASE("random receipts agree with a set") {
         std::mt19937_64 random(post::test::seed());
         for (int round = 0; round < 200; ++round) {
