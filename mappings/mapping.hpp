@@ -13,6 +13,11 @@
 //     until the next call of next(): it copies them.
 //   * In the same way bytes of less than small_content in an event may be lent until the next call
 //     of poll_events, which comes in the same turn.
+//   * A whole message whose mark `reliable` is off may travel alone: in a datagram of its own, past
+//     its Carrier's stream and its windows, and never a second time. The mapping decides that with
+//     the message in hand, and only when the peer is sure to know the Carrier; else it goes on the
+//     stream like any other. One that waits for its packet keeps the mapping from pulling anything
+//     behind it, so there is never more than one.
 //   * Time never goes back between two calls.
 #pragma once
 
@@ -38,8 +43,12 @@ public:
     // The next `pieces` pieces of this Carrier, in the order in which they were pulled, are in
     // packets to their last byte.
     virtual void packed(CarrierId carrier, std::uint64_t pieces) = 0;
+    // The message that was pulled last travels alone and is in a packet. packed() never counts it,
+    // event::SettledAlone tells what becomes of it.
+    virtual void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) = 0;
     // The Carrier can take no more now (its flow control window is used up, or no stream may be
-    // opened): offer nothing of it until event::Unblocked. What was pulled is kept.
+    // opened): offer nothing of it until event::Unblocked, nor what could travel alone. What was
+    // pulled is kept.
     virtual void blocked(CarrierId carrier) = 0;
 };
 

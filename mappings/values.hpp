@@ -37,7 +37,7 @@ inline NicenessClass class_of(Niceness niceness) {
 // What a message's sender says of it to the receiving library, beside its bytes.
 struct Marks {
     bool ordered = true;
-    bool reliable = true;
+    bool reliable = true;  // not: it may travel alone, outside of its Carrier's stream
     bool idempotent = false;
     bool final = false;  // the last message of its direction
     bool ask = false;    // the sender's outbox is empty: answer with DELIVERED this turn
@@ -66,6 +66,7 @@ inline constexpr std::uint64_t lifetime = 0x01;
 inline constexpr std::uint64_t antecedents = 0x02;
 inline constexpr std::uint64_t properties = 0x04;
 inline constexpr std::uint64_t dropped = 0x20;
+inline constexpr std::uint64_t datagrams = 0x40;
 // Messages may leave before those that they come after have come.
 inline constexpr std::uint64_t waits = lifetime | antecedents | dropped;
 }  // namespace feature
@@ -162,6 +163,7 @@ struct Established {
     std::string alpn;
     bool post = false;    // the peer speaks Post frames; else the ALPN's own framing, no marks
     Bytes peer_identity;  // the peer's own certificate, DER; empty where it showed none
+    bool alone = false;   // the transport takes messages that travel alone
 };
 // The peer opened a Carrier.
 struct Opened {
@@ -170,6 +172,11 @@ struct Opened {
 // Bytes of a message. Of one message in order and without gaps; the first says `total`. With raw
 // framing every piece is a whole message: what came in one go.
 struct Arrived {
+    Piece piece;
+};
+// A whole message that came alone. It used up nothing of the windows. With raw framing it is of the
+// open Carrier with the lowest id.
+struct ArrivedAlone {
     Piece piece;
 };
 // The peer ended its direction in good order: every message that it sent has arrived whole.
@@ -191,6 +198,15 @@ struct Acked {
     CarrierId carrier;
     std::uint64_t pieces = 0;
 };
+// What became of a message that Supply::packed_alone named: the transport acknowledged it, which a
+// Post peer's library need not have seen yet, or lost it, and will not send it again. Once for
+// each, unless its Carrier has ended.
+struct SettledAlone {
+    CarrierId carrier;
+    NicenessClass niceness;
+    Sequence sequence;
+    bool lost = false;
+};
 // What was reported as blocked can go on; no carrier: all that waited for a stream.
 struct Unblocked {
     std::optional<CarrierId> carrier;
@@ -209,6 +225,7 @@ struct Lost {
 
 using Event = std::variant<event::Arrived, event::Established, event::Opened, event::Finished,
                            event::Reset, event::Stopped, event::Acked, event::Unblocked,
-                           event::Ended, event::Lost, Skip, Abandon, Settings, Refuse, Delivered>;
+                           event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone,
+                           Skip, Abandon, Settings, Refuse, Delivered>;
 
 }  // namespace post

@@ -30,6 +30,7 @@ enum class Feature : std::uint8_t {
     niceness,            // SendOptions::niceness
     lifetime,            // SendOptions::lifetime
     unordered,           // SendOptions::ordered = false
+    unreliable,          // SendOptions::reliable = false
     antecedents,         // SendOptions::antecedents
     idempotent,          // SendOptions::idempotent reaches the receiver
     immediate,           // SendOptions::immediate

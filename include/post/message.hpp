@@ -82,6 +82,14 @@ struct SendOptions {
     // False: it may be given out before messages of its Carrier and niceness that were sent before
     // it (RFC 9622, 9.1.3.3), and overtake them when its deadline is earlier.
     bool ordered = true;
+    // False: it may be lost, and is not sent again then (RFC 9622, 9.1.3.7). That is leave, and no
+    // duty: only one that is unordered, not the last, and fits into one packet as a whole goes in a
+    // QUIC DATAGRAM (RFC 9221), where the peer takes such and knows the Carrier already; else it is
+    // reliable. It obeys niceness and congestion control, waits while its Carrier is held back, and
+    // uses up no window: a receiver without room drops it. Lost or dropped, its fate is expired. A
+    // plain peer gets the content alone; what comes from one is a message of the open Carrier of
+    // the Association with the lowest id; without any it is dropped.
+    bool reliable = true;
     // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of
     // the Association. It leaves behind them, and the peer's library gives it out when they are
     // there; with a peer that cannot, it leaves when they are acknowledged. They inherit its
@@ -113,13 +121,15 @@ struct Fate {
         sent,     // its last byte is in a packet
         acked,    // the peer's library holds it whole, ready for its receiver (Association::explain
                   // says what it means with a plain peer)
-        expired,  // its lifetime ended first; nothing of it is shown to the receiver
+        expired,  // its lifetime ended first; nothing of it is shown to the receiver. Or it need
+                  // not be reliable, and was lost or dropped
         failed,   // see error; maybe_delivered when the peer could have got it all the same
     };
     Kind kind = Kind::failed;
     MessageId message;             // what send answered; of one not accepted, the Carrier alone
     Error error;                   // of expired and failed
-    bool maybe_delivered = false;  // of failed: it was in a packet, whole or in part
+    bool maybe_delivered = false;  // of failed: it was in a packet, whole or in part; of expired:
+                                   // its packet counts as lost, but may only be late
 };
 using OnFate = Function<void(const Fate&)>;
 

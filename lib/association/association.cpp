@@ -382,6 +382,13 @@ Support Association::explain(Feature feature) const {
         case Feature::unordered:
             if (plain_) return {Level::emulated, "may leave before others; the stream keeps order"};
             return {Level::emulated, "may leave, and is given out, before others of its class"};
+        case Feature::unreliable:
+            if (!alone())
+                return {Level::unsupported,
+                        "the peer takes no datagrams: every message is reliable"};
+            return {Level::native,
+                    "a QUIC DATAGRAM, never sent again, when it is unordered, not the last, and "
+                    "fits into a packet; else it is reliable"};
         case Feature::antecedents:
             if ((peer_features_ & feature::waits) == feature::waits)
                 return {Level::emulated,

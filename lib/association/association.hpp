@@ -144,6 +144,7 @@ private:
     // Supply.
     Outgoing* next() override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
+    void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) override;
     void blocked(CarrierId carrier) override;
 
     Lane* find(CarrierId carrier);
@@ -161,6 +162,8 @@ private:
     void handle(Instant now, event::Unblocked& event);
     void handle(Instant now, event::Ended& event);
     void handle(Instant now, event::Lost& event);
+    void handle(Instant now, event::ArrivedAlone& event);
+    void handle(Instant now, event::SettledAlone& event);
     void handle(Instant now, Skip& skip);
     void handle(Instant now, Abandon& abandon);
     void handle(Instant now, Settings& settings);
@@ -174,6 +177,8 @@ private:
     bool look_up(Instant now, const Extras& extras, Inbox::After& after);
     bool cut_too_large(Lane& lane);
     void forget_done();
+    bool alone() const;
+    void close_gaps();
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);
@@ -218,6 +223,7 @@ private:
     std::uint64_t peer_largest_ = std::numeric_limits<std::uint64_t>::max();  // message, bytes
     std::uint64_t peer_features_ = 0;
     bool plain_ = false;
+    bool alone_ = false;   // the transport takes messages that travel alone
     bool chosen_ = false;  // the peer's SETTINGS are here
     bool traffic_ = false;
 };

@@ -62,6 +62,7 @@ void Association::handle(Instant now, event::Established& event) {
     heard_ = now;
     alpn_ = std::move(event.alpn);
     plain_ = !event.post;
+    alone_ = event.alone;
     chosen_ = plain_;
     peer_identity_ = std::move(event.peer_identity);
     if (plain_) know_peer(0);
@@ -72,7 +73,7 @@ void Association::handle(Instant now, event::Established& event) {
         settings.largest_message = unlimited;  // each Carrier has its own limit
         settings.carriers = options_.bounds.carriers;
         settings.features = feature::lifetime | feature::antecedents | feature::properties |
-                            feature::dropped;
+                            feature::dropped | feature::datagrams;
         control_.push_front(settings);
     }
     events_.push_back(happened::Active{id()});
@@ -114,8 +115,14 @@ void Association::know_peer(std::uint64_t features) {
     peer_features_ = features;
     outbox_.know_peer({.plain = plain_,
                        .properties = (features & feature::properties) != 0,
-                       .antecedents = (features & feature::waits) == feature::waits});
+                       .antecedents = (features & feature::waits) == feature::waits,
+                       .alone = alone()});
     for (auto& [id, lane] : lanes_) outbox_.reconsider(lane.out);
+}
+
+// Whether a message may travel alone. A plain peer takes its bytes as it takes any.
+bool Association::alone() const {
+    return alone_ && (plain_ || (peer_features_ & feature::datagrams));
 }
 
 void Association::handle(Instant now, event::Arrived& event) {
@@ -159,6 +166,30 @@ bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after
     const auto last = std::unique(after.missing.begin(), after.missing.end());
     after.missing.erase(last, after.missing.end());
     return true;
+}
+
+void Association::handle(Instant now, event::ArrivedAlone& event) {
+    Lane* lane = find(event.piece.carrier);
+    if (!lane) return;
+    Inbox::After after;
+    if (event.piece.extras && !look_up(now, *event.piece.extras, after))
+        return violation("a message comes after one of a Carrier that cannot be open yet");
+    inbox_.handle_alone(now, lane->in, std::move(event.piece), after);
+}
+
+void Association::handle(Instant now, event::SettledAlone& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    outbox_.settled_alone(lane->out, event, now + delivered_patience);
+    close_gaps();
+    relieve();
+    forget_if_over(*lane);
+}
+
+// The peer waits for no message that travelled alone and was lost.
+void Association::close_gaps() {
+    for (Skip& gap : outbox_.gaps()) control_.push_back(gap);
+    outbox_.gaps().clear();
 }
 
 void Association::handle(Instant, event::Finished& event) {

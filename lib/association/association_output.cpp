@@ -15,6 +15,7 @@ constexpr std::uint64_t largest_chunk = 64 * 1024;
 struct Nothing final : Supply {
     Outgoing* next() override { return nullptr; }
     void packed(CarrierId, std::uint64_t) override {}
+    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
     void blocked(CarrierId) override {}
 };
 
@@ -123,6 +124,10 @@ void Association::packed(CarrierId carrier, std::uint64_t pieces) {
     outbox_.packed(lane->out, pieces);
 }
 
+void Association::packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) {
+    if (Lane* lane = find(carrier)) outbox_.packed_alone(lane->out, niceness, sequence);
+}
+
 void Association::blocked(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return;
@@ -153,6 +158,7 @@ void Association::handle_timeout(Instant now) {
     now_ = now;
     if (state_ == State::gone) return;
     outbox_.handle_timeout(now);
+    close_gaps();
     relieve();
     while (!lingering_.empty() && lingering_.front().first <= now) {
         const CarrierId carrier = lingering_.front().second;

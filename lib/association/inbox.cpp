@@ -270,7 +270,7 @@ void Inbox::give_out_free(Instant now) {
             continue;
         }
         release(lane, free->message.message.size());
-        receipts(lane, free->name.niceness).drop(free->name.sequence);
+        drop(lane, free->name);
         lane.work->unreported += report_messages;
         report_later(now, lane);
         settle(free->name, 1, false);
@@ -279,6 +279,12 @@ void Inbox::give_out_free(Instant now) {
         lane.told = false;
         readable(lane);
     }
+}
+
+// So many may be dropped that nobody can be told of one: then it counts as taken.
+void Inbox::drop(InLane& lane, const Antecedent& name) {
+    Receipts& known = receipts(lane, name.niceness);
+    if (!known.drop(name.sequence)) known.add(name.sequence);
 }
 
 void Inbox::let_go(InLane& lane, const Successors::Waiting& waiting) {
@@ -416,7 +422,7 @@ void Inbox::drop_successors(InLane& lane, Instant now) {
         let_go(lane, free.message);
         release(lane, free.message.message.size());
         if (!free.message.whole) continue;
-        receipts(lane, free.name.niceness).drop(free.name.sequence);
+        drop(lane, free.name);
         report_later(now, lane);
         settle(free.name, 1, false);
     }

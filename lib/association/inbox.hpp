@@ -155,6 +155,8 @@ public:
     // What came. An error is the peer's fault: message_too_large ends the Carrier, anything else
     // the association.
     Result<void> handle_piece(Instant now, InLane& lane, Piece&& piece, After* after = nullptr);
+    // What came alone, without a window that promised room for it; dropped where there is none.
+    void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after);
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
     // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
@@ -205,6 +207,7 @@ public:
 private:
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
+    bool has_room(const InLane& lane, std::uint64_t size) const;
     bool take_next(Instant now, InLane& lane, const Piece& piece);
     void finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                 const Marks& marks);
@@ -214,6 +217,7 @@ private:
     void let_go(InLane& lane, const Successors::Waiting& waiting);
     void settle(const Antecedent& first, std::uint64_t count, bool good);
     void give_out_free(Instant now);
+    void drop(InLane& lane, const Antecedent& name);
     void drop_successors(InLane& lane, Instant now);
     Successors::Waiting waiting_for(Instant now, InLane& lane, const Marks& marks,
                                     After after) const;
@@ -260,6 +264,7 @@ private:
     std::uint64_t finished_ = 0;    // of charged_, bytes of finished messages
     std::uint64_t granted_ = 0;     // of all lanes
     std::uint64_t budget_due_ = 0;  // taken, and not yet given back to the peer
+    std::uint64_t unpromised_ = 0;  // came alone: when taken, nothing is given back for it
     Instant report_at_ = never;
     bool urgent_reports_ = false;
     bool plain_ = false;

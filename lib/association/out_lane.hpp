@@ -91,6 +91,9 @@ struct OutEntry {
     bool ordered = true;
     bool idempotent = false;
     bool final = false;
+    bool reliable = true;  // else it may travel alone
+    // What became of it outside of the stream.
+    enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 
     // Others have to leave before it.
     bool waits() const { return rare && (rare->holding > 0 || rare->ahead); }
@@ -142,6 +145,17 @@ struct OutClass {
     }
 };
 
+// Drops settled messages from the front; what is behind an unsettled one waits for it.
+inline void trim(OutClass& queue) {
+    while (!queue.entries.empty()) {
+        const OutEntry& front = queue.entries.front();
+        if (!front.passed || front.state != OutEntry::State::settled) return;
+        queue.entries.pop();
+        ++queue.first;
+        if (queue.next > 0) --queue.next;
+    }
+}
+
 // What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.
 struct OutWork {
     struct Pulled {
@@ -156,6 +170,7 @@ struct OutWork {
     std::vector<std::unique_ptr<OutClass>> classes;  // few; in the order of their first use
     Ring<Pulled> in_hand;                            // pulled, not yet packed
     Ring<Pulled> awaiting;      // packed, not yet acknowledged; plain peers only
+    std::uint64_t flying = 0;   // that travel alone; the end of the direction waits for them
     OutPlace tail;              // of the end of the direction, or the announcement of the Carrier
     std::uint64_t waiting = 0;  // messages that have not passed
     std::size_t begun = 0;      // of those, in part in packets

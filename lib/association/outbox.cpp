@@ -11,17 +11,6 @@ namespace {
 // Classes with more room than this give it back when their lane rests.
 constexpr std::size_t most_kept_entries = 256;
 
-// Drops settled messages from the front; what is behind an unsettled one waits for it.
-void trim(OutClass& queue) {
-    while (!queue.entries.empty()) {
-        const OutEntry& front = queue.entries.front();
-        if (!front.passed || front.state != OutEntry::State::settled) return;
-        queue.entries.pop();
-        ++queue.first;
-        if (queue.next > 0) --queue.next;
-    }
-}
-
 // The first in line moves on to one that has not passed.
 void skip_passed(OutClass& queue) {
     while (queue.next < queue.entries.size() &&
@@ -75,6 +64,8 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     entry.ordered = options.ordered;
     entry.idempotent = options.idempotent;
     entry.final = options.final;
+    // One that ends the direction has its place in the stream.
+    entry.reliable = options.reliable || options.ordered || options.final;
     // Above 63 the class does not tell how nice a message is; the order of sending still does.
     entry.apart = !options.ordered || options.niceness.value() >= niceness_classes;
     if (terms.extras || terms.fed > 0) {
@@ -133,7 +124,7 @@ void Outbox::fail(OutLane& lane, const Error& error) {
     settled_.flush();
     lane.work->in_hand.clear();
     lane.work->awaiting.clear();
-    lane.work->waiting = lane.work->begun = 0;
+    lane.work->waiting = lane.work->begun = lane.work->flying = 0;
     take_out(lane);
     release_if_idle(lane);
     end_doomed();
@@ -148,7 +139,7 @@ void Outbox::remove(OutLane& lane) {
     lane.work->classes.clear();
     lane.work->in_hand.clear();
     lane.work->awaiting.clear();
-    lane.work->waiting = lane.work->begun = 0;
+    lane.work->waiting = lane.work->begun = lane.work->flying = 0;
     works_.give(std::move(lane.work));
 }
 
@@ -178,7 +169,8 @@ OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
 void Outbox::release_if_idle(OutLane& lane) {
     if (lane.unsettled > 0 || !lane.work) return;
     OutWork& work = *lane.work;
-    if (!work.in_hand.empty() || !work.awaiting.empty() || work.tail.scheduled()) return;
+    if (!work.in_hand.empty() || !work.awaiting.empty() || work.flying > 0) return;
+    if (work.tail.scheduled()) return;
     if (work.classes.size() > 1) return;
     if (!work.classes.empty()) {
         OutClass& only = *work.classes.front();
@@ -316,8 +308,10 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     else
         piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
                                            : entry.content.slice(entry.pulled, size);
-    piece.marks = Marks{
-        .ordered = !entry.apart, .idempotent = entry.idempotent, .final = entry.final};
+    piece.marks = Marks{.ordered = !entry.apart,
+                        .reliable = entry.reliable || !peer_.alone || feed || size < total,
+                        .idempotent = entry.idempotent,
+                        .final = entry.final};
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);
@@ -453,7 +447,8 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     if (delivered.dropped) {
         const Error dropped(Errc::expired, {}, Stage::established,
                             "the receiver dropped it: what it had to come after failed, or did not "
-                            "come within its lifetime");
+                            "come within its lifetime; or it need not be reliable, and its Carrier "
+                            "had no room for it");
         if (!settle_ranges(*delivered.dropped, Fate::Kind::expired, &dropped)) return false;
     }
     if (!settle_all(queue->first, delivered.watermark.value(), Fate::Kind::acked, nullptr) ||
@@ -510,8 +505,10 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     --outstanding_;
     if (entry.deadline != never)
         expiries_.erase({entry.deadline, lane.carrier, queue.niceness, sequence, &lane});
-    if (entry.state == OutEntry::State::packed && !entry.bound()) --packed_messages_;
-    const bool maybe = entry.state >= OutEntry::State::pulled;
+    const bool alone = entry.alone != OutEntry::Alone::no;
+    if (entry.state == OutEntry::State::packed && !entry.bound() && !alone) --packed_messages_;
+    const bool maybe = kind == Fate::Kind::failed ? entry.state >= OutEntry::State::pulled
+                                                  : entry.alone == OutEntry::Alone::lost;
     if (!entry.passed) count_out(queue, sequence);
     if (entry.rare) {
         const Bond self{lane.carrier, queue.niceness, sequence, &lane};
@@ -530,7 +527,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
 void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
                     const Error* error, bool maybe_delivered) {
     if (entry.on_fate == no_fate && !lane.fates) return;
-    Fate fate{kind, id, error ? *error : Error{}, kind == Fate::Kind::failed && maybe_delivered};
+    Fate fate{kind, id, error ? *error : Error{}, maybe_delivered};
     events_.push_back(happened::Progress{lane.tag, std::move(fate), entry.on_fate});
 }
 
@@ -541,6 +538,8 @@ Instant Outbox::deadline() const { return expiries_.empty() ? never : expiries_.
 void Outbox::handle_timeout(Instant now) {
     if (deadline() > now) return;
     const Error expired(Errc::expired);
+    const Error unheard(Errc::expired, {}, Stage::established,
+                        "it travelled alone, and the peer's library never spoke of it");
     while (deadline() <= now) {
         const Expiry expiry = *expiries_.begin();
         expiries_.erase(expiries_.begin());
@@ -548,6 +547,11 @@ void Outbox::handle_timeout(Instant now) {
         OutClass& queue = *lane.find(expiry.niceness);
         OutEntry& entry = queue.at(expiry.sequence);
         const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
+        if (entry.alone == OutEntry::Alone::acked) {
+            lose(lane, queue, expiry.sequence, unheard);
+            release_if_idle(lane);
+            continue;
+        }
         if (sent || (peer_.plain && entry.state == OutEntry::State::begun)) {
             if (!entry.passed) count_out(queue, expiry.sequence);
             entry.deadline = never;

@@ -81,6 +81,7 @@ public:
         bool plain = false;        // what has begun is finished: there is no ABANDON
         bool properties = false;   // it has a place for them
         bool antecedents = false;  // it holds back what has to come after others
+        bool alone = false;        // what need not be reliable may travel alone
     };
     // Until the peer is known, messages with properties wait; then they go without those that it
     // has no place for. Afterwards `reconsider` each lane.
@@ -101,6 +102,9 @@ public:
     // What the peer said. False: it speaks of messages that were never sent to it.
     bool handle_delivered(OutLane& lane, const Delivered& delivered);
     void handle_acked(OutLane& lane, std::uint64_t pieces);  // plain peers
+    // What became of a message that travelled alone. A Post peer has to say DELIVERED of one that
+    // was acknowledged until `patience`; where it does not, nobody holds the message, or will.
+    void settled_alone(OutLane& lane, const event::SettledAlone& message, Instant patience);
 
     // Pulling.
 
@@ -111,6 +115,8 @@ public:
     void next(Instant now, std::uint64_t chunk, Outgoing& out);
     // The next pieces of the lane are in packets.
     void packed(OutLane& lane, std::uint64_t pieces);
+    // The piece that was pulled last travels alone, and is in a packet.
+    void packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequence);
 
     // Views and events.
 
@@ -118,9 +124,11 @@ public:
     std::uint64_t unsettled_bytes() const { return unsettled_bytes_; }
     std::uint64_t unsettled_messages() const { return unsettled_messages_; }
     // Messages that are wholly packed and wait for the peer's word. Those that are queued, or stuck
-    // half way for want of a window, are not the peer's fault.
+    // half way for want of a window, are not the peer's fault; nor are those that travelled alone.
     std::uint64_t packed_messages() const { return packed_messages_; }
     std::vector<Happened>& events() { return events_; }
+    // Numbers that a Post peer need not wait for: their messages travelled alone and were lost.
+    std::vector<Skip>& gaps() { return gaps_; }
 
 private:
     using Bond = OutRare::Bond;
@@ -183,6 +191,7 @@ private:
     // Fates.
     void settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                 const Error* error = nullptr);
+    void lose(OutLane& lane, OutClass& queue, std::uint64_t sequence, const Error& error);
     void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error* error,
                 bool maybe_delivered);
 
@@ -209,6 +218,7 @@ private:
     std::set<MessageId> failed_;     // lately, by class
     Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
+    std::vector<Skip> gaps_;
     Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::uint64_t queued_bytes_ = 0;
     std::array<std::uint64_t, niceness_classes> queued_of_class_{};

@@ -57,7 +57,9 @@ void Outbox::arrange(OutLane& lane, OutClass& queue) {
 }
 
 void Outbox::arrange_tail(OutLane& lane) {
-    const bool due = tail_due(lane) && !lane.blocked && (!lane.work || lane.work->waiting == 0);
+    // What travels alone does not keep its place before the end of the stream.
+    const bool all_out = !lane.work || (lane.work->waiting == 0 && lane.work->flying == 0);
+    const bool due = tail_due(lane) && !lane.blocked && all_out;
     if (due && !lane.work) class_for(lane, NicenessClass{});
     if (due)
         schedule_.put(lane.work->tail, {lane.priority, Schedule::last}, never);
@@ -79,8 +81,7 @@ void Outbox::reconsider(OutLane& lane) {
             if (entry.bound())
                 entry.rare->holding = static_cast<std::uint32_t>(std::count_if(
                     entry.rare->before.begin(), entry.rare->before.end(), [&](const Bond& bond) {
-                        return holds_back(bond.lane->find(bond.niceness)->at(bond.sequence),
-                                          entry);
+                        return holds_back(bond.lane->find(bond.niceness)->at(bond.sequence), entry);
                     }));
             if (entry.apart && !entry.passed) count_in(*queue, at);
         }
@@ -255,7 +256,9 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
         std::erase(successor.rare->before, antecedent);
         if (holds_back(entry, successor)) --successor.rare->holding;
         if (!successor.passed) count_in(queue, bond.sequence);
-        if (successor.state == OutEntry::State::packed && !successor.bound()) ++packed_messages_;
+        if (successor.state == OutEntry::State::packed && !successor.bound() &&
+            successor.alone == OutEntry::Alone::no)
+            ++packed_messages_;
         if (failed)
             doomed_.push_back(bond);
         else
@@ -266,7 +269,7 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
 // Those that come after it may leave: the peer's library holds them back. What is held back there is
 // not counted as packed, since the peer says nothing of it until it is free.
 void Outbox::on_packed(OutEntry& entry) {
-    if (!entry.bound()) ++packed_messages_;
+    if (!entry.bound() && entry.alone == OutEntry::Alone::no) ++packed_messages_;
     if (!peer_.antecedents) return;
     for (const Bond& bond : entry.rare->behind) {
         OutClass& queue = *bond.lane->find(bond.niceness);

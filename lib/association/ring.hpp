@@ -45,6 +45,11 @@ public:
         head_ = (head_ + 1) & (capacity_ - 1);
         --size_;
     }
+    void pop_back() {
+        assert(size_ > 0);
+        std::destroy_at(&back());
+        --size_;
+    }
     void clear() {
         while (!empty()) pop();
     }

@@ -91,7 +91,10 @@ void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mappi
 }
 
 void Inbox::flush(Instant now, Mapping& mapping) {
-    if (budget_due_ > 0) mapping.extend_budget(std::exchange(budget_due_, 0));
+    const std::uint64_t free = std::min(budget_due_, unpromised_);
+    unpromised_ -= free;
+    if (budget_due_ > free) mapping.extend_budget(budget_due_ - free);
+    budget_due_ = 0;
     if (context_.charged == 0) small_.rest();
     if (touched_.empty() && waiting_.empty()) return;
     const Path path = mapping.path();

@@ -162,6 +162,15 @@ std::size_t Encoder::write_message(std::span<std::byte> out, const Piece& piece)
     return done(writer);
 }
 
+// { carrier (i), MESSAGE with an explicit sequence number and the mark unreliable }
+std::size_t write_alone(std::span<std::byte> out, const Piece& piece) {
+    assert(out.size() >= largest_frame && !piece.marks.reliable && piece.first() && piece.last());
+    Writer writer(out);
+    type(writer.varint(piece.carrier.value()), Type::message);
+    put_message_fields(writer, piece, false);
+    return done(writer.varint(piece.total));
+}
+
 std::size_t Encoder::write(std::span<std::byte> out, const Open& open) {
     std::uint64_t flags = static_cast<std::uint64_t>(open.kind);
     if (open.parent) flags |= open_flag::parent;

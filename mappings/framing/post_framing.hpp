@@ -20,6 +20,13 @@ namespace post::framing {
 // The most bytes that one call of the Encoder writes.
 inline constexpr std::size_t largest_frame = 1024;
 
+// A message that travels alone, in a datagram (FORMAT.md, 8.1): what stands before its content,
+// written to the front of `out`, at least largest_frame bytes long.
+std::size_t write_alone(std::span<std::byte> out, const Piece& piece);
+// The message that makes up such a datagram, its content a slice of it; nothing when it is anything
+// else.
+std::optional<Piece> read_alone(const Bytes& datagram);
+
 // One sending direction of one stream. It knows which sequence number of a class is implicit and
 // which messages are begun; pieces must come in the order in which they are sent.
 class Encoder {

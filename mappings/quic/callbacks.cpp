@@ -82,6 +82,27 @@ struct Callbacks {
             return true;
         });
     }
+    static int recv_datagram(ngtcp2_conn*, std::uint32_t, const std::uint8_t* data,
+                             std::size_t size, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            if (self.state_ == Connection::State::established)
+                self.streams_.on_alone(std::as_bytes(std::span(data, size)));
+            return true;
+        });
+    }
+    static int ack_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.mtu_.on_progress(self.now_);
+            self.streams_.on_alone_settled(id, false);
+            return true;
+        });
+    }
+    static int lost_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.streams_.on_alone_settled(id, true);
+            return true;
+        });
+    }
     static int extend_max_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user_data,
                                       void* stream_user_data) {
         auto* extended = stream(stream_user_data);
@@ -182,6 +203,9 @@ void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks.stream_reset = Callbacks::stream_reset;
     callbacks.stream_close = Callbacks::stream_close;
     callbacks.acked_stream_data_offset = Callbacks::acked_stream_data;
+    callbacks.recv_datagram = Callbacks::recv_datagram;
+    callbacks.ack_datagram = Callbacks::ack_datagram;
+    callbacks.lost_datagram = Callbacks::lost_datagram;
     callbacks.extend_max_stream_data = Callbacks::extend_max_stream_data;
     callbacks.extend_max_local_streams_bidi = Callbacks::extend_streams_bidi;
     callbacks.extend_max_local_streams_uni = Callbacks::extend_streams_uni;

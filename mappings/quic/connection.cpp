@@ -428,7 +428,10 @@ void Connection::on_handshake_completed() {
     if (role_ == Role::server) give_token();
     streams_.establish(post_);
     if (budget_ > first_budget) streams_.extend_budget(budget_ - first_budget);
-    streams_.inbox().add(event::Established{std::move(alpn), post_, tls_->peer_certificate()});
+    const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_.get());
+    const bool alone = theirs && theirs->max_datagram_frame_size > 0;
+    streams_.inbox().add(
+        event::Established{std::move(alpn), post_, tls_->peer_certificate(), alone});
 }
 
 }  // namespace post::quic

@@ -114,6 +114,9 @@ private:
     Datagrams write_close(std::span<std::byte> space);
     ngtcp2_ssize fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
                              std::uint8_t* out, std::size_t size, ngtcp2_tstamp now);
+    ngtcp2_ssize fill_alone(Filling& filling, const Alone& alone, ngtcp2_path* path,
+                            ngtcp2_pkt_info* info, std::uint8_t* out, std::size_t size,
+                            ngtcp2_tstamp now);
     Datagrams outgoing(const PathStorage& path, const ngtcp2_pkt_info& info, std::size_t segment,
                        std::span<const std::byte> bytes) const;
 

@@ -71,6 +71,8 @@ public:
     bool dropped() const { return dropped_; }
     bool finishing() const { return finish_; }
     std::uint64_t unsent() const { return end_ - sent_; }
+    // So many bytes from the beginning are acknowledged.
+    std::uint64_t acked() const { return acked_; }
     // Something is left for a packet, be it the end alone.
     bool pending() const { return !dropped_ && (sent_ < end_ || (finish_ && !finish_sent_)); }
     // Something is not acknowledged.

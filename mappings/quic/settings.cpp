@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mappings/quic/alone.hpp"
 #include "mappings/quic/convert.hpp"
 #include "mappings/quic/endpoint.hpp"
 
@@ -73,6 +74,8 @@ void fill(ngtcp2_transport_params& parameters, const TransportOptions& options) 
     parameters.max_idle_timeout = to_timeout(limits.idle_timeout);
     // Four paths at most (ATTACKS A7).
     parameters.active_connection_id_limit = 4;
+    // RFC 9221, 3. The association drops what it has no room for.
+    parameters.max_datagram_frame_size = largest_datagram_frame;
     // RFC 9443: the first bits of a packet tell QUIC from DTLS and STUN on the same port.
     parameters.grease_quic_bit = 0;
 }

@@ -49,6 +49,7 @@ struct Stream {
     Stream* next_ready = nullptr;  // links of the ReadyList
     Stream* previous_ready = nullptr;
     Purpose purpose = Purpose::unknown;
+    std::uint8_t open_size = 0;  // ours: how many bytes OPEN takes
     const bool ours;
     const bool one_way;
     bool ready = false;            // in the ReadyList

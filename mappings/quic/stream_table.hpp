@@ -44,6 +44,9 @@ public:
         while (stream && stream->carrier != carrier) stream = stream->next_in_table;
         return stream;
     }
+    template <class Visit> void each(Visit visit) const {
+        for (const Stream& stream : all_) visit(stream);
+    }
     // The stream is no Carrier's any more.
     void unname(Stream& stream) {
         if (find(stream.carrier) != &stream) return;

@@ -67,7 +67,7 @@ bool Streams::on_opened(std::int64_t id) {
     stream.purpose = Stream::Purpose::carrier;
     stream.carrier = CarrierId{next_peer_carrier_};
     next_peer_carrier_ += 2;
-    table_.name(stream);
+    name(stream);
     auto kind = one_way ? CarrierKind::one_way : CarrierKind::messages;
     inbox_.add(event::Opened{{stream.carrier, std::nullopt, kind}});
     return true;
@@ -156,6 +156,7 @@ void Streams::on_stream_limit(bool one_way) {
 }
 
 void Streams::handle_timeout(Instant now) {
+    give_up_alone(now);
     while (!stopped_.empty() && stopped_.front().due <= now) {
         const auto carrier = stopped_.front().carrier;
         stopped_.pop_front();
@@ -202,6 +203,11 @@ std::uint64_t Streams::send_window(CarrierId carrier) const {
     return left - std::min(left, stream->send.unsent());
 }
 
+void Streams::name(Stream& stream) {
+    table_.name(stream);
+    if (alone_ && alone_->carriers) alone_->carriers->insert(stream.carrier);
+}
+
 void Streams::erase(Stream& stream) {
     drop_sending(stream);
     if (stream.credited) std::erase(credited_, &stream);
@@ -211,6 +217,7 @@ void Streams::erase(Stream& stream) {
 
 void Streams::drop_sending(Stream& stream) {
     ready_.remove(stream);
+    if (alone_) alone_->forget(stream.carrier);
     change_send(stream, [&](SendStream& send) { send.drop(pool_); });
 }
 

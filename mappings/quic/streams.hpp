@@ -7,14 +7,17 @@
 // ours is on the wire: a stream is a Carrier, its bytes are the messages.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include <ngtcp2/ngtcp2.h>
 
 #include "mappings/mapping.hpp"
+#include "mappings/quic/alone.hpp"
 #include "mappings/quic/inbox.hpp"
 #include "mappings/quic/rate_limit.hpp"
 #include "mappings/quic/ring.hpp"
@@ -63,6 +66,9 @@ public:
     // acknowledged before it hears of that, it has no reason to reset the stream (RFC 9000, 3.5),
     // and ngtcp2 waits until the connection ends.
     void handle_timeout(Instant now);
+    // A DATAGRAM frame of the peer's, and what became of one of ours.
+    void on_alone(std::span<const std::byte> bytes);
+    void on_alone_settled(std::uint64_t id, bool lost);
     const Error& violation() const { return violation_; }
 
     // Output.
@@ -73,6 +79,7 @@ public:
     // `room` bytes wait. Nothing when there is nothing.
     struct Allowance {
         std::uint64_t room = 0;  // bytes left in this packet
+        std::size_t packet = 0;  // how large it may be
         bool pull = false;       // more may be begun
         bool carriers = false;   // the connection's window has room for Carriers
     };
@@ -81,15 +88,27 @@ public:
     void write_blocked(Stream& stream, Supply& supply);
     // Nothing more can be written on it, whatever the reason.
     void write_closed(Stream& stream);
+    // The message that waits to go alone, when no stream has anything for the packet.
+    const Alone* waits_alone() const {
+        return alone_ && alone_->waiting() ? alone_.get() : nullptr;
+    }
+    void wrote_alone(Instant now, Supply& supply);
+    // The supply's call is over.
+    void hold_alone() {
+        if (alone_) alone_->hold();
+    }
 
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
     // Nothing is begun and unsent, and all bytes are acknowledged.
-    bool bytes_settled() const { return unacked_ == 0; }
-    bool settled() const { return unsettled_ == 0; }
+    bool bytes_settled() const { return unacked_ == 0 && !flying_alone(); }
+    bool settled() const { return unsettled_ == 0 && !flying_alone(); }
     bool something_ready() const { return !ready_.empty(); }
-    Instant deadline() const { return stopped_.empty() ? never : stopped_[0].due; }
+    Instant deadline() const {
+        const auto first = stopped_.empty() ? never : stopped_[0].due;
+        return alone_ ? std::min(first, alone_->due()) : first;
+    }
 
     Inbox& inbox() { return inbox_; }
 
@@ -129,13 +148,24 @@ private:
     bool on_settings(Stream& stream, const Settings& settings);
 
     // streams_send.cpp
-    void begin(Outgoing& outgoing, Supply& supply);
+    void begin(Outgoing& outgoing, Supply& supply, std::size_t packet);
     void begin_carrier(const Open& open, Supply& supply);
-    void begin_piece(const Piece& piece, Supply& supply);
+    void begin_piece(Piece& piece, Supply& supply, std::size_t packet);
+    void write_piece(Stream& stream, const Piece& piece);
     template <class Value> void write_frame(Stream& stream, const Value& value);
     template <class Value> void write_association(const Value& value);
     bool open_native(Stream& stream);
     void make_ready(Stream& stream);
+
+    // streams_alone.cpp
+    Alone& alone();
+    bool flying_alone() const { return alone_ && alone_->flying(); }
+    bool goes_alone(const Stream& stream, const Piece& piece, std::size_t packet) const;
+    bool fits_alone(const Piece& piece, std::size_t packet) const;
+    void put_on_stream(std::size_t packet);
+    void give_up_alone(Instant now);
+    void on_alone_raw(std::span<const std::byte> bytes);
+    void name(Stream& stream);
 
     // Resets of streams that brought nothing whole (ATTACKS A8).
     static constexpr std::uint32_t reset_burst = 1000;
@@ -154,6 +184,7 @@ private:
     std::vector<Stream*> credited_;
     Ring<Stopped> stopped_;  // the first to be due first
     std::uint64_t budget_credit_ = 0;
+    std::unique_ptr<Alone> alone_;
     Stream* association_ = nullptr;  // ours
     bool peer_association_ = false;
     Grant grant_;

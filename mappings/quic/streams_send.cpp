@@ -10,7 +10,9 @@ namespace post::quic {
 Stream* Streams::next(Supply& supply, const Allowance& allowance) {
     if (!allowance.carriers)
         return association_ != nullptr && association_->ready ? association_ : nullptr;
-    if (!ready_.empty() || !allowance.pull) return ready_.first();
+    // Nothing is begun behind a message that waits to go alone.
+    if (waits_alone()) put_on_stream(allowance.packet);
+    if (!ready_.empty() || !allowance.pull || waits_alone()) return ready_.first();
 
     // Enough for this packet and not more: what is most urgent may be another thing by the next.
     // The number of values is bounded too, since some of them (a Skip) weigh next to nothing.
@@ -20,17 +22,18 @@ Stream* Streams::next(Supply& supply, const Allowance& allowance) {
         if (outgoing == nullptr) break;
         const auto* piece = std::get_if<Piece>(outgoing);
         waiting += 1 + (piece ? piece->bytes.size() : 0);
-        begin(*outgoing, supply);
+        begin(*outgoing, supply, allowance.packet);
+        if (waits_alone()) break;
     }
     return ready_.first();
 }
 
-void Streams::begin(Outgoing& outgoing, Supply& supply) {
+void Streams::begin(Outgoing& outgoing, Supply& supply, std::size_t packet) {
     std::visit(
         [&](auto& value) {
             using Value = std::remove_reference_t<decltype(value)>;
             if constexpr (std::is_same_v<Value, Piece>) {
-                begin_piece(value, supply);
+                begin_piece(value, supply, packet);
             } else if constexpr (std::is_same_v<Value, Open>) {
                 begin_carrier(value, supply);
             } else if constexpr (std::is_same_v<Value, Finish>) {
@@ -53,8 +56,9 @@ void Streams::begin_carrier(const Open& open, Supply& supply) {
     if (find(open.carrier) != nullptr) return;
     auto& stream = table_.add(true, open.kind == CarrierKind::one_way, open.carrier);
     stream.purpose = Stream::Purpose::carrier;
-    table_.name(stream);
+    name(stream);
     if (post_) write_frame(stream, open);
+    stream.open_size = static_cast<std::uint8_t>(stream.send.unsent());
     if (open_native(stream)) {
         make_ready(stream);
         return;
@@ -63,21 +67,29 @@ void Streams::begin_carrier(const Open& open, Supply& supply) {
     supply.blocked(open.carrier);
 }
 
-void Streams::begin_piece(const Piece& piece, Supply& supply) {
+void Streams::begin_piece(Piece& piece, Supply& supply, std::size_t packet) {
     auto* stream = find(piece.carrier);
     if (stream == nullptr || !stream->may_send()) return;
-    std::array<std::byte, framing::largest_frame> header;
-    const auto size = post_ ? stream->encoder.write(header, piece) : 0;
-    change_send(*stream, [&](SendStream& send) {
-        send.append_piece(pool_, std::span(header).first(size), piece.bytes);
-    });
-    make_ready(*stream);
+    if (!piece.marks.reliable) {
+        if (goes_alone(*stream, piece, packet)) return alone().wait(std::move(piece));
+        piece.marks.reliable = true;
+    }
+    write_piece(*stream, piece);
     if (stream->send.pending()) return;
     // An empty piece on a raw stream is nothing on the wire: it is packed, and acknowledged, now.
     if (auto count = stream->send.take_packed(!post_); count > 0)
         supply.packed(piece.carrier, count);
     if (auto count = stream->send.take_acked(); count > 0)
         inbox_.add(event::Acked{piece.carrier, count});
+}
+
+void Streams::write_piece(Stream& stream, const Piece& piece) {
+    std::array<std::byte, framing::largest_frame> header;
+    const auto size = post_ ? stream.encoder.write(header, piece) : 0;
+    change_send(stream, [&](SendStream& send) {
+        send.append_piece(pool_, std::span(header).first(size), piece.bytes);
+    });
+    make_ready(stream);
 }
 
 template <class Value> void Streams::write_frame(Stream& stream, const Value& value) {

@@ -39,6 +39,7 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
     streams_.apply_credit();
     if (streams_.bytes_settled()) mtu_.on_progress(now_);
     auto run = write_run(supply, space);
+    streams_.hold_alone();
     count_sent(run);
     rethrow();
     if (run.empty() && state_ == State::closing) return write_close(space);
@@ -103,6 +104,7 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
             window = ngtcp2_conn_get_max_data_left(native);
             Streams::Allowance allowance;
             allowance.room = size - std::min<std::uint64_t>(size, used);
+            allowance.packet = size;
             allowance.carriers = window > filling.reserve;
             allowance.pull = allowance.carriers && ngtcp2_conn_get_cwnd_left(native) > 0;
             try {
@@ -110,6 +112,14 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
             } catch (...) {
                 thrown_ = std::current_exception();
                 return NGTCP2_ERR_CALLBACK_FAILURE;
+            }
+        }
+        if (stream == nullptr) {
+            if (const auto* alone = streams_.waits_alone()) {
+                used += alone->piece().bytes.size();
+                const auto written = fill_alone(filling, *alone, path, info, out, size, now);
+                if (written == NGTCP2_ERR_WRITE_MORE) continue;
+                return written;
             }
         }
         std::uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_NONE;
@@ -146,6 +156,37 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
             default: return written;
         }
     }
+}
+
+// A message that travels alone. Where there is no room left for it, the packet goes without it, and
+// it is the first in the next.
+ngtcp2_ssize Connection::fill_alone(Filling& filling, const Alone& alone, ngtcp2_path* path,
+                                    ngtcp2_pkt_info* info, std::uint8_t* out, std::size_t size,
+                                    ngtcp2_tstamp now) {
+    const auto& piece = alone.piece();
+    std::array<std::byte, framing::largest_frame> header;
+    std::array<ngtcp2_vec, 2> vectors;
+    std::size_t count = 0;
+    // ngtcp2 takes no vectors without bytes.
+    const auto add = [&](const std::byte* bytes, std::size_t length) {
+        if (length == 0) return;
+        auto* base = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(bytes));
+        vectors[count++] = {base, length};
+    };
+    add(header.data(), post_ ? framing::write_alone(header, piece) : 0);
+    add(piece.bytes.data(), piece.bytes.size());
+    int accepted = 0;
+    const auto written = ngtcp2_conn_writev_datagram(native_.get(), path, info, out, size,
+                                                     &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
+                                                     alone.next_id(), vectors.data(), count, now);
+    if (accepted == 0) return written;
+    try {
+        streams_.wrote_alone(now_, filling.supply);
+    } catch (...) {
+        thrown_ = std::current_exception();
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    return written;
 }
 
 Datagrams Connection::write_close(std::span<std::byte> space) {

@@ -31,6 +31,24 @@ void End::send_cut(CarrierId carrier, const Bytes& content, std::size_t chunk,
     } while (piece.offset < piece.total);
 }
 
+void End::send_alone(CarrierId carrier, Bytes content, const Properties& properties) {
+    Piece piece;
+    piece.carrier = carrier;
+    piece.sequence = Sequence{sequences_[{carrier, NicenessClass{}}]++};
+    piece.total = content.size();
+    piece.bytes = std::move(content);
+    piece.marks.ordered = piece.marks.reliable = false;
+    if (!properties.empty()) piece.extras = Extras{.properties = properties};
+    supply.push(std::move(piece));
+}
+
+std::vector<std::string> End::messages_alone(CarrierId carrier) const {
+    std::vector<std::string> texts;
+    for (const auto& one : all<event::ArrivedAlone>())
+        if (one.piece.carrier == carrier) texts.push_back(one.piece.bytes.string());
+    return texts;
+}
+
 std::vector<std::string> End::messages(CarrierId carrier) const {
     // Only what is whole is put together: tests ask again and again while megabytes arrive.
     using Key = std::pair<NicenessClass, Sequence>;
@@ -80,6 +98,9 @@ void End::drain() {
             mapping->extend_window(arrived->piece.carrier, arrived->piece.bytes.size());
             mapping->extend_budget(arrived->piece.bytes.size());
         }
+        // Only lent, perhaps.
+        if (auto* alone = std::get_if<event::ArrivedAlone>(&event))
+            alone->piece.bytes = alone->piece.bytes.held();
         events.push_back(std::move(event));
     }
 }
@@ -99,6 +120,7 @@ void Pair::launch(bool to_server, const Datagrams& run) {
             now_ + options_.link.delay, 0, to_server, {front.begin(), front.end()}, run.ecn};
         sent(flight);
         if (on_launch && !on_launch(to_server, flight.at)) continue;
+        if (on_size && !on_size(front.size())) continue;
         if (cut_ || chance(options_.link.loss)) continue;
         for (int copies = chance(options_.link.duplicate) ? 2 : 1; copies > 0; --copies) {
             auto late = options_.link.jitter.count();

@@ -52,6 +52,9 @@ public:
     // As pieces of at most `chunk` bytes.
     void send_cut(CarrierId carrier, const Bytes& content, std::size_t chunk,
                   NicenessClass niceness = NicenessClass{0});
+    // One that may travel alone; what of such has come.
+    void send_alone(CarrierId carrier, Bytes content, const Properties& properties = {});
+    std::vector<std::string> messages_alone(CarrierId carrier) const;
     void finish(CarrierId carrier) { supply.push(Finish{carrier}); }
 
     // What came, by Carrier.
@@ -122,6 +125,8 @@ public:
     // Asked for each datagram that is sent. It may be made to arrive at another time; false: it is
     // lost.
     std::function<bool(bool to_server, Instant& at)> on_launch;
+    // Asked for the size of each; false: the link does not carry it.
+    std::function<bool(std::size_t)> on_size;
     // Cuts the link: nothing arrives any more, in both directions.
     void cut() { cut_ = true; }
     std::uint64_t datagrams() const { return datagrams_; }

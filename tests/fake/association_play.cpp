@@ -109,6 +109,9 @@ void AssociationPlay::send(Side& side, CarrierId carrier) {
     options.niceness = static_cast<std::uint32_t>(choice & 3);
     if (choice & 4) options.lifetime = std::chrono::milliseconds(1 + byte());
     options.final = (choice & 0xf8) == 0xf8;
+    // The class of those that may travel alone, out of order.
+    const bool alone = options.niceness == Niceness{3};
+    if (alone) options.ordered = options.reliable = false;
     std::size_t size = byte();
     if (choice & 8) size *= choice & 16 ? 700 : 20;
     if (!side.association.writable(carrier)) return side.association.starve(carrier);
@@ -117,7 +120,7 @@ void AssociationPlay::send(Side& side, CarrierId carrier) {
         now_, carrier, Bytes(std::string(size, static_cast<char>('a' + token % 26))), options,
         token);
     if (!id) return;
-    side.records[token];
+    side.records[token].alone = alone;
     ++messages_;
 }
 
@@ -129,6 +132,11 @@ void AssociationPlay::take(Side& side, CarrierId carrier) {
         const std::string_view text = message->view();
         require(text.find_first_not_of(text.substr(0, 1)) == std::string_view::npos,
                 "a message holds bytes of another one");
+        if (message->niceness() == Niceness{3}) {
+            require(side.alone.insert({carrier, message->sequence()}).second,
+                    "a message came twice");
+            continue;
+        }
         auto& next = side.next[{carrier, message->niceness().value()}];
         require(message->sequence().value() >= next, "a message came twice or out of order");
         next = message->sequence().value() + 1;
@@ -151,6 +159,7 @@ void AssociationPlay::connect(Side& side) {
     options.remote = client ? server_address : client_address;
     options.post = post_;
     options.datagrams_in_flight = 8;
+    options.lost_alone = 5;
     side.association.attach(std::make_unique<FakeMapping>(wire_, options, now_));
     side.connected = true;
 }
@@ -183,7 +192,8 @@ void AssociationPlay::turn(Side& side) {
     std::size_t open = 0;
     for (const auto& [token, record] : side.records) open += record.settled ? 0 : 1;
     require(side.shared.outstanding == open, "the number of messages without a fate is wrong");
-    require(side.shared.charge.charged <= bounds_.receive_budget + 64 * 1024,
+    // What comes alone was not promised, but has its share.
+    require(side.shared.charge.charged <= bounds_.receive_budget * 9 / 8 + 64 * 1024,
             "more is held than was promised");
 }
 
@@ -221,7 +231,8 @@ void AssociationPlay::tell(Side& side, const core::Happened& event) {
             record.sent = true;
             return;
         }
-        require(progress->fate.kind != Fate::Kind::expired || !record.sent, "expired after sent");
+        require(progress->fate.kind != Fate::Kind::expired || !record.sent || record.alone,
+                "expired after sent");
         record.settled = true;
         record.fate = progress->fate.kind;
     } else if (const auto* opened = std::get_if<Opened>(&event)) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,7 @@ public:
 private:
     // A message for its sender: what became of it.
     struct Record {
+        bool alone = false;  // it may be lost
         bool sent = false;
         bool settled = false;
         Fate::Kind fate = Fate::Kind::failed;
@@ -44,6 +46,7 @@ private:
         std::map<core::Tag, CarrierId> tags;
         std::map<core::FateToken, Record> records;
         std::map<std::pair<CarrierId, std::uint32_t>, std::uint64_t> next;  // sequence to come
+        std::set<std::pair<CarrierId, Sequence>> alone;  // that came, out of order
         std::deque<std::vector<std::byte>> arriving;
         core::Tag next_tag = 1;
         core::FateToken next_token = 1;

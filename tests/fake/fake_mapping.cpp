@@ -12,8 +12,6 @@ namespace post::test {
 
 namespace {
 
-// Content bytes in one datagram.
-constexpr std::size_t datagram_content = 1200;
 constexpr std::size_t datagram_size = 1 + sizeof(std::uint64_t);
 
 template <class... Handlers> struct Overloaded : Handlers... { using Handlers::operator()...; };
@@ -46,6 +44,7 @@ void FakeMapping::reset(CarrierId id, Error reason) {
     auto& carrier = row->second;
     carrier.send_over = true;
     carrier.begun.clear();
+    if (alone_ && alone_->carrier == id) alone_.reset();
     if (!carrier.opened) {
         std::erase(waiting_, id);
         events_.push_back(event::Ended{id});
@@ -142,19 +141,14 @@ void FakeMapping::apply(const Word& word) {
                 streams_left_ = streams_left_one_way_ = hello.limits.carriers;
                 if (hello.answer) {
                     control_.push_back(Confirm{});
-                    state_ = State::established;
-                    events_.push_back(event::Established{options_.post ? "post-fake/1" : "fake",
-                                                         options_.post, options_.peer_identity});
+                    established();
                 } else {
                     control_.push_back(Hello{options_.limits, true});
                 }
             },
-            [&](const Confirm&) {
-                state_ = State::established;
-                events_.push_back(event::Established{options_.post ? "post-fake/1" : "fake",
-                                                     options_.post, options_.peer_identity});
-            },
+            [&](const Confirm&) { established(); },
             [&](const Say& said) { say(said.value); },
+            [&](const SayAlone& said) { arrive_alone(said.piece); },
             [&](const GiveUp& given) {
                 auto row = carriers_.find(given.carrier);
                 if (row == carriers_.end() || row->second.receive_done) return;
@@ -167,6 +161,7 @@ void FakeMapping::apply(const Word& word) {
                 if (row == carriers_.end() || !row->second.may_send()) return;
                 row->second.send_over = true;
                 row->second.begun.clear();
+                if (alone_ && alone_->carrier == wanted.carrier) alone_.reset();
                 events_.push_back(event::Stopped{wanted.carrier, framing::from_wire(wanted.code)});
                 control_.push_back(GiveUp{wanted.carrier, wanted.code});
             },
@@ -200,7 +195,7 @@ void FakeMapping::say(const Outgoing& value) {
                    [&](const Open& open) {
                        auto& carrier = carriers_[open.carrier];
                        carrier.kind = open.kind;
-                       carrier.opened = true;
+                       carrier.opened = carrier.known = true;
                        carrier.window = peer_window_;
                        carrier.receive_window = options_.limits.carrier_window;
                        auto kind = index_of(open.kind == CarrierKind::one_way);
@@ -254,6 +249,7 @@ void FakeMapping::acknowledge(std::uint64_t entry) {
     in_flight_.erase(row);
     if (!options_.post)
         for (const auto& [id, pieces] : sent.pieces) events_.push_back(event::Acked{id, pieces});
+    settle_alone(sent);
     for (auto id : sent.ended) {
         auto found = carriers_.find(id);
         if (found == carriers_.end()) continue;
@@ -333,6 +329,7 @@ bool FakeMapping::fill(Supply& supply, std::vector<Word>& words, Sent& sent) {
             if (!carrier.begun.empty() && carrier.opened && !carrier.blocked) ids.push_back(id);
         for (auto id : ids)
             if (!fill_carrier(id, supply, words, sent, size)) return true;
+        if (alone_ && !fill_alone(supply, words, sent, size)) return true;
         if (budget_ == 0) return true;
         auto* outgoing = supply.next();
         if (auto* piece = outgoing ? std::get_if<Piece>(outgoing) : nullptr)
@@ -354,6 +351,7 @@ bool FakeMapping::fill_carrier(CarrierId id, Supply& supply, std::vector<Word>& 
                 carrier.send_over = true;
                 sent.ended.push_back(id);
             }
+            if (std::holds_alternative<Open>(front)) sent.opened.push_back(id);
             words.push_back(Say{std::move(front)});
             carrier.begun.pop_front();
             continue;
@@ -412,31 +410,13 @@ void FakeMapping::begin(Outgoing outgoing, Supply& supply) {
                        } else {
                            auto row = carriers_.find(value.carrier);
                            if (row == carriers_.end() || !row->second.may_send()) return;
+                           if constexpr (std::is_same_v<Value, Piece>)
+                               if (wait_alone(value)) return;
                            row->second.begun.push_back(value);
                        }
                    },
                },
                outgoing);
-}
-
-bool FakeMapping::take_stream(bool one_way) {
-    auto& left = one_way ? streams_left_one_way_ : streams_left_;
-    if (left == 0) return false;
-    --left;
-    return true;
-}
-
-void FakeMapping::open_waiting() {
-    for (auto row = waiting_.begin(); row != waiting_.end();) {
-        auto& carrier = carriers_.at(*row);
-        if (!take_stream(carrier.kind == CarrierKind::one_way)) {
-            ++row;
-            continue;
-        }
-        carrier.opened = true;
-        events_.push_back(event::Unblocked{*row});
-        row = waiting_.erase(row);
-    }
 }
 
 void FakeMapping::poll_events(std::vector<Event>& events) {

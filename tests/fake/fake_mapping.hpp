@@ -31,6 +31,8 @@ struct FakeOptions {
     bool post = true;
     std::size_t datagrams_in_flight = 64;  // the congestion window
     Bytes peer_identity;                   // what Established shows of the peer
+    bool alone = true;                     // messages may travel alone
+    std::uint64_t lost_alone = 0;          // each so manieth of those is lost; 0: none
 };
 
 class FakeMapping final : public Mapping {
@@ -61,6 +63,7 @@ public:
 
 private:
     friend class FakeWire;
+    static constexpr std::size_t datagram_content = 1200;  // bytes of content in one datagram
     enum class State : std::uint8_t { handshaking, established, closing, over };
 
     // What an entry of the wire says.
@@ -71,6 +74,9 @@ private:
     struct Confirm {};
     struct Say {
         Outgoing value;
+    };
+    struct SayAlone {
+        Piece piece;
     };
     struct GiveUp {
         CarrierId carrier;
@@ -99,13 +105,14 @@ private:
         std::uint64_t code;
         Bytes text;
     };
-    using Word = std::variant<Hello, Confirm, Say, GiveUp, WantNoMore, Window, Budget, Carriers,
-                              Ack, Ping, Close>;
+    using Word = std::variant<Hello, Confirm, Say, SayAlone, GiveUp, WantNoMore, Window, Budget,
+                              Carriers, Ack, Ping, Close>;
 
     struct Carrier {
         CarrierKind kind = CarrierKind::messages;
         bool ours = false;
         bool opened = false;  // within the peer's limit
+        bool known = false;   // to the peer
         std::deque<Outgoing> begun;
         std::uint64_t piece_sent = 0;      // bytes of the front piece that are on the wire
         std::uint64_t window = 0;          // what the peer takes
@@ -121,13 +128,20 @@ private:
     struct Sent {
         std::map<CarrierId, std::uint64_t> pieces;
         std::vector<CarrierId> ended;
+        std::vector<CarrierId> opened;
+        std::vector<event::SettledAlone> alone;
     };
 
     void apply(const Word& word);
+    void established();
     void say(const Outgoing& value);
     void arrive(Piece piece);
     void acknowledge(std::uint64_t entry);
     void begin(Outgoing outgoing, Supply& supply);
+    bool wait_alone(Piece& piece);
+    bool fill_alone(Supply& supply, std::vector<Word>& words, Sent& sent, std::size_t& size);
+    void arrive_alone(Piece piece);
+    void settle_alone(const Sent& sent);
     bool take_stream(bool one_way);
     void open_waiting();
     bool fill(Supply& supply, std::vector<Word>& words, Sent& sent);
@@ -153,6 +167,8 @@ private:
     std::deque<Word> control_;  // to be said before anything else
     std::deque<Outgoing> association_;
     std::map<CarrierId, Carrier> carriers_;
+    std::optional<Piece> alone_;  // waits for a datagram
+    std::uint64_t sent_alone_ = 0;
     std::deque<CarrierId> waiting_;  // for the peer's limit
     std::map<std::uint64_t, Sent> in_flight_;
     std::uint64_t next_expected_ = 0;  // of the peer's entries

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "mappings/mapping.hpp"
 
@@ -37,6 +38,9 @@ public:
         return nullptr;
     }
     void packed(CarrierId carrier, std::uint64_t pieces) override { packed_[carrier] += pieces; }
+    void packed_alone(CarrierId carrier, NicenessClass, Sequence sequence) override {
+        packed_alone_[carrier].push_back(sequence);
+    }
     void blocked(CarrierId carrier) override {
         blocked_.insert(carrier);
         ++times_blocked_[carrier];
@@ -47,6 +51,10 @@ public:
     std::uint64_t packed_of(CarrierId carrier) const {
         auto row = packed_.find(carrier);
         return row == packed_.end() ? 0 : row->second;
+    }
+    std::vector<Sequence> alone_of(CarrierId carrier) const {
+        auto row = packed_alone_.find(carrier);
+        return row == packed_alone_.end() ? std::vector<Sequence>{} : row->second;
     }
     bool is_blocked(CarrierId carrier) const { return blocked_.count(carrier) > 0; }
     std::uint64_t times_blocked(CarrierId carrier) const {
@@ -60,6 +68,7 @@ private:
     std::set<CarrierId> blocked_;
     std::map<CarrierId, std::uint64_t> packed_;
     std::map<CarrierId, std::uint64_t> times_blocked_;
+    std::map<CarrierId, std::vector<Sequence>> packed_alone_;
     std::uint64_t pulled_ = 0;
 };
 

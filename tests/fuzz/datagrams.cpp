@@ -27,6 +27,7 @@ void require(bool condition) {
 struct Nothing final : Supply {
     Outgoing* next() override { return nullptr; }
     void packed(CarrierId, std::uint64_t) override {}
+    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
     void blocked(CarrierId) override {}
 };
 

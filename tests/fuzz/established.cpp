@@ -65,6 +65,7 @@ std::string one_frame(Choices& choices) {
         case 10: return frame::retire_connection_id(choices.number());
         case 11: return frame::path_challenge(choices.number());
         case 12: return choices.text(choices.byte());
+        case 13: return frame::datagram(choices.text(choices.byte()));
         default: {
             const auto stream = choices.number();
             const auto flags = choices.byte();
@@ -86,7 +87,7 @@ void say(Siege& siege, Choices& choices) {
 void act(Siege& siege, Choices& choices, std::array<std::uint64_t, 8>& next) {
     const CarrierId carrier{choices.byte() % 8};
     auto& victim = siege.victim();
-    switch (choices.byte() % 10) {
+    switch (choices.byte() % 11) {
         case 0: siege.supply().push(Open{carrier, {}, CarrierKind::messages}); break;
         case 1: siege.supply().push(Open{carrier, {}, CarrierKind::one_way}); break;
         case 2: {
@@ -101,7 +102,16 @@ void act(Siege& siege, Choices& choices, std::array<std::uint64_t, 8>& next) {
         case 6: victim.extend_window(carrier, choices.word()); break;
         case 7: victim.extend_budget(choices.word()); break;
         case 8: victim.update_keys(); break;
-        case 9: siege.supply().push(Delivered{carrier, {}, Sequence{choices.byte()}, {}, {}, 0});
+        case 9:
+            siege.supply().push(Delivered{carrier, {}, Sequence{choices.byte()}, {}, {}, 0});
+            break;
+        case 10: {
+            const std::string text(choices.byte(), 'a');
+            const Sequence sequence{next[carrier.value()]++};
+            const Marks alone{.ordered = false, .reliable = false};
+            siege.supply().push(Piece{carrier, {}, sequence, 0, text.size(), Bytes(text), alone});
+            break;
+        }
     }
     siege.flush();
 }

@@ -1,7 +1,7 @@
 // Fuzz target for Post frames. The first byte chooses: a Decoder of our own stream or of a peer's,
 // fed the rest of the data in parts that the data themselves choose, which must say the same as one
-// that gets all at once; or an Encoder whose commands come from the data, with a Decoder behind it
-// that must hear what was said.
+// that gets all at once; the reader of a datagram; or an Encoder whose commands come from the data,
+// with a Decoder behind it that must hear what was said.
 #include <array>
 #include <cstdlib>
 #include <map>
@@ -67,6 +67,21 @@ void decode(std::span<const std::byte> data, bool ours) {
     require(whole.error.detail == parts.error.detail);
     require(whole.between == parts.between);
     if (!whole.error) require(whole.overhead == parts.overhead);
+}
+
+// A datagram is one whole message, or nothing; what it says can be said again.
+void datagram(std::span<const std::byte> data) {
+    const auto piece = framing::read_alone(test::bytes_of(data));
+    if (!piece) return;
+    check(framing::Frame(*piece));
+    require(piece->first() && piece->last() && !piece->marks.reliable);
+    std::array<std::byte, framing::largest_frame> header;
+    const auto size = static_cast<std::ptrdiff_t>(framing::write_alone(header, *piece));
+    std::vector<std::byte> again(header.begin(), header.begin() + size);
+    again.insert(again.end(), piece->bytes.begin(), piece->bytes.end());
+    const auto second = framing::read_alone(test::bytes_of(again));
+    require(second && second->carrier == piece->carrier && second->bytes == piece->bytes);
+    require(second->sequence == piece->sequence && second->marks == piece->marks);
 }
 
 // Commands for an Encoder, drawn from the data; nothing when they are used up.
@@ -180,9 +195,10 @@ void round_trip(std::span<const std::byte> data) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
     const auto rest = std::as_bytes(std::span(data, size)).subspan(1);
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
         case 0: decode(rest, true); break;
         case 1: decode(rest, false); break;
+        case 3: datagram(rest); break;
         default: round_trip(rest); break;
     }
     return 0;

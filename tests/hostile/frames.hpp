@@ -48,6 +48,9 @@ inline std::string stream(std::uint64_t id, std::uint64_t offset, std::string_vi
     return (finish ? "\x0f" : "\x0e") + number(id) + number(offset) + number(data.size()) +
            std::string(data);
 }
+inline std::string datagram(std::string_view data) {
+    return "\x31" + number(data.size()) + std::string(data);
+}
 inline std::string max_data(std::uint64_t most) { return "\x10" + number(most); }
 inline std::string max_stream_data(std::uint64_t id, std::uint64_t most) {
     return "\x11" + number(id) + number(most);

@@ -50,6 +50,7 @@ struct Script {
     Words commands;                  // reset, stop, close
     std::vector<CarrierId> no_room;  // these are reported as blocked when they open
     bool pulls = true;               // poll_transmit takes all that there is
+    bool alone = false;              // what may travel alone does
     bool quiet = true;
     Instant heard = never;
     bool over = false;
@@ -77,7 +78,12 @@ public:
         if (!script_.pulls || closing_) return {};
         while (Outgoing* out = supply.next()) {
             script_.said.push_back(word(*out));
-            if (const auto* piece = std::get_if<Piece>(out)) supply.packed(piece->carrier, 1);
+            if (const auto* piece = std::get_if<Piece>(out)) {
+                if (script_.alone && !piece->marks.reliable)
+                    supply.packed_alone(piece->carrier, piece->niceness, piece->sequence);
+                else
+                    supply.packed(piece->carrier, 1);
+            }
             if (const auto* open = std::get_if<Open>(out))
                 for (CarrierId carrier : script_.no_room)
                     if (carrier == open->carrier) supply.blocked(carrier);

@@ -1,0 +1,43 @@
+// Messages that come alone, outside of their Carrier's stream (FORMAT.md, 8.1). No window held
+// their sender back, so each is charged like any other, and what finds no room is dropped.
+#include "lib/association/inbox.hpp"
+
+namespace post::core {
+
+// Most of the budget was promised to streams; what comes beside them adds an eighth at most, and
+// nothing when half is in use.
+bool Inbox::has_room(const InLane& lane, std::uint64_t size) const {
+    return lane.untaken() < lane.window && size <= limit(lane) &&
+           unpromised_ + size <= limits_.budget / 8 &&
+           charged_ + overhead_ + size <= limits_.budget / 2 &&
+           context_.charged + context_.overhead + size <= context_.limit / 2;
+}
+
+void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after) {
+    const std::uint64_t size = piece.bytes.size();
+    const Antecedent name{lane.carrier, piece.niceness, piece.sequence};
+    const bool known = !plain_ && (lane.has(name) || successors_.contains(name));
+    if (known) return;
+    if (lane.discarding || lane.over || !has_room(lane, size)) {
+        if (plain_) return;
+        drop(lane, name);
+        lane.ask |= piece.marks.ask;
+        ++lane.work->unreported;
+        report_later(now, lane);
+        settle(name, 1, false);
+        return give_out_free(now);
+    }
+    work(lane);  // finish() counts on it
+    lane.received += size;
+    // As if it had been promised; so nothing is given back for it when it is taken, but what the
+    // Carrier holds untaken counts against its window.
+    lane.allowed += size;
+    unpromised_ += size;
+    charge(size);
+    hold(lane);
+    InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
+    if (piece.extras) message.describe(piece.extras->properties);
+    come(now, lane, std::move(message), name, piece.marks, &after);
+}
+
+}  // namespace post::core
