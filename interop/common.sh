@@ -3,6 +3,7 @@
 # processes that end with the script, and captures of the loopback interface with Wireshark's own
 # decoder. Sourced, never run. A script that calls begin() has a folder $work, which goes with it.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${POST_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/post/interop}
 work=
 processes=()
 
@@ -102,6 +103,64 @@ make_certificate() {
         -subj /CN=localhost -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
         -keyout "$work/key.pem" -out "$work/cert.pem" > "$work/openssl.log" 2>&1 ||
         fail "openssl made no certificate"
+}
+
+# What quinn can be reached by: Deno, its program; installed from npm where it is not.
+find_deno() {
+    local package='@deno/linux-x64-glibc' deno
+    if [ -n "${DENO:-}" ]; then
+        echo "$DENO"
+        return
+    fi
+    command -v deno && return
+    deno=$cache/deno/node_modules/$package/deno
+    if [ ! -x "$deno" ]; then
+        [ "$(uname -sm)" = "Linux x86_64" ] || skip "no deno, and $package is for Linux x86_64" >&2
+        command -v npm > /dev/null || skip "neither deno nor npm is here" >&2
+        mkdir -p "$cache/deno"
+        npm install --prefix "$cache/deno" --ignore-scripts --no-audit --no-fund "$package" \
+            > "$cache/deno/npm.log" 2>&1 || skip "npm cannot install $package, see" \
+            "$cache/deno/npm.log" >&2
+        chmod +x "$deno"
+    fi
+    echo "$deno"
+}
+
+# make_authority FOLDER: an authority and a certificate of it: quinn's verifier refuses a certificate
+# that is its own authority.
+make_authority() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+        -subj "/CN=interop authority" -addext basicConstraints=critical,CA:TRUE \
+        -keyout "$1/ca.key" -out "$1/ca.pem"
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" \
+        -keyout "$1/key.pem" -out "$1/cert.csr"
+    openssl x509 -req -in "$1/cert.csr" -CA "$1/ca.pem" -CAkey "$1/ca.key" -CAcreateserial \
+        -days 2 -out "$1/cert.pem" -extfile <(printf '%s\n' \
+            'subjectAltName=DNS:localhost,IP:127.0.0.1' 'basicConstraints=critical,CA:FALSE')
+}
+
+# start_server NAME COMMAND...: a server with the certificate in $work and the protocol $alpn, in the
+# background; its port is in $port.
+start_server() {
+    local name=$1
+    shift
+    "$@" server 0 "$work/cert.pem" "$work/key.pem" "$alpn" \
+        > "$work/$name.out" 2> "$work/$name.log" &
+    server=$!
+    processes+=("$server")
+    port=
+    for _ in $(seq 100); do
+        port=$(sed -n 's/^listening //p' "$work/$name.out")
+        [ -n "$port" ] && return
+        kill -0 "$server" 2> /dev/null || break
+        sleep 0.1
+    done
+    fail "the server $name does not listen"
+}
+
+stop_server() {
+    kill "$server" 2> /dev/null || true
+    gone "$server" || true
 }
 
 # The file has its header once the interface is open.

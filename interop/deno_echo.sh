@@ -8,91 +8,8 @@
 #
 # Exit code 77 and "skipped: why" where something that is not ours is missing.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(dirname "$here")
-cache=${POST_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/post/interop}
-package='@deno/linux-x64-glibc'
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 alpn=post-interop-echo
-
-skip() {
-    echo "skipped: $*"
-    exit 77
-}
-
-fail() {
-    echo "FAILED: $*" >&2
-    for log in "$work"/*.log; do
-        [ -s "$log" ] && { echo "--- ${log##*/}"; tail -n 20 "$log"; } >&2
-    done
-    exit 1
-}
-
-find_deno() {
-    if [ -n "${DENO:-}" ]; then
-        echo "$DENO"
-        return
-    fi
-    command -v deno && return
-    local deno=$cache/deno/node_modules/$package/deno
-    if [ ! -x "$deno" ]; then
-        [ "$(uname -sm)" = "Linux x86_64" ] || skip "no deno, and $package is for Linux x86_64" >&2
-        command -v npm > /dev/null || skip "neither deno nor npm is here" >&2
-        mkdir -p "$cache/deno"
-        npm install --prefix "$cache/deno" --ignore-scripts --no-audit --no-fund "$package" \
-            > "$cache/deno/npm.log" 2>&1 || skip "npm cannot install $package, see" \
-            "$cache/deno/npm.log" >&2
-        chmod +x "$deno"
-    fi
-    echo "$deno"
-}
-
-find_ours() {
-    local candidate
-    for candidate in "${POST_BUILD_DIR:-}"/interop/raw_echo "$root"/build/*/interop/raw_echo; do
-        if [ -x "$candidate" ]; then
-            echo "$candidate"
-            return
-        fi
-    done
-}
-
-# An authority and a certificate of it: quinn's verifier refuses a certificate that is its own
-# authority.
-make_certificates() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-        -subj "/CN=interop authority" -addext basicConstraints=critical,CA:TRUE \
-        -keyout "$1/ca.key" -out "$1/ca.pem"
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" \
-        -keyout "$1/key.pem" -out "$1/cert.csr"
-    openssl x509 -req -in "$1/cert.csr" -CA "$1/ca.pem" -CAkey "$1/ca.key" -CAcreateserial \
-        -days 2 -out "$1/cert.pem" -extfile <(printf '%s\n' \
-            'subjectAltName=DNS:localhost,IP:127.0.0.1' 'basicConstraints=critical,CA:FALSE')
-}
-
-# start_server NAME COMMAND...: runs it in the background; its port is in $port.
-start_server() {
-    local name=$1
-    shift
-    "$@" server 0 "$work/cert.pem" "$work/key.pem" "$alpn" \
-        > "$work/$name.out" 2> "$work/$name.log" &
-    server=$!
-    port=
-    for _ in $(seq 100); do
-        port=$(sed -n 's/^listening //p' "$work/$name.out")
-        [ -n "$port" ] && return
-        kill -0 "$server" 2> /dev/null || break
-        sleep 0.1
-    done
-    fail "the server $name does not listen"
-}
-
-stop_server() {
-    if [ -n "${server:-}" ]; then
-        kill "$server" 2> /dev/null || true
-        wait "$server" 2> /dev/null || true
-    fi
-    server=
-}
 
 # ask NAME CA ALPN STREAMS BYTES COMMAND...
 ask() {
@@ -141,18 +58,16 @@ play() {
 command -v openssl > /dev/null || skip "openssl makes the certificates and is not here"
 # skip() inside of $() ends the subshell only; its word is on stderr.
 deno_program=$(find_deno | tail -n 1) || exit 77
-work=$(mktemp -d)
-server=
-trap 'stop_server; rm -rf "$work"' EXIT
+begin
 mkdir "$work/other"
-make_certificates "$work" 2> "$work/openssl.log" || fail "openssl made no certificates"
-make_certificates "$work/other" 2> "$work/openssl.log" || fail "openssl made no certificates"
+make_authority "$work" 2> "$work/openssl.log" || fail "openssl made no certificates"
+make_authority "$work/other" 2> "$work/openssl.log" || fail "openssl made no certificates"
 
 export DENO_DIR=$cache/deno/dir DENO_NO_UPDATE_CHECK=1 NO_COLOR=1
-deno=("$deno_program" run --quiet -A --unstable-net "$here/deno_echo.ts")
+deno=("$deno_program" run --quiet -A --unstable-net "$root/interop/deno_echo.ts")
 play deno-deno "${deno[@]}" -- "${deno[@]}"
 
-ours=$(find_ours)
+ours=$(our_program interop/raw_echo)
 [ -n "$ours" ] || skip "Deno passes against itself, but our raw_echo is not built"
 play ours-serves "$ours" -- "${deno[@]}"
 play deno-serves "${deno[@]}" -- "$ours"

@@ -75,7 +75,7 @@ TEST_SUITE("contract") {
         CHECK(pair.client.supply.alone_of(carrier) == std::vector{Sequence{2}});
     }
 
-    TEST_CASE_TEMPLATE("alone: a full window of the connection does not hold it back", PairType,
+    TEST_CASE_TEMPLATE("alone: the full window of another Carrier does not hold it back", PairType,
                        FakePair, QuicPair) {
         PairType pair(seeded());
         auto carrier = known_carrier(pair);
