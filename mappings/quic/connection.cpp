@@ -427,7 +427,7 @@ void Connection::on_handshake_completed() {
     set_keep_alive();
     if (role_ == Role::server) give_token();
     streams_.establish(post_);
-    if (budget_ > first_budget) streams_.extend_budget(budget_ - first_budget);
+    streams_.extend_budget(budget_ - first_budget(budget_));
     const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_.get());
     const bool alone = theirs && theirs->max_datagram_frame_size > 0;
     streams_.inbox().add(

@@ -67,7 +67,7 @@ void fill(ngtcp2_transport_params& parameters, const TransportOptions& options) 
     parameters.initial_max_stream_data_bidi_local = integer(limits.carrier_window);
     parameters.initial_max_stream_data_bidi_remote = integer(limits.carrier_window);
     parameters.initial_max_stream_data_uni = integer(limits.carrier_window);
-    parameters.initial_max_data = std::min(limits.budget, first_budget);
+    parameters.initial_max_data = first_budget(limits.budget);
     parameters.initial_max_streams_bidi = std::min(limits.carriers, most_streams);
     // One more, for what concerns the whole association.
     parameters.initial_max_streams_uni = std::min(limits.carriers, most_streams - 1) + 1;

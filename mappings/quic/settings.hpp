@@ -2,6 +2,7 @@
 // assert on is brought into its range here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -15,8 +16,11 @@ namespace post::quic {
 // What the peer may send on all Carriers together before the handshake is complete. ngtcp2 keeps
 // credit back until it amounts to half of this first window, so the whole budget is not given as
 // the first window, or half of it could be kept from a peer that needs it; the rest follows as
-// credit.
-inline constexpr std::uint64_t first_budget = 1024 * 1024;
+// credit. So never more than 512 KiB, and no more than a 32nd of the budget, is kept back.
+inline std::uint64_t first_budget(std::uint64_t budget) {
+    const std::uint64_t part = std::max<std::uint64_t>(budget / 16, 16 * 1024);
+    return std::min<std::uint64_t>({budget, part, 1024 * 1024});
+}
 
 class Endpoint;
 

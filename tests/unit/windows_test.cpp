@@ -172,7 +172,7 @@ TEST_SUITE("unit") {
         InRig rig(4 << 20);
         CHECK(rig.arrive(rig.lane(0), 0, std::string(3'000'000, 'x')));
         CHECK(rig.inbox.fullest() == nullptr);
-        CHECK(rig.arrive(rig.lane(2), 0, std::string(700'000, 'x')));
+        CHECK(rig.arrive(rig.lane(2), 0, std::string(1'000'000, 'x')));
         CHECK(rig.inbox.fullest() == &rig.lane(0));
     }
 
