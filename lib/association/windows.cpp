@@ -160,8 +160,8 @@ void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
 }
 
 InLane* Inbox::fullest() {
-    // A transport keeps some credit back (mappings/quic/settings.hpp), at most 512 KiB and a 32nd of
-    // the budget, which the peer then does not have for anybody.
+    // A transport keeps some credit back (mappings/quic/settings.hpp), at most 512 KiB and a 32nd
+    // of the budget, which the peer then does not have for anybody.
     const std::uint64_t margin = std::min<std::uint64_t>(576 * 1024, limits_.budget / 16);
     const bool spent = charged_ + overhead_ + margin >= limits_.budget ||
                        context_.charged + context_.overhead >= context_.limit;
