@@ -147,11 +147,11 @@ OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
     if (!lane.work) {
         lane.work = works_.take();
         lane.work->tail.lane = &lane;
-        lane.work->tail.weight = lane.weight;
+        lane.work->tail.weigh(lane.weight);
         for (const auto& queue : lane.work->classes) {
             queue->first = lane.sequence;
             queue->place.lane = &lane;
-            queue->place.weight = lane.weight;
+            queue->place.weigh(lane.weight);
         }
     }
     if (OutClass* found = lane.find(niceness)) return *found;
@@ -159,7 +159,7 @@ OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
     made.niceness = niceness;
     made.place.lane = &lane;
     made.place.queue = &made;
-    made.place.weight = lane.weight;
+    made.place.weigh(lane.weight);
     if (niceness == NicenessClass{}) made.first = lane.sequence;
     return made;
 }

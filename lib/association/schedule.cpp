@@ -52,7 +52,7 @@ void Schedule::served(std::uint64_t bytes) {
     Place& place = *turn_;
     Level& level = *place.level_;
     level.clock = std::max(level.clock, place.served_);
-    place.served_ += bytes * scale / place.weight;
+    place.served_ += bytes * place.cost_;
     if (place.deadline_ != never || level.places.size() == 1) return;
     const auto at = level.places.begin();
     const Order& next = *std::next(at);

@@ -16,6 +16,7 @@ namespace post::core {
 
 class Schedule {
     struct Level;
+    static constexpr std::uint64_t scale = 64 * 1024;  // of what a Place has had: bytes by weight
 
 public:
     struct Key {
@@ -33,15 +34,17 @@ public:
         Place& operator=(const Place&) = delete;
 
         bool scheduled() const { return level_ != nullptr; }
-        std::uint32_t weight = 1;
+        // Its share among equals.
+        void weigh(std::uint32_t weight) { cost_ = scale / weight; }
 
     private:
         friend class Schedule;
         Level* level_ = nullptr;
         Instant deadline_ = never;
-        std::uint64_t rank_ = 0;     // by which it stands among those without a deadline
-        std::uint64_t served_ = 0;   // what it has had, in bytes by weight
-        std::uint64_t arrival_ = 0;  // among equals first come, first served
+        std::uint64_t rank_ = 0;      // by which it stands among those without a deadline
+        std::uint64_t served_ = 0;    // what it has had, in bytes by weight
+        std::uint64_t arrival_ = 0;   // among equals first come, first served
+        std::uint64_t cost_ = scale;  // of a byte
     };
 
     Schedule() = default;
@@ -80,7 +83,6 @@ private:
     // How far one may get ahead of the next before that has its turn: a few small messages, so that
     // equals share a packet.
     static constexpr std::uint64_t quantum = 256;
-    static constexpr std::uint64_t scale = 1024;  // of served_: bytes * scale / weight
     static constexpr std::size_t most_kept = 64;
 
     static Order order_of(Place& place) {
