@@ -348,7 +348,7 @@ Bytes Outbox::pull_fed(Feed& feed, std::uint64_t size) {
 void Outbox::ask(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
     const OutEntry& entry = queue.at(sequence);
     Feed& feed = *entry.feed();
-    if (feed.asked || feed.fed == feed.total || feed.fed - entry.pulled >= ahead) return;
+    if (feed.asked || feed.fed == feed.total || feed.fed - entry.pulled >= made_ahead) return;
     feed.asked = true;
     const std::uint64_t most = std::min(meal, feed.total - feed.fed);
     events_.push_back(

@@ -48,7 +48,7 @@ public:
     };
     // Of a message whose content is made while it is sent so much is kept ahead, and asked for at
     // once.
-    static constexpr std::uint64_t ahead = 1024 * 1024;
+    static constexpr std::uint64_t made_ahead = 1024 * 1024;
     static constexpr std::uint64_t meal = 256 * 1024;
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
     // `works` lends lanes what they need while something is on its way.

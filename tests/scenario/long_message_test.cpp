@@ -50,8 +50,8 @@ struct Parted : Scene {
                     const sim::LinkOptions& both = {.delay = 5ms}, ReceiveParts size = {})
         : Scene(seed, both) {
         listener = listen();
-        listener.accept([this, size](Carrier carrier) {
-            carrier.ready(size, [this](Carrier&, InMessage part) {
+        listener.accept([this, size](Carrier accepted_one) {
+            accepted_one.ready(size, [this](Carrier&, InMessage part) {
                 if (part.niceness() == Niceness{0})
                     urgent.push_back(collected.size);
                 else

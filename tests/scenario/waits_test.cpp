@@ -62,7 +62,10 @@ TEST_SUITE("scenario") {
         CHECK(fates[0].kind == Fate::Kind::acked);
         CHECK(fates[0].message.carrier == carrier.id());
 
-        deliver(carrier, std::string(100 << 20, 'x'), fates);  // longer than the receiver takes
+        auto fork = carrier.fork();
+        deliver(fork, std::string(100 << 20, 'x'), fates);  // longer than the receiver takes
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        auto message = scene.accepted[1].receive();
         REQUIRE(scene.until([&] { return fates.size() == 2; }));
         CHECK(fates[1].kind == Fate::Kind::failed);
         CHECK(fates[1].error == Errc::message_too_large);
