@@ -62,8 +62,8 @@ int serve(const std::string& folder, std::uint16_t port) {
         });
         return true;
     });
-    std::printf("taking files into %s: big_file send FILE post://localhost:%u %s\n",
-                folder.c_str(), listener.port(), identity.pin().c_str());
+    std::printf("taking files into %s: big_file send FILE post://localhost:%u %s\n", folder.c_str(),
+                listener.port(), identity.pin().c_str());
     std::fflush(stdout);
     context.run();
     return 0;
@@ -120,8 +120,7 @@ int both(std::uint64_t size) {
                                  [&](std::uint64_t, std::size_t most) -> post::Result<post::Bytes> {
                                      return page.slice(0, most);
                                  }},
-                 {.final = true},
-                 [&](const post::Fate& fate) {
+                 {.final = true}, [&](const post::Fate& fate) {
                      acked = fate.kind == post::Fate::Kind::acked;
                      if (fate.kind != post::Fate::Kind::sent) context.stop();
                  });

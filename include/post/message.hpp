@@ -1,7 +1,7 @@
 // Messages: what is sent and received, and what becomes of it (paper II.B, draft 2.2, RFC 9622, 9).
-// A message has 0 bytes up to what the receiver's Carrier takes (Carrier::largest_message); a longer
-// one ends the Carrier with message_too_large when its header arrives there. Who receives in parts
-// and sends what it makes on the way (Generated) knows no limit, nor does its memory.
+// A message has 0 bytes up to what the receiver's Carrier takes (Carrier::largest_message); a
+// longer one ends the Carrier with message_too_large when its header arrives there. Who receives in
+// parts (ReceiveParts) has no limit, nor has who sends what is made on the way (Generated).
 #pragma once
 
 #include <cstdint>
@@ -55,8 +55,8 @@ struct Generated {
     // The next bytes, from `offset` on: 1 to `most` of them. Called from a turn of the Context, in
     // order, until all have come or the message has its fate. An error, or an exception, is the end
     // of the message: it fails, and the receiver hears that there is no more. So do no bytes at
-    // all, and more than `most`: invalid_argument. With a plain peer that has seen the beginning the
-    // Carrier ends too.
+    // all, and more than `most`: invalid_argument. With a plain peer that has seen the beginning
+    // the Carrier ends too.
     Function<Result<Bytes>(std::uint64_t offset, std::size_t most)> produce;
     // Called when the peer has more of it: how many bytes from the beginning on (with a Post peer
     // about every 256 KiB). May be empty.

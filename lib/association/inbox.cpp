@@ -16,22 +16,23 @@ constexpr std::size_t largest_block = 64 * 1024;
 // Rings with more room than this are not kept for the next lane.
 constexpr std::size_t most_kept_messages = 256;
 
+}  // namespace
+
 // What a message takes beside its content, so that empty ones, and those with properties, are not
 // for nothing.
-std::uint64_t overhead_of(const InMessage& message) {
+std::uint64_t Inbox::overhead_of(const InMessage& message) {
     std::uint64_t bytes = sizeof(InMessage);
     for (const auto& entry : message.properties())
         bytes += sizeof entry + entry.first.size() + entry.second.size();
     return bytes;
 }
 
-auto find(InWork& work, NicenessClass niceness, Sequence sequence) {
+std::vector<Assembly>::iterator Inbox::find(InWork& work, NicenessClass niceness,
+                                            Sequence sequence) {
     return std::find_if(work.unfinished.begin(), work.unfinished.end(), [&](const Assembly& one) {
         return one.niceness == niceness && one.sequence == sequence;
     });
 }
-
-}  // namespace
 
 bool InLane::has(const Antecedent& name) const {
     if (!work) return name.niceness == NicenessClass{} && name.sequence.value() < watermark;
@@ -215,97 +216,6 @@ std::optional<Error> Inbox::too_large(const InLane& lane) const {
     return std::nullopt;
 }
 
-// A message is whole: it stands in the queue now, or waits for others.
-void Inbox::come(Instant now, InLane& lane, InMessage message, const Antecedent& name,
-                 const Marks& marks, After* after) {
-    const bool early = after && (after->failed || !after->missing.empty());
-    const bool behind = marks.ordered && lane.work->successors > 0 && successors_.in_line(name);
-    if (!early && !behind) {
-        finish(now, lane, std::move(message), name, marks);
-        return give_out_free(now);
-    }
-    Successors::Waiting waiting = waiting_for(now, lane, marks, early ? *after : After{});
-    lane.work->waiting += message.size();
-    waiting.message = std::move(message);
-    waiting.whole = true;
-    hold_back(now, lane, name, std::move(waiting));
-}
-
-Successors::Waiting Inbox::waiting_for(Instant now, InLane& lane, const Marks& marks,
-                                       After after) const {
-    Successors::Waiting waiting;
-    waiting.lane = &lane;
-    waiting.since = now;
-    waiting.deadline = after.deadline;
-    waiting.marks = marks;
-    waiting.overhead = Successors::weight(after.missing.size());
-    waiting.missing = std::move(after.missing);
-    waiting.failed = after.failed;
-    return waiting;
-}
-
-void Inbox::hold_back(Instant now, InLane& lane, const Antecedent& name,
-                      Successors::Waiting waiting) {
-    ++lane.work->successors;
-    lane.final |= waiting.marks.final;
-    weigh(lane, static_cast<std::int64_t>(waiting.overhead));
-    successors_.add(name, std::move(waiting));
-    give_out_free(now);
-}
-
-// What waits no longer is given out, or dropped, and with it what waited for that.
-void Inbox::give_out_free(Instant now) {
-    if (successors_.empty()) return;
-    while (auto free = successors_.poll()) {
-        InLane& lane = *free->message.lane;
-        let_go(lane, free->message);
-        if (!free->message.whole) {
-            Assembly& begun = *find(*lane.work, free->name.niceness, free->name.sequence);
-            begun.waits = false;
-            if (lane.minimum > 0 && may_part(begun, lane)) readable(lane);
-            continue;
-        }
-        if (!free->message.failed) {
-            finish(now, lane, std::move(free->message.message), free->name, free->message.marks);
-            continue;
-        }
-        release(lane, free->message.message.size());
-        drop(lane, free->name);
-        lane.work->unreported += report_messages;
-        report_later(now, lane);
-        settle(free->name, 1, false);
-        if (!lane.done()) continue;
-        done_.push_back(lane.carrier);
-        lane.told = false;
-        readable(lane);
-    }
-}
-
-// So many may be dropped that nobody can be told of one: then it counts as taken.
-void Inbox::drop(InLane& lane, const Antecedent& name) {
-    Receipts& known = receipts(lane, name.niceness);
-    if (!known.drop(name.sequence)) known.add(name.sequence);
-}
-
-void Inbox::let_go(InLane& lane, const Successors::Waiting& waiting) {
-    --lane.work->successors;
-    lane.work->waiting -= waiting.message.size();
-    weigh(lane, -static_cast<std::int64_t>(waiting.overhead));
-}
-
-void Inbox::settle(const Antecedent& first, std::uint64_t count, bool good) {
-    if (!good) outcomes_.failed(first, count);
-    if (!successors_.empty()) successors_.settle(first, count, good);
-}
-
-std::optional<bool> Inbox::settled(const InLane& lane, const Antecedent& name) const {
-    if (outcomes_.has_failed(name)) return false;
-    if (lane.has(name)) return true;
-    const bool waits = lane.work && lane.work->successors > 0 && successors_.contains(name);
-    if (!lane.over || waits) return std::nullopt;
-    return !lane.end;
-}
-
 void Inbox::finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                    const Marks& marks) {
     Receipts* const receipts = plain_ ? nullptr : &this->receipts(lane, name.niceness);
@@ -415,19 +325,6 @@ void Inbox::end(Instant now, InLane& lane, const Error& error) {
     readable(lane);
 }
 
-// What waits for others, of a lane from which nothing is taken any more.
-void Inbox::drop_successors(InLane& lane, Instant now) {
-    if (!lane.work || lane.work->successors == 0) return;
-    for (Successors::Free& free : successors_.take_all(lane.carrier)) {
-        let_go(lane, free.message);
-        release(lane, free.message.message.size());
-        if (!free.message.whole) continue;
-        drop(lane, free.name);
-        report_later(now, lane);
-        settle(free.name, 1, false);
-    }
-}
-
 std::optional<InMessage> Inbox::take(InLane& lane) {
     if (lane.empty()) {
         lane.asked = true;
@@ -442,46 +339,6 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
     weigh(lane, -static_cast<std::int64_t>(overhead_of(message)));
     release(lane, message.size());
     return message;
-}
-
-// Of those that are not whole the most urgent one goes first; what waits for others does not go.
-bool Inbox::may_part(const Assembly& one, const InLane& lane) const {
-    const std::uint64_t left = one.total - one.message.offset();
-    const std::uint64_t enough = std::min<std::uint64_t>(lane.minimum, left);
-    if (one.message.size() == 0 || one.message.size() < enough || one.waits) return false;
-    return !(one.marks.ordered && lane.work->successors > 0 &&
-             successors_.in_line(one.name(lane.carrier)));
-}
-
-std::optional<InMessage> Inbox::take_part(InLane& lane, std::uint64_t minimum,
-                                          std::uint64_t maximum) {
-    lane.minimum = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(minimum, 1, most_minimum));
-    lane.asked = true;
-    if (lane.work && !lane.work->unfinished.empty()) touch(lane);
-    if (!lane.empty()) {
-        InMessage& front = lane.work->whole.front();
-        if (front.size() <= maximum) return take(lane);
-        const std::uint64_t before = overhead_of(front);
-        InMessage part = front.take_front(maximum, front.total());
-        weigh(lane, static_cast<std::int64_t>(overhead_of(front) - before));
-        lane.work->untaken -= part.size();
-        finished_ -= part.size();
-        release(lane, part.size());
-        return part;
-    }
-    Assembly* next = nullptr;
-    if (lane.work)
-        for (Assembly& one : lane.work->unfinished)
-            if (may_part(one, lane) && (!next || one.niceness < next->niceness)) next = &one;
-    if (!next) {
-        lane.told = false;
-        return std::nullopt;
-    }
-    const std::uint64_t size = std::min<std::uint64_t>(next->message.size(), maximum);
-    InMessage part = next->message.take_front(size, next->total);
-    lane.work->assembling -= size;
-    release(lane, size);
-    return part;
 }
 
 void Inbox::discard(Instant now, InLane& lane) {

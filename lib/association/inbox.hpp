@@ -169,8 +169,8 @@ public:
     // it ends first.
     std::optional<InMessage> take_part(InLane& lane, std::uint64_t minimum, std::uint64_t maximum);
     void discard(Instant now, InLane& lane);
-    // Why the lane has to be reset when a whole message is wanted: the next one is too long. Only of
-    // a lane from which nobody had `asked` when that began.
+    // Why the lane has to be reset when a whole message is wanted: the next one is too long. Only
+    // of a lane from which nobody had `asked` when that began.
     std::optional<Error> too_large(const InLane& lane) const;
 
     // What messages of the peer may still wait for.
@@ -205,6 +205,9 @@ public:
     void set_plain(bool plain) { plain_ = plain; }
 
 private:
+    static std::uint64_t overhead_of(const InMessage& message);
+    static std::vector<Assembly>::iterator find(InWork& work, NicenessClass niceness,
+                                                Sequence sequence);
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
     bool has_room(const InLane& lane, std::uint64_t size) const;

@@ -345,70 +345,6 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     lane.work->in_hand.push({queue.niceness, last, static_cast<std::uint32_t>(size), sequence});
 }
 
-// Content that is made while it is sent.
-
-Bytes Outbox::pull_fed(Feed& feed, std::uint64_t size) {
-    const Bytes& part = feed.parts[feed.next];
-    Bytes bytes = part.slice(feed.within, size);
-    feed.within += size;
-    if (feed.within == part.size()) {
-        ++feed.next;
-        feed.within = 0;
-    }
-    return bytes;
-}
-
-void Outbox::ask(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
-    const OutEntry& entry = queue.at(sequence);
-    Feed& feed = *entry.feed();
-    if (feed.asked || feed.fed == feed.total || feed.fed - entry.pulled >= made_ahead) return;
-    feed.asked = true;
-    const std::uint64_t most = std::min(meal, feed.total - feed.fed);
-    events_.push_back(
-        happened::Wanted{lane.tag, id_of(lane, entry, sequence), entry.on_fate, feed.fed, most});
-}
-
-void Outbox::feed(OutLane& lane, NicenessClass niceness, Sequence sequence, Bytes bytes) {
-    OutClass* queue = lane.find(niceness);
-    if (!queue || !queue->has(sequence.value())) return;
-    OutEntry& entry = queue->at(sequence.value());
-    Feed* const feed = entry.feed();
-    if (!feed) return;
-    feed->asked = false;
-    bytes = bytes.slice(0, feed->total - feed->fed);
-    count_out(*queue, sequence.value());
-    count_queued(lane, *queue, static_cast<std::int64_t>(bytes.size()));
-    feed->fed += bytes.size();
-    if (!bytes.empty()) feed->parts.push(std::move(bytes));
-    count_in(*queue, sequence.value());
-    ask(lane, *queue, sequence.value());
-    arrange(lane, *queue);
-}
-
-bool Outbox::give_up(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error) {
-    OutClass* queue = lane.find(niceness);
-    if (!queue || !queue->has(sequence.value())) return true;
-    OutEntry& entry = queue->at(sequence.value());
-    if (!entry.feed() || entry.passed || entry.state == OutEntry::State::settled) return true;
-    if (peer_.plain && entry.state == OutEntry::State::begun) return false;
-    settle(lane, *queue, sequence.value(), Fate::Kind::failed, &error);
-    arrange(lane, *queue);
-    settled_.flush();
-    end_doomed();
-    return true;
-}
-
-// The peer has these: they need not be kept for it any more.
-void Outbox::release_fed(const OutEntry& entry) {
-    Feed& feed = *entry.feed();
-    while (feed.next > 0 && feed.released + feed.parts.front().size() <= entry.delivered) {
-        feed.released += feed.parts.front().size();
-        feed.parts.pop();
-        --feed.next;
-    }
-    events_.push_back(happened::Furthered{entry.on_fate, entry.delivered});
-}
-
 // What became of what was pulled.
 
 void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
@@ -542,54 +478,6 @@ void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kin
     if (entry.on_fate == no_fate && !lane.fates) return;
     Fate fate{kind, id, error ? *error : Error{}, maybe_delivered};
     events_.push_back(happened::Progress{lane.tag, std::move(fate), entry.on_fate});
-}
-
-// Time.
-
-Instant Outbox::deadline() const { return expiries_.empty() ? never : expiries_.begin()->at; }
-
-void Outbox::handle_timeout(Instant now) {
-    if (deadline() > now) return;
-    const Error expired(Errc::expired);
-    const Error unheard(Errc::expired, {}, Stage::established,
-                        "it travelled alone, and the peer's library never spoke of it");
-    while (deadline() <= now) {
-        const Expiry expiry = *expiries_.begin();
-        expiries_.erase(expiries_.begin());
-        OutLane& lane = *expiry.lane;
-        OutClass& queue = *lane.find(expiry.niceness);
-        OutEntry& entry = queue.at(expiry.sequence);
-        const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
-        if (entry.alone == OutEntry::Alone::acked) {
-            lose(lane, queue, expiry.sequence, unheard);
-            release_if_idle(lane);
-            continue;
-        }
-        if (sent || (peer_.plain && entry.state == OutEntry::State::begun)) {
-            if (!entry.passed) count_out(queue, expiry.sequence);
-            entry.deadline = never;
-            if (!entry.passed) count_in(queue, expiry.sequence);
-        } else {
-            settle(lane, queue, expiry.sequence, Fate::Kind::expired, &expired);
-        }
-        arrange(lane, queue);
-    }
-    settled_.flush();
-    end_doomed();
-}
-
-void Outbox::wake_starved() {
-    std::erase_if(starved_, [&](const auto& one) {
-        const auto& [lane, niceness] = one;
-        if (!writable(*lane, niceness) && !lane->finish_wanted) return false;
-        events_.push_back(happened::Writable{lane->tag});
-        return true;
-    });
-}
-
-void Outbox::starve(OutLane& lane, NicenessClass niceness) {
-    const std::pair one(&lane, niceness);
-    if (std::find(starved_.begin(), starved_.end(), one) == starved_.end()) starved_.push_back(one);
 }
 
 }  // namespace post::core

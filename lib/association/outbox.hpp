@@ -98,8 +98,8 @@ public:
     // The next bytes of a message, which Wanted asked for; what is too much, or comes too late, is
     // dropped.
     void feed(OutLane& lane, NicenessClass niceness, Sequence sequence, Bytes bytes);
-    // Nothing more comes of it: it fails, and what has begun is cut. False: a plain peer has no word
-    // for that, so that the Carrier has to end.
+    // Nothing more comes of it: it fails, and what has begun is cut. False: a plain peer has no
+    // word for that, so that the Carrier has to end.
     bool give_up(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error);
     // Ends what ran out of time. Call when deadline() has come.
     void handle_timeout(Instant now);

@@ -267,8 +267,8 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
     }
 }
 
-// Those that come after it may leave: the peer's library holds them back. What is held back there is
-// not counted as packed, since the peer says nothing of it until it is free.
+// Those that come after it may leave: the peer's library holds them back. What is held back there
+// is not counted as packed, since the peer says nothing of it until it is free.
 void Outbox::on_packed(OutEntry& entry) {
     if (!entry.bound() && entry.alone == OutEntry::Alone::no) ++packed_messages_;
     if (!peer_.antecedents) return;

@@ -48,9 +48,8 @@ TEST_SUITE("scenario") {
     TEST_CASE("a request knows whom it is from and how it came, also when its peer is gone") {
         Scene scene;
         std::vector<InMessage> requests;
-        respond(scene.listen(), [&](InMessage request, Source) {
-            requests.push_back(std::move(request));
-        });
+        respond(scene.listen(),
+                [&](InMessage request, Source) { requests.push_back(std::move(request)); });
         sim::Host& third = scene.world.host("10.0.0.3");
         scene.world.link(third, scene.far, {.delay = 30ms});
         sim::Node other(scene.world, third);

@@ -81,9 +81,10 @@ TEST_SUITE("scenario") {
     TEST_CASE("what comes after another message leaves with it, and costs no round trip") {
         Two scene(test::seed(), {.delay = 100ms});
         scene.world.run_for(1s);  // so that the server's SETTINGS are here
-        CHECK(scene.one.association().explain(Feature::antecedents).reason ==
-              std::string("a message leaves behind those that it comes after, and the peer's library "
-                          "holds it until they are there"));
+        CHECK(
+            scene.one.association().explain(Feature::antecedents).reason ==
+            std::string("a message leaves behind those that it comes after, and the peer's library "
+                        "holds it until they are there"));
         Fates fates;
         const MessageId first = sent(scene.one.send("first", {.niceness = 5}, fates.watch()));
         const MessageId second = sent(
@@ -95,14 +96,17 @@ TEST_SUITE("scenario") {
         CHECK(fates.acked() == 3);
     }
 
-    TEST_CASE("what came is dropped when its antecedent is lost with its Carrier, or comes too late") {
+    TEST_CASE(
+        "what came is dropped when its antecedent is lost with its Carrier, or comes too late") {
         Two scene(test::seed(), {.delay = 10ms});
         scene.world.run_for(1s);
         Fates fates;
         // Nothing of the antecedent's Carrier gets through: its one packet is lost, and what comes
         // after it goes with the next.
         bool lose = true;
-        scene.link.there.options.drop = [&](const sim::Packet&) { return std::exchange(lose, false); };
+        scene.link.there.options.drop = [&](const sim::Packet&) {
+            return std::exchange(lose, false);
+        };
         const MessageId first = sent(scene.one.send("first", {}, fates.watch()));
         scene.until([&] { return !lose; });
         std::string why;

@@ -34,7 +34,9 @@ const SendOptions loose{.ordered = false, .reliable = false};
 constexpr Instant later{1000s};
 
 struct AloneRig : Rig {
-    explicit AloneRig(bool plain = false) { outbox.know_peer({.plain = plain, .properties = true, .alone = true}); }
+    explicit AloneRig(bool plain = false) {
+        outbox.know_peer({.plain = plain, .properties = true, .alone = true});
+    }
     // Pulls one, which has to be free to travel alone, and packs it.
     void pack_alone(OutLane& lane) {
         REQUIRE_FALSE(pull().empty());

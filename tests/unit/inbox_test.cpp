@@ -208,7 +208,8 @@ TEST_SUITE("unit") {
         while (rig.take(lane) != "(nothing)") {}
         CHECK(rig.arrive(lane, 3, "d"));
         CHECK(rig.inbox.events().size() == 2);
-        rig.inbox.end(rig.now, lane, Error(Errc::carrier_closed));  // the end is worth a look as well
+        rig.inbox.end(rig.now, lane,
+                      Error(Errc::carrier_closed));  // the end is worth a look as well
         CHECK(rig.inbox.events().size() == 3);
     }
 

@@ -209,7 +209,8 @@ TEST_SUITE("unit") {
         CHECK_FALSE(receipts.take({}).dropped);
     }
 
-    TEST_CASE("more than 32 dropped runs take several reports, and none is said to have been taken") {
+    TEST_CASE(
+        "more than 32 dropped runs take several reports, and none is said to have been taken") {
         Receipts receipts(NicenessClass{0});
         std::set<std::uint64_t> dropped;
         for (std::uint64_t at = 0; at < 200; ++at) {
