@@ -71,6 +71,9 @@ inline constexpr std::uint64_t datagrams = 0x40;
 inline constexpr std::uint64_t waits = lifetime | antecedents | dropped;
 }  // namespace feature
 
+// The end of a wait, however long.
+inline Instant later(Instant now, Duration wait) { return wait < never - now ? now + wait : never; }
+
 // No message is longer: numbers on the wire have 62 bits.
 inline constexpr std::uint64_t unlimited = (std::uint64_t{1} << 62) - 1;
 

@@ -123,7 +123,8 @@ public:
     // different classes interleave as more urgent ones arrive: InMessage::niceness() and sequence()
     // tell them apart, offset() and last() where they belong. The window follows what is taken, so
     // that a message of any length passes through little memory. Errors: as receive; and
-    // invalid_argument when minimum is 0, above 1 MiB, or above maximum.
+    // invalid_argument when minimum is 0, above 1 MiB, or above maximum, which ready throws as a
+    // Failure.
     Operation<InMessage> receive(ReceiveParts parts);
     void ready(ReceiveParts parts, OnMessage on_message);
     // The longest message that this Carrier takes, bytes: a longer one ends it with

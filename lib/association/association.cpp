@@ -14,7 +14,7 @@ Outbox::Limits outbox_limits(const Bounds& bounds) {
 }
 
 Instant deadline_of(Instant now, const SendOptions& options) {
-    return options.lifetime > Duration::zero() ? now + options.lifetime : never;
+    return options.lifetime > Duration::zero() ? later(now, options.lifetime) : never;
 }
 
 Inbox::Limits inbox_limits(const Bounds& bounds) {
@@ -229,6 +229,7 @@ std::optional<InMessage> Association::take(CarrierId carrier) {
     if (!lane) return std::nullopt;
     if (!lane->in.asked && cut_too_large(*lane)) return std::nullopt;
     auto message = inbox_.take(lane->in);
+    if (!message && cut_too_large(*lane)) return std::nullopt;
     if (lane->in.done()) forget_if_over(*lane);
     return message;
 }
@@ -250,7 +251,7 @@ bool Association::cut_too_large(Lane& lane) {
 }
 
 void Association::largest_message(CarrierId carrier, std::uint64_t bytes) {
-    if (Lane* lane = find(carrier)) lane->in.limit = bytes;
+    if (Lane* lane = find(carrier)) inbox_.set_limit(lane->in, bytes);
 }
 
 std::optional<Error> Association::received_all(CarrierId carrier) const {
@@ -297,6 +298,8 @@ void Association::abort(CarrierId carrier, const Error& error) {
 // Both directions end now; what has no fate fails with `error`.
 void Association::cut(Lane& lane, const Error& error) {
     lane.fail(error);
+    // What the application has not taken is thrown away, so that it has to hear why.
+    if (lane.in.over && !lane.in.done()) lane.in.end = std::make_unique<Error>(error);
     if (mapping_ && lane.opened && !lane.ended) {
         if (lane.sends()) mapping_->reset(lane.id(), error);
         if (lane.receives()) mapping_->stop(lane.id(), error);

@@ -188,6 +188,8 @@ private:
     void offer(Lane& lane);
     void relieve();
 
+    // How many Carrier ids a peer may leave out in front of one that a message comes after.
+    static constexpr std::uint64_t unopened_forks = 65536;
     // How long a peer may acknowledge packets and say no DELIVERED.
     static constexpr Duration delivered_patience = std::chrono::seconds(30);
 

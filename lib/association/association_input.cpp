@@ -143,17 +143,20 @@ void Association::handle(Instant now, event::Arrived& event) {
 // What of a message's antecedents is still to come. False: one of them cannot exist.
 bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after) {
     const bool even = options_.role == Role::client;  // our Carriers' ids
-    if (extras.lifetime) after.deadline = now + *extras.lifetime;
+    if (extras.lifetime) after.deadline = later(now, *extras.lifetime);
     for (const Antecedent& name : extras.antecedents) {
         std::optional<bool> settled;
         if (const Lane* lane = find(name.carrier)) {
             settled = inbox_.settled(lane->in, name);
         } else {
             const bool ours = (name.carrier.value() % 2 == 0) == even;
-            const std::uint64_t grant = 2 * (inbox_.outcomes().count() + options_.bounds.carriers);
-            if (name.carrier.value() >= (ours ? next_carrier_ : grant)) return false;
+            // Ids are given at a fork, and not each fork is ever opened.
+            const std::uint64_t grant = 2 * (inbox_.outcomes().last() + unopened_forks +
+                                             2 * options_.bounds.carriers);
+            const bool opened = !ours && inbox_.outcomes().was_opened(name.carrier);
+            if (!opened && name.carrier.value() >= (ours ? next_carrier_ : grant)) return false;
             // Of a Carrier that is gone all has come, but for what was lost with it.
-            if (ours || inbox_.outcomes().was_opened(name.carrier))
+            if (ours || opened)
                 settled = !inbox_.outcomes().lost(name) && !inbox_.outcomes().has_failed(name);
         }
         if (!settled)
@@ -333,6 +336,7 @@ void Association::fail_all(const Error& error) {
         relieve();
         forget_if_over(*lane);
     }
+    forget_done();
 }
 
 void Association::after_failure() {

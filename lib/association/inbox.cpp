@@ -99,7 +99,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     charge(size);
     if (lane.discarding || lane.over) {
         release(lane, size);
-        if (piece.last()) {
+        if (piece.last() && !plain_) {
             receipts(lane, piece.niceness).add(piece.sequence);
             report_later(now, lane);
             settle({lane.carrier, piece.niceness, piece.sequence}, 1, true);
@@ -205,6 +205,11 @@ Error Inbox::too_long(const InLane& lane, std::uint64_t total) const {
                      "ones can be received in parts");
 }
 
+void Inbox::set_limit(InLane& lane, std::uint64_t bytes) {
+    lane.limit = bytes;
+    if (lane.work && !lane.work->unfinished.empty()) touch(lane);
+}
+
 std::optional<Error> Inbox::too_large(const InLane& lane) const {
     if (!lane.work || lane.minimum > 0) return std::nullopt;
     if (!lane.empty()) {
@@ -212,7 +217,7 @@ std::optional<Error> Inbox::too_large(const InLane& lane) const {
         return first > limit(lane) ? std::optional(too_long(lane, first)) : std::nullopt;
     }
     for (const Assembly& one : lane.work->unfinished)
-        if (one.total > limit(lane)) return too_long(lane, one.total);
+        if (one.total - one.message.offset() > limit(lane)) return too_long(lane, one.total);
     return std::nullopt;
 }
 
@@ -298,6 +303,7 @@ void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
         work.assembling -= size;
         if (given_up.waits) let_go(lane, *successors_.remove(given_up.name(lane.carrier)));
         release(lane, size);
+        wake_for_part(lane);
         // Whoever has seen a part of it hears that there is no more.
         if (given_up.message.offset() > 0) {
             given_up.message.cut_short(given_up.total);
@@ -311,9 +317,11 @@ void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
 }
 
 void Inbox::end(Instant now, InLane& lane, const Error& error) {
-    if (lane.over) return;
-    lane.over = true;
     const bool good = error == Errc::carrier_closed && !error.cause && error.detail.empty();
+    // It ended in good order, and what waits for others waits in vain when those are lost.
+    const bool in_vain = lane.over && !good && lane.work && lane.work->successors > 0;
+    if (lane.over && !in_vain) return;
+    lane.over = true;
     if (!good) lane.end = std::make_unique<Error>(error);
     drop_unfinished(lane);
     if (!good) drop_successors(lane, now);
@@ -327,7 +335,10 @@ void Inbox::end(Instant now, InLane& lane, const Error& error) {
 
 std::optional<InMessage> Inbox::take(InLane& lane) {
     if (lane.empty()) {
+        const bool news = !lane.asked || lane.minimum > 0;
+        if (news && lane.work && !lane.work->unfinished.empty()) touch(lane);
         lane.asked = true;
+        lane.minimum = 0;
         lane.told = false;
         return std::nullopt;
     }
@@ -365,11 +376,12 @@ void Inbox::remove(InLane& lane) {
     if (lane.touched) std::erase(touched_, &lane);
     if (lane.waiting) std::erase(waiting_, &lane);
     if (lane.reporting) std::erase(reporting_, &lane);
-    if (lane.end) outcomes_.was_reset(lane.carrier, known_of(lane));
+    const bool cut = lane.end && !plain_ && *lane.end != Errc::no_return_path;
+    if (cut) outcomes_.was_reset(lane.carrier, known_of(lane));
     if (!lane.work) return;
     InWork& work = *lane.work;
     for (Receipts& known : work.receipts)
-        while (known.changed()) last_words_.push(known.take(lane.carrier));
+        while (known.changed() && !plain_) last_words_.push(known.take(lane.carrier));
     granted_ -= std::exchange(work.granted, 0);
     work.receipts.clear();
     work.unreported = 0;
@@ -377,8 +389,10 @@ void Inbox::remove(InLane& lane) {
 }
 
 std::vector<Receipts> Inbox::known_of(const InLane& lane) {
-    if (lane.work) return lane.work->receipts;
-    return {Receipts(NicenessClass{}, lane.watermark)};
+    if (!lane.work) return {Receipts(NicenessClass{}, lane.watermark)};
+    std::vector<Receipts> known;
+    for (const Receipts& one : lane.work->receipts) known.push_back(one.brief());
+    return known;
 }
 
 // DELIVERED.

@@ -169,6 +169,8 @@ public:
     // it ends first.
     std::optional<InMessage> take_part(InLane& lane, std::uint64_t minimum, std::uint64_t maximum);
     void discard(Instant now, InLane& lane);
+    // The longest message that the lane takes from now on.
+    void set_limit(InLane& lane, std::uint64_t bytes);
     // Why the lane has to be reset when a whole message is wanted: the next one is too long. Only
     // of a lane from which nobody had `asked` when that began.
     std::optional<Error> too_large(const InLane& lane) const;
@@ -226,6 +228,7 @@ private:
                                     After after) const;
     static std::vector<Receipts> known_of(const InLane& lane);
     std::uint64_t limit(const InLane& lane) const;
+    void wake_for_part(InLane& lane);
     bool may_part(const Assembly& one, const InLane& lane) const;
     void weigh(InLane& lane, std::int64_t overhead);
     Error too_long(const InLane& lane, std::uint64_t total) const;

@@ -16,7 +16,9 @@ bool Inbox::has_room(const InLane& lane, std::uint64_t size) const {
 void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after) {
     const std::uint64_t size = piece.bytes.size();
     const Antecedent name{lane.carrier, piece.niceness, piece.sequence};
-    const bool known = !plain_ && (lane.has(name) || successors_.contains(name));
+    const bool begun = lane.work && find(*lane.work, piece.niceness, piece.sequence) !=
+                                        lane.work->unfinished.end();
+    const bool known = !plain_ && (begun || lane.has(name) || successors_.contains(name));
     if (known) return;
     if (lane.discarding || lane.over || !has_room(lane, size)) {
         if (plain_) return;

@@ -14,6 +14,13 @@ bool Inbox::may_part(const Assembly& one, const InLane& lane) const {
              successors_.in_line(one.name(lane.carrier)));
 }
 
+// What stood before a message is gone, so that a part of that may be taken now.
+void Inbox::wake_for_part(InLane& lane) {
+    if (lane.minimum == 0 || !lane.work) return;
+    for (const Assembly& one : lane.work->unfinished)
+        if (may_part(one, lane)) return readable(lane);
+}
+
 std::optional<InMessage> Inbox::take_part(InLane& lane, std::uint64_t minimum,
                                           std::uint64_t maximum) {
     lane.minimum = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(minimum, 1, most_minimum));

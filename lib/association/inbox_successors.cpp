@@ -46,6 +46,16 @@ void Inbox::hold_back(Instant now, InLane& lane, const Antecedent& name,
 // What waits no longer is given out, or dropped, and with it what waited for that.
 void Inbox::give_out_free(Instant now) {
     if (successors_.empty()) return;
+    // Of one that failed, and is not whole, nothing is kept: its Carrier needs the window.
+    while (const auto name = successors_.poll_failed()) {
+        InLane& lane = *successors_.find(*name)->lane;
+        const auto begun = find(*lane.work, name->niceness, name->sequence);
+        const std::uint64_t size = begun->message.size();
+        lane.work->assembling -= size;
+        begun->message = InMessage({}, begun->message.niceness(), begun->sequence);
+        begun->tail = {};
+        release(lane, size);
+    }
     while (auto free = successors_.poll()) {
         InLane& lane = *free->message.lane;
         let_go(lane, free->message);
@@ -64,6 +74,7 @@ void Inbox::give_out_free(Instant now) {
         lane.work->unreported += report_messages;
         report_later(now, lane);
         settle(free->name, 1, false);
+        wake_for_part(lane);
         if (!lane.done()) continue;
         done_.push_back(lane.carrier);
         lane.told = false;

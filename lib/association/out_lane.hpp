@@ -45,6 +45,7 @@ struct Feed {
     Ring<Bytes> parts;           // from `released` on
     std::size_t next = 0;        // of those, the one that is pulled next
     std::uint64_t within = 0;    // and how much of it was
+    std::uint64_t counted = 0;   // bytes that count as queued and are still to be made
     bool asked = false;          // more was asked for
 };
 

@@ -75,6 +75,8 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
     if (terms.fed > 0) {
         entry.rare->feed = std::make_unique<Feed>();
         entry.rare->feed->total = terms.fed;
+        entry.rare->feed->counted = std::min(terms.fed, made_ahead);
+        count_queued(lane, queue, static_cast<std::int64_t>(entry.rare->feed->counted));
         ask(lane, queue, sequence);
     }
     ++lane.unsettled;
@@ -444,7 +446,8 @@ void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
 void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                     const Error* error) {
     OutEntry& entry = queue.at(sequence);
-    const std::uint64_t unpulled = entry.made() - entry.pulled;
+    const std::uint64_t to_make = entry.feed() ? entry.feed()->counted : 0;
+    const std::uint64_t unpulled = entry.made() - entry.pulled + to_make;
     count_queued(lane, queue, -static_cast<std::int64_t>(unpulled));
     count_unsettled(lane, -static_cast<std::int64_t>(entry.pulled - entry.delivered));
     entry.delivered = entry.pulled;
@@ -463,6 +466,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
         const Bond self{lane.carrier, queue.niceness, sequence, &lane};
         unbind(entry, self);
         release_successors(entry, self, kind != Fate::Kind::acked);
+        entry.rare->feed.reset();
         const bool in_line = entry.rare->ahead || entry.rare->follower;
         if (!in_line) entry.rare.reset();
     }

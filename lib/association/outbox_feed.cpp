@@ -33,11 +33,14 @@ void Outbox::feed(OutLane& lane, NicenessClass niceness, Sequence sequence, Byte
     if (!queue || !queue->has(sequence.value())) return;
     OutEntry& entry = queue->at(sequence.value());
     Feed* const feed = entry.feed();
-    if (!feed) return;
+    if (!feed || entry.state == OutEntry::State::settled) return;
     feed->asked = false;
     bytes = bytes.slice(0, feed->total - feed->fed);
     count_out(*queue, sequence.value());
-    count_queued(lane, *queue, static_cast<std::int64_t>(bytes.size()));
+    // What was counted when it was sent is counted once.
+    const std::uint64_t counted = std::min<std::uint64_t>(feed->counted, bytes.size());
+    feed->counted -= counted;
+    count_queued(lane, *queue, static_cast<std::int64_t>(bytes.size() - counted));
     feed->fed += bytes.size();
     if (!bytes.empty()) feed->parts.push(std::move(bytes));
     count_in(*queue, sequence.value());

@@ -6,7 +6,7 @@
 namespace post::core {
 
 void Outcomes::opened(CarrierId carrier) {
-    ++count_;
+    last_ = std::max(last_, carrier.value() / 2);
     opened_.add(Sequence{carrier.value() / 2});
 }
 

@@ -23,8 +23,8 @@ public:
     // The peer opened it. Its ids are counted in twos (FORMAT.md, 2.1).
     void opened(CarrierId carrier);
     bool was_opened(CarrierId carrier) const;
-    // How many were opened.
-    std::uint64_t count() const { return count_; }
+    // The place of the last one that was opened.
+    std::uint64_t last() const { return last_; }
 
     // Never to come: `count` messages from this one on.
     void failed(const Antecedent& first, std::uint64_t count);
@@ -37,7 +37,7 @@ public:
 
 private:
     Receipts opened_{NicenessClass{}};
-    std::uint64_t count_ = 0;
+    std::uint64_t last_ = 0;
     std::map<Antecedent, std::uint64_t> failed_;  // and how many from there on
     Ring<Antecedent> failed_order_;
     std::map<CarrierId, std::vector<Receipts>> reset_;

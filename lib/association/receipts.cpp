@@ -66,6 +66,13 @@ void Receipts::progress(Sequence sequence, std::uint64_t bytes) {
     changed_ = true;
 }
 
+Receipts Receipts::brief() const {
+    Receipts brief(niceness_, watermark_);
+    const auto kept = static_cast<std::ptrdiff_t>(std::min(ranges_.size(), most_ranges));
+    brief.ranges_.assign(ranges_.begin(), ranges_.begin() + kept);
+    return brief;
+}
+
 Delivered Receipts::take(CarrierId carrier) {
     Delivered delivered;
     delivered.carrier = carrier;

@@ -36,6 +36,8 @@ public:
     // Of an unfinished message so much is here.
     void progress(Sequence sequence, std::uint64_t bytes);
     bool changed() const { return changed_; }
+    // What is settled, in little memory: as far as one report says it.
+    Receipts brief() const;
     // All before this have arrived.
     std::uint64_t watermark() const { return watermark_; }
     // The watermark of class 0 says all.

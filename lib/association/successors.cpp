@@ -2,6 +2,7 @@
 #include "lib/association/successors.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 
 namespace post::core {
@@ -23,7 +24,9 @@ void Successors::add(const Antecedent& name, Waiting waiting) {
     if (waiting.marks.ordered) ordered_.insert(name);
     if (waiting.deadline != never) deadlines_.emplace(waiting.deadline, name);
     if (waiting.failed || waiting.missing.empty()) changed_.push(name);
-    waiting_.emplace(name, std::move(waiting));
+    const bool fresh = waiting_.emplace(name, std::move(waiting)).second;
+    assert(fresh);
+    (void)fresh;
 }
 
 Successors::Waiting* Successors::find(const Antecedent& name) {
@@ -79,8 +82,19 @@ void Successors::expire(Instant now) {
 }
 
 void Successors::fail(Waits::iterator at) {
+    if (!at->second.failed && !at->second.whole) failed_.push(at->first);
     at->second.failed = true;
     changed_.push(at->first);
+}
+
+std::optional<Antecedent> Successors::poll_failed() {
+    while (!failed_.empty()) {
+        const Antecedent name = failed_.front();
+        failed_.pop();
+        const Waiting* waiting = find(name);
+        if (waiting && !waiting->whole) return name;
+    }
+    return std::nullopt;
 }
 
 std::optional<Successors::Free> Successors::poll() {

@@ -61,6 +61,8 @@ public:
     void expire(Instant now);
     Instant deadline() const { return deadlines_.empty() ? never : deadlines_.begin()->first; }
 
+    // The next one that failed and is not whole; each is given out once.
+    std::optional<Antecedent> poll_failed();
     // The next one that waits no longer; each is given out once.
     std::optional<Free> poll();
     // It will never be whole, or nobody wants it any more.
@@ -82,6 +84,7 @@ private:
     std::set<std::pair<Antecedent, Antecedent>> awaited_;  // what somebody waits for, and who
     std::set<std::pair<Instant, Antecedent>> deadlines_;
     Ring<Antecedent> changed_;  // perhaps free
+    Ring<Antecedent> failed_;   // perhaps not whole
 };
 
 }  // namespace post::core

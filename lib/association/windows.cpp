@@ -64,7 +64,7 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
         const std::uint64_t left = one.total - one.received;
         if (lane.minimum > 0)
             rest += std::min(part, left);
-        else if (one.total <= limit(lane))
+        else if (one.total - one.message.offset() <= limit(lane))
             rest += left;
         if (one.niceness != NicenessClass{}) margin = limits_.window / 2 + kept_for_urgent;
     }
@@ -184,7 +184,7 @@ std::vector<InLane*> Inbox::stalled(Instant now) const {
         if (!lane->work || lane->waiting) continue;
         const InWork& work = *lane->work;
         // Nor who has no window, because nobody takes what is here.
-        const bool full = (lane->minimum > 0 || !lane->asked) && lane->held() >= lane->window / 2;
+        const bool full = (lane->minimum > 0 || !lane->asked) && lane->held() >= lane->window / 4;
         const bool stuck = !work.unfinished.empty() && !full &&
                            now - work.progressed >= limits_.stalled_after;
         const bool waits = work.successors > 0 &&

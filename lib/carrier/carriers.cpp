@@ -129,13 +129,13 @@ void Carriers::give_up(WaitingSend& waiting) {
                 "send() found no room in the budget and its operation was dropped; await it, or "
                 "send when writable()");
     const MessageId id{row->carrier, waiting.options.niceness, {}};
-    if (heard)
-        handle(happened::Progress{tag_of(waiting.carrier),
-                                  Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
-    else
-        unhandled(std::move(error));
-    if (!heard) generated_.erase(waiting.on_fate);
     queue.erase(at);
+    if (heard)
+        return handle(happened::Progress{
+            tag_of(waiting.carrier), Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
+    unhandled(std::move(error));
+    fates_.erase(waiting.on_fate);
+    const auto made = generated_.extract(waiting.on_fate);  // destroyed last: it may hold handles
 }
 
 Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOptions& options) {
@@ -189,7 +189,9 @@ bool valid(ReceiveParts parts) {
            parts.minimum <= parts.maximum;
 }
 
-bool is_whole(ReceiveParts parts) { return parts.maximum == 0 && parts.minimum == 0; }
+bool is_whole(ReceiveParts parts) {
+    return parts.minimum == Carriers::whole.minimum && parts.maximum == 0;
+}
 
 Error wrong_parts() {
     return Error(Errc::invalid_argument, {}, Stage::call,

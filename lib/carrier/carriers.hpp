@@ -47,7 +47,7 @@ struct WaitingFate final : Waiting<Fate> {
 class Carriers {
 public:
     // No parts.
-    static constexpr ReceiveParts whole{0, 0};
+    static constexpr ReceiveParts whole{static_cast<std::size_t>(-1), 0};
 
     // A row's callbacks but ready, and its waiting operations; made on use, so that an idle Carrier
     // has none.
@@ -175,7 +175,7 @@ private:
     void give_to_ready(CarrierKey key);
     void end_ready(CarrierKey key);
     void give_to_waiting(CarrierKey key);
-    void settle_waiting(Callbacks& callbacks, const Error& error);
+    void settle_waiting(Tag tag, CarrierId carrier, Callbacks& callbacks, const Error& error);
     void fate(FateToken token, Tag carrier, Fate fate);
     void remove_if_done(CarrierKey key);
     void accept_with(Callbacks& callbacks, Carrier::OnCarrier on_carrier);

@@ -280,7 +280,7 @@ void Carriers::make(happened::Progress& event) {
 // The application makes the next bytes of a message; what it throws is the message's end.
 void Carriers::make(happened::Wanted& event) {
     const auto at = generated_.find(event.on_fate);
-    if (at == generated_.end() || !at->second.produce) return;
+    if (at == generated_.end()) return;
     auto produce = std::move(at->second.produce);
     const auto answer = [&](Result<Bytes> bytes) {
         const Row* row = rows_.find(key_of(event.carrier));
@@ -288,6 +288,9 @@ void Carriers::make(happened::Wanted& event) {
             association->feed(event.message, std::move(bytes));
     };
     std::optional<Result<Bytes>> made;
+    if (!produce)
+        return answer(
+            Error(Errc::invalid_argument, {}, Stage::call, "Generated::produce is empty"));
     try {
         made = produce(event.offset, static_cast<std::size_t>(event.most));
     } catch (...) {
@@ -334,7 +337,7 @@ void Carriers::make(happened::Over& event) {
         // first wrong certificate shall end in silence.
         const bool waits = !own.receiving.empty() && event.error.stage == Stage::established;
         if (own.on_closed || !own.sending.empty() || waits) took_note_.push_back(row->association);
-        settle_waiting(own, event.error);
+        settle_waiting(event.carrier, row->carrier, own, event.error);
         end_accept(own);
         if (own.on_closed)
             functions_.push([on_closed = std::move(own.on_closed), error = event.error]() mutable {
@@ -345,18 +348,19 @@ void Carriers::make(happened::Over& event) {
     remove_if_done(key);
 }
 
-void Carriers::settle_waiting(Callbacks& callbacks, const Error& error) {
+void Carriers::settle_waiting(Tag tag, CarrierId carrier, Callbacks& callbacks,
+                              const Error& error) {
     fail_all(callbacks.receiving, error);
     fail_all(callbacks.accepting, error);
     for (const auto& waiting : std::exchange(callbacks.sending, {})) {
-        const MessageId id{{}, waiting->options.niceness, {}};
-        if (waiting->on_fate != no_fate)
-            handle(happened::Progress{no_tag, Fate{Fate::Kind::failed, id, error, false},
+        const MessageId id{carrier, waiting->options.niceness, {}};
+        if (waiting->on_fate != no_fate || callbacks.on_fate)
+            handle(happened::Progress{tag, Fate{Fate::Kind::failed, id, error, false},
                                       waiting->on_fate});
         answer<MessageId>(waiting, Result<MessageId>(error));
     }
-    for (Carrier& carrier : std::exchange(callbacks.backlog, {}))
-        functions_.push([carrier = std::move(carrier)] {});
+    for (Carrier& left : std::exchange(callbacks.backlog, {}))
+        functions_.push([left = std::move(left)] {});
 }
 
 void Carriers::remove_if_done(CarrierKey key) {
@@ -392,7 +396,7 @@ void Carriers::end(const Error& error) {
         for (Happened& event : events) handle(std::move(event));
     }
     rows_.each([&](CarrierKey key, Row& row) {
-        if (row.callbacks) settle_waiting(*row.callbacks, error);
+        if (row.callbacks) settle_waiting(tag_of(key), row.carrier, *row.callbacks, error);
         if (!row.over) handle(happened::Over{tag_of(key), error});
     });
     listeners_.each([&](ListenerKey key, ListenerRow&) { close(key); });

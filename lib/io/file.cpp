@@ -50,7 +50,7 @@ Result<Bytes> read_some(const Descriptor& file, const std::string& path, std::ui
 
 Result<Generated> file_content(const std::string& path,
                                Function<void(std::uint64_t delivered)> progress) {
-    Descriptor file(path, O_RDONLY);
+    Descriptor file(path, O_RDONLY | O_NONBLOCK);  // a pipe would wait for its other end
     if (!file) return file_error("opening " + path);
     struct stat about {};
     if (::fstat(file.number(), &about) != 0) return file_error("looking at " + path);

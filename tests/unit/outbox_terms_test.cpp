@@ -205,6 +205,42 @@ TEST_SUITE("unit") {
         }
     }
 
+    TEST_CASE("what is made while it is sent counts against the budget before it is made") {
+        Rig rig({1 << 20, 1 << 24, 1 << 24});
+        auto& lane = rig.lane(0);
+        const auto sequence = rig.outbox.push(lane, {}, {.options = {}, .fed = 5'000'000});
+        CHECK_FALSE(rig.outbox.writable(lane));
+        CHECK(rig.pull() == "");
+        std::uint64_t fed = 0;
+        std::uint64_t pulled = 0;
+        while (pulled < 5'000'000) {
+            const auto events = std::exchange(rig.outbox.events(), {});
+            for (const post::core::Happened& event : events) {
+                const auto* wanted = std::get_if<post::core::happened::Wanted>(&event);
+                if (!wanted) continue;
+                CHECK(wanted->offset == fed);
+                fed += wanted->most;
+                rig.outbox.feed(lane, {}, sequence, Bytes(std::string(wanted->most, 'x')));
+            }
+            CHECK(fed - pulled <= 1'400'000);
+            while (rig.outbox.turn()) {
+                rig.outbox.next(rig.now, 60'000, rig.out);
+                pulled += std::get<Piece>(rig.out).bytes.size();
+                rig.outbox.packed(lane, 1);
+            }
+        }
+        CHECK(rig.outbox.writable(lane));
+        CHECK(lane.queued == 0);
+        CHECK(rig.delivered(lane, 1));
+        // What is fed behind its end is dropped.
+        rig.outbox.feed(lane, {}, sequence, Bytes("more"));
+        CHECK(lane.queued == 0);
+        const auto other = rig.outbox.push(lane, {}, {.options = {}, .fed = 5'000'000});
+        rig.outbox.feed(lane, {}, other, Bytes(std::string(1000, 'x')));
+        CHECK(rig.outbox.give_up(lane, {}, other, Error(Errc::cancelled)));
+        CHECK(lane.queued == 0);
+    }
+
     TEST_CASE("what others wait for is as urgent as they are, and so is what it waits for itself") {
         Rig rig;
         const MessageId a = rig.send(rig.lane(0), "a", {.niceness = 9});

@@ -224,6 +224,50 @@ TEST_SUITE("unit") {
         CHECK(rig.charge.overhead > 0);  // of "a"
     }
 
+    TEST_CASE("what waits in a Carrier that ended well goes with its connection") {
+        Line rig;
+        InLane& lost = rig.lane(0);
+        InLane& lane = rig.lane(2);
+        CHECK(rig.arrive_after(lane, 0, "held", {rig.name(lost, 0)}));
+        rig.inbox.end(rig.now, lane, Error(Errc::carrier_closed));
+        CHECK_FALSE(lane.done());
+        rig.inbox.end(rig.now, lane, Error(Errc::connection_lost));
+        CHECK(lane.done());
+        CHECK(lane.ended() == Errc::connection_lost);
+        CHECK(rig.inbox.charged() == 0);
+    }
+
+    TEST_CASE("of a successor that fails half way nothing is kept") {
+        Line rig;
+        InLane& lost = rig.lane(0);
+        InLane& lane = rig.lane(2);
+        CHECK(rig.arrive_after(lane, 0, Bytes(std::string(1000, 'x')), {rig.name(lost, 0)},
+                               rig.now + 1s, true, 5000));
+        CHECK(rig.inbox.charged() == 1000);
+        rig.now += 1s;
+        rig.inbox.handle_timeout(rig.now);
+        CHECK(rig.inbox.charged() == 0);
+        rig.inbox.handle_abandon(rig.now, lane, {lane.carrier, {}, Sequence{0}});
+        CHECK(rig.arrive(lane, 1, "next"));
+        CHECK(rig.take(lane) == "next");
+    }
+
+    TEST_CASE("a message that came in chunks and alone is one") {
+        Line rig;
+        InLane& lost = rig.lane(0);
+        InLane& lane = rig.lane(2);
+        CHECK(rig.arrive_after(lane, 0, "held", {rig.name(lost, 0)}));
+        CHECK(rig.arrive(lane, 1, "abc", 0, 6));
+        core::Inbox::After after{.missing = {rig.name(lost, 1)}};
+        rig.inbox.handle_alone(rig.now, lane, rig.piece(lane, 1, "abcdef"), after);
+        CHECK(rig.arrive(lane, 1, "def", 3, 6));
+        rig.inbox.end(rig.now, lane, Error(Errc::carrier_reset));
+        rig.inbox.discard(rig.now, lane);
+        CHECK(lane.done());
+        CHECK(rig.inbox.charged() == 0);
+        CHECK(rig.charge.overhead == 0);
+    }
+
     // Parts.
 
     TEST_CASE("a message comes in parts of the size that was asked for") {
@@ -333,6 +377,46 @@ TEST_SUITE("unit") {
         CHECK_FALSE(rig.inbox.take_part(lane, 1, 2));
         CHECK(rig.inbox.charged() == 0);
         CHECK(rig.charge.overhead == 0);
+    }
+
+    TEST_CASE("whole messages asked for behind parts are granted whole again") {
+        Line rig(1 << 22);
+        InLane& lane = rig.lane(0);
+        CHECK_FALSE(rig.inbox.take_part(lane, 1, 100));
+        rig.arrive_cut(lane, 0, 1'000'000, 32'000);
+        rig.flush();
+        CHECK(rig.promised(lane) < 100'000);
+        while (rig.inbox.take_part(lane, 1, 100'000)) {}
+        CHECK(rig.take(lane) == "(nothing)");
+        rig.flush();
+        CHECK(rig.promised(lane) > 900'000);
+    }
+
+    TEST_CASE("a limit that is raised lets the message come that was too long") {
+        Line rig(1 << 26);
+        InLane& lane = rig.lane(0);
+        rig.arrive_cut(lane, 0, 20'000'000, 20'000);
+        rig.flush();
+        CHECK(rig.promised(lane) == 0);
+        rig.inbox.set_limit(lane, 30'000'000);
+        CHECK(rig.take(lane) == "(nothing)");
+        CHECK(rig.inbox.too_large(lane) == std::nullopt);
+        rig.flush();
+        CHECK(rig.promised(lane) > 19'000'000);
+    }
+
+    TEST_CASE("who takes parts is woken when what stood before is dropped") {
+        Line rig;
+        InLane& lost = rig.lane(0);
+        InLane& lane = rig.lane(2);
+        CHECK_FALSE(rig.inbox.take_part(lane, 1, 100));
+        CHECK(rig.arrive_after(lane, 0, "held", {rig.name(lost, 0)}));
+        CHECK(rig.arrive(lane, 1, "abc", 0, 100));
+        CHECK_FALSE(rig.inbox.take_part(lane, 1, 100));
+        rig.inbox.events().clear();
+        rig.inbox.handle_skip(rig.now, lost, {lost.carrier, {}, Sequence{0}, 1});
+        CHECK(rig.inbox.events().size() == 1);
+        CHECK(rig.inbox.take_part(lane, 1, 100)->view() == "abc");
     }
 
     TEST_CASE("no part is shown of what has to come after others") {
