@@ -27,6 +27,7 @@ void InMessage::append(Bytes segment) {
 InMessage InMessage::take_front(std::size_t bytes, std::uint64_t total) {
     InMessage part({}, niceness_, sequence_);
     part.mark(idempotent_, final_);
+    part.raw_ = raw_;
     part.properties_ = std::move(properties_);
     if (!rest_) rest_ = Rest{};
     Rest& rest = *rest_;

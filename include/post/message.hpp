@@ -164,6 +164,8 @@ public:
     bool idempotent() const { return idempotent_; }
     // The sender said that nothing follows.
     bool final() const { return final_; }
+    // It is what a plain peer's stream gave in one go: where it begins and ends means nothing.
+    bool raw() const { return raw_; }
     // Names and values that its sender gave it beside the content; of a message in parts with the
     // first.
     const Properties& properties() const { return properties_; }
@@ -191,6 +193,7 @@ public:
         idempotent_ = idempotent;
         final_ = final;
     }
+    void mark_raw() { raw_ = true; }
     void describe(Properties properties) { properties_ = std::move(properties); }
     // Takes the first bytes away, as a part of a message of `total` bytes.
     InMessage take_front(std::size_t bytes, std::uint64_t total);
@@ -217,6 +220,7 @@ private:
     Niceness niceness_;
     bool idempotent_ = false;
     bool final_ = false;
+    bool raw_ = false;
 };
 
 }  // namespace post
