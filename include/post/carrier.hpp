@@ -177,6 +177,10 @@ public:
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
 
+    // For the library: the Carrier as callbacks get it. It holds nothing, until it is moved from.
+    Carrier lend() const { return Carrier(anchor_, key_, true); }
+    const core::AnchorRef& anchor() const { return anchor_; }
+
 private:
     friend class core::Carriers;
     Carrier(core::AnchorRef anchor, core::CarrierKey key, bool borrowed);

@@ -14,25 +14,31 @@
 // becomes Errc::malformed for whoever receives, in its place in the order, and the Carrier lives
 // on.
 //
+// A plain peer (an ALPN of its own) sends a stream of bytes and no messages. A StreamCodec cuts it
+// into values (post/deframer.hpp), whatever the arrivals; what is malformed there is the end of
+// receiving, because nobody knows where the next value begins. From other codecs it is unsupported.
+//
 // Exceptions of a codec are the application's own. From encode they leave send() before anything
 // was sent. From decode they leave what would have given the value: the turn of the Context for
 // ready and then, as an exception of any callback; get() or co_await for receive. The message is
-// used up and the next one comes as ever.
+// used up and the next one comes as ever; a stream of bytes is malformed from there on.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
+#include <post/association.hpp>
 #include <post/carrier.hpp>
+#include <post/decoded.hpp>
 #include <post/message.hpp>
 #include <post/operation.hpp>
+#include <post/receiving.hpp>
 
 namespace post {
 
@@ -86,61 +92,10 @@ private:
     Bytes adopted_;
 };
 
-// The bytes are the beginning of a value, as far as they go. Of a message, which is whole, it means
-// that it is malformed; on a byte stream, that decode wants to be asked again with more.
-struct NeedsMore {
-    std::size_t bytes = 1;  // at least so many, as far as the codec can tell
-};
-
-// The bytes are not a value, whatever may follow.
-struct Malformed {
-    Bytes detail;           // for people: what is wrong, and where
-    std::error_code cause;  // of the codec's own category, if it has one
-};
-
-// What decode answers: a value and how many bytes it took, NeedsMore, or Malformed.
-template <class T> class Decoded {
-public:
-    static constexpr std::size_t all = static_cast<std::size_t>(-1);
-
-    Decoded(T value, std::size_t taken = all)
-        : state_(std::in_place_index<0>, std::move(value)), taken_(taken) {}
-    Decoded(NeedsMore more) : state_(std::in_place_index<1>, more) {}
-    Decoded(Malformed malformed) : state_(std::in_place_index<2>, std::move(malformed)) {}
-
-    explicit operator bool() const noexcept { return state_.index() == 0; }
-    T& operator*() & { return std::get<0>(state_); }
-    T&& operator*() && { return std::get<0>(std::move(state_)); }
-    T* operator->() { return &std::get<0>(state_); }
-    // Of the bytes that decode was given, from their front; `all` for whatever there was.
-    std::size_t taken() const { return taken_; }
-    const NeedsMore* needs_more() const { return std::get_if<1>(&state_); }
-    const Malformed* malformed() const { return std::get_if<2>(&state_); }
-
-private:
-    std::variant<T, NeedsMore, Malformed> state_;
-    std::size_t taken_ = 0;
-};
-
 // Appends the value to the buffer.
 template <class C, class T>
 concept Encodes = requires(const C& codec, const T& value, Buffer& buffer) {
     codec.encode(value, buffer);
-};
-
-// Decodes the value at the front of the bytes, which it may slice instead of copying them: a Value
-// of Bytes is a view that keeps the receive buffer alive for as long as it is held. On a byte
-// stream the same call is asked again and again: see NeedsMore and Decoded::taken.
-template <class C>
-concept DecodesBytes = requires(const C& codec, const Bytes& bytes) {
-    { codec.decode(bytes) } -> std::same_as<Decoded<typename C::Value>>;
-};
-
-// Decodes a whole message: for a codec that wants its segments as they are (a long message then is
-// never copied together), its properties, or the message itself for a view over it.
-template <class C>
-concept DecodesMessage = requires(const C& codec, InMessage message) {
-    { codec.decode(std::move(message)) } -> std::same_as<Decoded<typename C::Value>>;
 };
 
 namespace core {
@@ -168,59 +123,6 @@ concept MessageCodec = std::copy_constructible<C> && requires {
 template <class C>
 concept StreamCodec = MessageCodec<C> && DecodesBytes<C>;
 
-// The value of a whole message, or Errc::malformed with the reason in its detail: also when the
-// message ends before the value does, or goes on behind it.
-template <MessageCodec C> Result<typename C::Value> decode(const C& codec, InMessage message) {
-    const auto wrong = [](Bytes detail, std::error_code cause = {}) {
-        return Error(Errc::malformed, cause, Stage::none, std::move(detail));
-    };
-    const std::size_t size = message.size();
-    auto decoded = [&] {
-        if constexpr (DecodesMessage<C>)
-            return codec.decode(std::move(message));
-        else
-            return codec.decode(std::move(message).content());
-    }();
-    if (const auto* malformed = decoded.malformed())
-        return wrong(malformed->detail, malformed->cause);
-    if (const auto* more = decoded.needs_more())
-        return wrong("the message of " + std::to_string(size) + " bytes ends too early: at least " +
-                     std::to_string(more->bytes) + " more are needed");
-    if (decoded.taken() < size)
-        return wrong(std::to_string(size - decoded.taken()) + " of " + std::to_string(size) +
-                     " bytes stand behind the value");
-    return *std::move(decoded);
-}
-
-// The next value of a TypedCarrier: an Operation<InMessage> that decodes when its answer is taken.
-template <MessageCodec C> class Receiving {
-public:
-    using Answer = Result<typename C::Value>;
-
-    Receiving(Operation<InMessage>&& message, const C& codec)
-        : message_(std::move(message)), codec_(codec) {}
-
-    bool ready() const { return message_.ready(); }
-    Answer get() {
-        auto message = message_.get();
-        if (!message) return message.error();
-        return decode(codec_, *std::move(message));
-    }
-    void then(Function<void(Answer)> callback) && {
-        std::move(message_).then(
-            [callback = std::move(callback), codec = codec_](Result<InMessage> message) mutable {
-                callback(message ? decode(codec, *std::move(message)) : Answer(message.error()));
-            });
-    }
-    void notify(Function<void()> resume) { message_.notify(std::move(resume)); }
-    void quiet() { message_.quiet(); }
-    const core::AnchorRef& anchor() const { return message_.anchor(); }
-
-private:
-    Operation<InMessage> message_;
-    [[no_unique_address]] C codec_;
-};
-
 // A Carrier of values: a handle as Carrier is, and owned in the same ways. What is not here is the
 // Carrier's own: typed->close().
 template <MessageCodec C> class TypedCarrier {
@@ -234,12 +136,17 @@ public:
         : own_(std::move(carrier)), codec_(std::move(codec)) {}
     // From the TypedCarrier& of a callback it takes the lent Carrier over.
     TypedCarrier(TypedCarrier&& other) noexcept(std::is_nothrow_copy_constructible_v<C>)
-        : own_(std::move(other.carrier())), codec_(other.codec_) {}
+        : own_(std::move(other.carrier())),
+          codec_(other.codec_),
+          reading_(std::move(other.reading_)),
+          messages_(other.messages_) {}
     TypedCarrier& operator=(TypedCarrier&& other) requires std::is_copy_assignable_v<C> {
         if (this == &other) return *this;
         own_ = std::move(other.carrier());
         lent_ = nullptr;
         codec_ = other.codec_;
+        reading_ = std::move(other.reading_);
+        messages_ = other.messages_;
         return *this;
     }
 
@@ -272,16 +179,40 @@ public:
         return carrier().deliver(buffer_.content());
     }
     // Carrier::receive; Errc::malformed is the answer for one message, any other error ends them.
-    Receiving<C> receive() { return {carrier().receive(), codec_}; }
+    // Of a plain peer's stream malformed is the end too, also when it ends inside a value.
+    Receiving<C> receive() {
+        if (past_reading()) return {carrier().receive(), codec_};
+        return {reading(), codec_};
+    }
     // Carrier::ready with values. A malformed message comes as its error; the callback decides
-    // whether that is the end.
+    // whether that is the end. So does, as the last, what ends a plain peer's stream in bad order.
     void ready(OnValue on_value) {
-        if (!on_value) return carrier().ready({});
-        carrier().ready([reader = TypedCarrier({}, codec_), on_value = std::move(on_value)](
+        const bool past = past_reading();
+        if (!on_value) {
+            if (reading_) reading_->end_ready();
+            return carrier().ready({});
+        }
+        if (!past && !reading()->idle()) {
+            read(reading(), codec_, std::move(on_value));
+            return carrier().ready({});  // what it replaces, if that is a Carrier's still
+        }
+        TypedCarrier reader({}, codec_);
+        reader.reading_ = reading_;
+        reader.messages_ = messages_;
+        carrier().ready([reader = std::move(reader), on_value = std::move(on_value)](
                             Carrier& lent, InMessage message) mutable {
             reader.lent_ = &lent;
-            return on_value(reader, decode(reader.codec_, std::move(message)));
+            if (!message.raw()) return on_value(reader, decode(reader.codec_, std::move(message)));
+            reader.reading()->add(std::move(message));
+            read(reader.reading(), reader.codec_, std::move(on_value));
+            return false;  // the reading has a handle of its own now
         });
+    }
+    // The longest value that is cut out of a plain peer's stream, bytes: a longer one ends it with
+    // message_too_large. Default: Deframer::default_largest, 16 MiB. (Of messages it is
+    // Carrier::largest_message.)
+    void largest_value(std::size_t bytes) requires StreamCodec<C> {
+        if (!past_reading()) reading()->largest(bytes);
     }
     // The next stream of the same Association, with the same codec.
     TypedCarrier fork(Carrier::ForkOptions options = {}) {
@@ -293,10 +224,40 @@ public:
     const C& codec() const { return codec_; }
 
 private:
+    using Reading = core::Reading<C>;
+
+    // True for messages; before there is a connection the peer may turn out to be a plain one.
+    bool past_reading() {
+        if (reading_ && !reading_->idle()) return false;
+        if (!messages_) {
+            const Association under = carrier().association();
+            messages_ = under.active() && under.explain(Feature::message_boundaries).level !=
+                                              Support::Level::unsupported;
+        }
+        if (messages_) reading_.reset();
+        return messages_;
+    }
+    const std::shared_ptr<Reading>& reading() {
+        if (!reading_) reading_ = std::make_shared<Reading>(carrier(), codec_);
+        return reading_;
+    }
+    // Values come from the reading. What the callback moves out of its argument goes on there.
+    static void read(const std::shared_ptr<Reading>& reading, const C& codec, OnValue on_value) {
+        reading->ready([codec, weak = std::weak_ptr(reading), on_value = std::move(on_value)](
+                           Carrier& lent, Result<Value> value) mutable {
+            TypedCarrier reader({}, codec);
+            reader.lent_ = &lent;
+            reader.reading_ = weak.lock();
+            return on_value(reader, std::move(value));
+        });
+    }
+
     Carrier own_;
     Carrier* lent_ = nullptr;  // during a callback of ready
     [[no_unique_address]] C codec_{};
     Buffer buffer_;
+    std::shared_ptr<Reading> reading_;  // none where the peer is known to send messages
+    bool messages_ = false;             // it is known
 };
 
 }  // namespace post
