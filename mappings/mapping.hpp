@@ -74,9 +74,6 @@ public:
     virtual void reset(CarrierId carrier, Error reason) = 0;
     // We want nothing more of what the peer sends on this Carrier.
     virtual void stop(CarrierId carrier, Error reason) = 0;
-    // How much more than `reserve` bytes the Carrier's own window has left; all there is when
-    // nobody counts. When it is nothing, event::Unblocked comes when the window has grown.
-    virtual std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) = 0;
     // The peer may send `bytes` more content on this Carrier. A mapping adds what its own framing
     // needs by itself.
     virtual void extend_window(CarrierId carrier, std::uint64_t bytes) = 0;

@@ -86,15 +86,7 @@ Outgoing* Association::next() {
             return &out_;
         }
     }
-    // The last of a Carrier's window is left to what is more urgent than its long messages.
-    std::uint64_t spare = largest_chunk;
     OutLane* lane = outbox_.turn();
-    while (lane && lane->opened && !plain_ && outbox_.bulk_next()) {
-        spare = mapping_->window_beyond(lane->carrier, Outbox::reserve);
-        if (spare > 0) break;
-        outbox_.hold_bulk(*lane);
-        lane = outbox_.turn();
-    }
     if (!lane) return nullptr;
     traffic_ = true;
     if (!lane->opened) return open_for(*find(lane->carrier));
@@ -106,7 +98,7 @@ Outgoing* Association::next() {
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
                                            largest_chunk);
     }
-    outbox_.next(now_, std::min(chunk_, spare), out_);
+    outbox_.next(now_, chunk_, out_);
     return &out_;
 }
 

@@ -201,21 +201,8 @@ void Outbox::block(OutLane& lane) {
     take_out(lane);
 }
 
-bool Outbox::bulk_next() const {
-    OutClass* const queue = turn_->queue;
-    if (!queue || queue->niceness == NicenessClass{}) return false;
-    if (queue->plain_line()) return is_bulk(*queue, queue->entries[queue->next]);
-    const auto first = first_of(*turn_->lane, *queue);
-    return first && is_bulk(*queue, queue->at(first->sequence));
-}
-
-void Outbox::hold_bulk(OutLane& lane) {
-    lane.bulk_held = true;
-    arrange_all(lane);
-}
-
 void Outbox::unblock(OutLane& lane) {
-    lane.blocked = lane.bulk_held = false;
+    lane.blocked = false;
     arrange_all(lane);
 }
 

@@ -73,11 +73,6 @@ public:
     void announce(OutLane& lane);
     void opened(OutLane& lane);
     void block(OutLane& lane);
-    // Of the lane that turn() gave: whether a part of a long message goes next that others of its
-    // Carrier could be more urgent than. Such wait until unblock after hold_bulk.
-    static constexpr std::uint64_t reserve = 16 * 1024;
-    bool bulk_next() const;
-    void hold_bulk(OutLane& lane);
     void unblock(OutLane& lane);
     // A send of this class found no room: wake_starved says Writable when there is some again.
     void starve(OutLane& lane, NicenessClass niceness = {});
@@ -166,11 +161,6 @@ private:
     void release_fed(const OutEntry& entry);
     core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
-    // Long, and of a class that others may be more urgent than.
-    static bool is_bulk(const OutClass& queue, const OutEntry& entry) {
-        return queue.niceness != NicenessClass{} && entry.size() > reserve &&
-               entry.state != OutEntry::State::settled;
-    }
     bool held_back(const OutEntry& entry) const {
         if (!entry.rare || entry.state == OutEntry::State::settled) return false;
         return entry.waits() || entry.hungry() ||

@@ -25,7 +25,6 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
     const bool full = lane.work->begun >= OutWork::most_begun;  // no further message may begin
     std::optional<OutClass::Apart> first;
     const auto offer = [&](const OutClass::Apart& one) {
-        if (lane.bulk_held && is_bulk(queue, queue.at(one.sequence))) return;
         if (!first || one < *first) first = one;
     };
     if (queue.next < queue.entries.size()) {
@@ -48,7 +47,7 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
 
 void Outbox::arrange(OutLane& lane, OutClass& queue) {
     const bool common = queue.plain_line() && !queue.entries[queue.next].rare && !lane.blocked &&
-                        !lane.bulk_held && lane.work->begun < OutWork::most_begun;
+                        lane.work->begun < OutWork::most_begun;
     if (common) return schedule_.put(queue.place, {lane.priority, queue.niceness.value()}, never);
     const auto first = lane.blocked ? std::nullopt : first_of(lane, queue);
     if (first)

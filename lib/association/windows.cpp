@@ -47,16 +47,12 @@ std::uint64_t Inbox::unfinished(const InLane& lane) {
     return bytes - std::min<std::uint64_t>(bytes, lane.window);
 }
 
-// What its sender does not use for a long message that others may be more urgent than.
-constexpr std::uint64_t kept_for_urgent = 16 * 1024;
-
 // What the unfinished messages of the lane need beyond what was promised. A transport keeps credit
 // back until about half of a first window has come together (and the framing's bytes are credit
 // too), so a message that needs the last half window of a promise could wait for ever: then more.
 std::uint64_t Inbox::wanted(const InLane& lane) const {
     if (!lane.work) return 0;
     std::uint64_t rest = 0;
-    std::uint64_t margin = limits_.window / 2;
     for (const Assembly& one : lane.work->unfinished) {
         // Who takes parts gets window as it takes, and no more than a part beyond that.
         const std::uint64_t here = one.message.size();
@@ -66,11 +62,10 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
             rest += std::min(part, left);
         else if (one.total - one.message.offset() <= limit(lane))
             rest += left;
-        if (one.niceness != NicenessClass{}) margin = limits_.window / 2 + kept_for_urgent;
     }
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
-    if (rest == 0 || rest + margin <= promised) return 0;
-    return rest + margin + limits_.window / 2 - promised;
+    if (rest == 0 || rest + limits_.window / 2 <= promised) return 0;
+    return rest + limits_.window - promised;
 }
 
 // A Carrier with a full account gets nothing until its application takes something; when finished

@@ -317,10 +317,6 @@ Instant Connection::deadline() const {
         {to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline(), streams_.deadline()});
 }
 
-std::uint64_t Connection::window_beyond(CarrierId carrier, std::uint64_t reserve) {
-    return state_ == State::established ? streams_.window_beyond(carrier, reserve) : unlimited;
-}
-
 std::uint64_t Connection::send_window(CarrierId carrier) const {
     return state_ == State::established ? streams_.send_window(carrier) : 0;
 }

@@ -63,7 +63,6 @@ public:
     Instant deadline() const override;
 
     std::uint64_t send_window(CarrierId carrier) const override;
-    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override;
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }

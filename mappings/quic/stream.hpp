@@ -55,7 +55,6 @@ struct Stream {
     bool ready = false;            // in the ReadyList
     bool blocked = false;          // the peer's window for this stream is used up
     bool reported = false;         // and the supply was told
-    bool watched = false;          // somebody wants to hear when the window grows
     bool credited = false;         // in the list of those with credit
     bool brought_message = false;  // something whole came on it
     bool peer_done = false;        // the peer's direction is over

@@ -135,7 +135,6 @@ void Streams::on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes
 }
 
 void Streams::on_window(Stream& stream) {
-    if (std::exchange(stream.watched, false)) inbox_.add(event::Unblocked{stream.carrier});
     if (!stream.blocked) return;
     stream.blocked = false;
     if (stream.send.pending()) ready_.add(stream);
@@ -202,15 +201,6 @@ std::uint64_t Streams::send_window(CarrierId carrier) const {
     if (!stream->opened() || !stream->may_send()) return 0;
     left = std::min(left, ngtcp2_conn_get_max_stream_data_left(native_, stream->id));
     return left - std::min(left, stream->send.unsent());
-}
-
-std::uint64_t Streams::window_beyond(CarrierId carrier, std::uint64_t reserve) {
-    auto* stream = find(carrier);
-    if (stream == nullptr || !stream->opened() || !stream->may_send()) return unlimited;
-    const auto window = ngtcp2_conn_get_max_stream_data_left(native_, stream->id);
-    const auto left = window - std::min(window, stream->send.unsent());
-    stream->watched = left <= reserve;
-    return left - std::min(left, reserve);
 }
 
 void Streams::name(Stream& stream) {

@@ -101,7 +101,6 @@ public:
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
-    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve);
     // Nothing is begun and unsent, and all bytes are acknowledged.
     bool bytes_settled() const { return unacked_ == 0 && !flying_alone(); }
     bool settled() const { return unsettled_ == 0 && !flying_alone(); }

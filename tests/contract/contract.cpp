@@ -149,33 +149,6 @@ TEST_SUITE("contract") {
         CHECK(pair.server.messages(slow)[0] == pattern(100000));
     }
 
-    TEST_CASE_TEMPLATE("who leaves a part of a window hears when it has grown", PairType, FakePair,
-                       QuicPair) {
-        PairType pair(seeded());
-        REQUIRE(pair.connect());
-        pair.server.take = false;
-        auto slow = pair.client.open();
-        pair.client.send_cut(slow, Bytes(pattern(20000)), 5000);
-        pair.run(2s);
-        auto& mapping = *pair.client.mapping;
-        const auto left = mapping.send_window(slow);
-        REQUIRE(left > 10000);
-        CHECK(mapping.window_beyond(slow, left - 100) == 100);
-        CHECK(mapping.window_beyond(CarrierId{1000}, 5) > left);  // nobody counts for it
-        pair.server.mapping->extend_window(slow, 30000);
-        pair.server.mapping->extend_budget(30000);
-        pair.run(2s);
-        CHECK(pair.client.template all<event::Unblocked>().empty());  // nobody had to wait
-        const auto more = mapping.send_window(slow);
-        REQUIRE(more > left);
-        CHECK(mapping.window_beyond(slow, more) == 0);
-        pair.server.mapping->extend_window(slow, 30000);
-        pair.server.mapping->extend_budget(30000);
-        CHECK(pair.run_until(
-            [&] { return pair.client.template all<event::Unblocked>().size() == 1; }));
-        CHECK(mapping.window_beyond(slow, more) > 0);
-    }
-
     TEST_CASE_TEMPLATE("the budget stops all carriers together", PairType, FakePair, QuicPair) {
         auto options = seeded();
         options.server.budget = 50000;

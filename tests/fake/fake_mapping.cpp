@@ -169,8 +169,7 @@ void FakeMapping::apply(const Word& word) {
                 auto row = carriers_.find(window.carrier);
                 if (row == carriers_.end()) return;
                 row->second.window += window.more;
-                const bool watched = std::exchange(row->second.watched, false);
-                if (std::exchange(row->second.blocked, false) || watched)
+                if (std::exchange(row->second.blocked, false))
                     events_.push_back(event::Unblocked{window.carrier});
             },
             [&](const Budget& budget) { budget_ += budget.more; },
@@ -441,19 +440,6 @@ Instant FakeMapping::ping_at() const {
 }
 
 // Views.
-
-std::uint64_t FakeMapping::window_beyond(CarrierId id, std::uint64_t reserve) {
-    auto row = carriers_.find(id);
-    if (row == carriers_.end() || !row->second.opened || !row->second.may_send()) return unlimited;
-    auto& carrier = row->second;
-    std::uint64_t begun = 0;
-    for (const auto& value : carrier.begun)
-        if (auto* piece = std::get_if<Piece>(&value)) begun += piece->bytes.size();
-    begun -= carrier.piece_sent;
-    const auto left = carrier.window - std::min(carrier.window, begun);
-    carrier.watched = left <= reserve;
-    return left - std::min(left, reserve);
-}
 
 std::uint64_t FakeMapping::send_window(CarrierId id) const {
     if (state_ != State::established) return 0;

@@ -56,7 +56,6 @@ public:
     Instant deadline() const override;
 
     std::uint64_t send_window(CarrierId carrier) const override;
-    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override;
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_at_; }
@@ -120,7 +119,6 @@ private:
         std::uint64_t receive_window = 0;  // what we take
         std::uint64_t arrivals = 0;
         bool blocked = false;
-        bool watched = false;    // somebody wants to hear when the window grows
         bool send_done = false;  // finished or reset, and acknowledged
         bool send_over = false;  // nothing more is written
         bool receive_done = false;

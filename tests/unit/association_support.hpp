@@ -95,7 +95,6 @@ public:
     }
     Instant deadline() const override { return script_.deadline; }
     std::uint64_t send_window(CarrierId) const override { return 0; }
-    std::uint64_t window_beyond(CarrierId, std::uint64_t) override { return unlimited; }
     Path path() const override { return {}; }
     bool quiet() const override { return script_.quiet; }
     Instant heard() const override { return script_.heard; }

@@ -29,7 +29,6 @@ public:
     void poll_events(std::vector<Event>&) override {}
     Instant deadline() const override { return never; }
     std::uint64_t send_window(CarrierId) const override { return 0; }
-    std::uint64_t window_beyond(CarrierId, std::uint64_t) override { return unlimited; }
     Path path() const override { return now; }
     bool quiet() const override { return true; }
     Instant heard() const override { return never; }
