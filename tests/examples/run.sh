@@ -115,5 +115,17 @@ check "a bad pin" 2 'pin' "$fetch" get "$url" --pin short
 check "a missing folder" 2 'nowhere' "$fetch" serve nowhere
 check "an unknown option" 2 '^usage: ' "$fetch" --wrong 1
 
+big=$bin/big_file
+check "one message of 100 MiB" 0 '^100.0 MiB in one message: .*memory grew by [0-9]{1,2}\.' "$big" 100M
+check "no size" 2 'no size: 5X' "$big" 5X
+mkdir shelf
+start shelf "$big" serve shelf "$(free_port)"
+url=$(sed -n 's/.* FILE \([^ ]*\) .*/\1/p' shelf.out)
+pin=$(sed -n 's/.* \([^ ]*\)$/\1/p' shelf.out)
+head -c 30000000 /dev/urandom >film
+check "a file as one message" 0 'sent: 100 %' "$big" send film "$url" "$pin"
+check "what was written is what was sent" 0 '^$' sh -c 'cmp film shelf/film && echo'
+check "no such file" 2 'missing.*No such file' "$big" send missing "$url" "$pin"
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
