@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 struct Folder {
     Folder() {
-        std::string name = (fs::temp_directory_path() / "post-file-XXXXXX").string();
+        std::string name = (fs::temp_directory_path() / "post-file-").string() +
+                           std::string(6, 'X');
         path = mkdtemp(name.data());
     }
     ~Folder() { fs::remove_all(path); }
