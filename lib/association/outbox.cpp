@@ -449,6 +449,8 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     const bool maybe = kind == Fate::Kind::failed ? entry.state >= OutEntry::State::pulled
                                                   : entry.alone == OutEntry::Alone::lost;
     if (!entry.passed) count_out(queue, sequence);
+    if (entry.feed() && kind == Fate::Kind::acked)
+        events_.push_back(happened::Furthered{entry.on_fate, entry.size()});
     if (entry.rare) {
         const Bond self{lane.carrier, queue.niceness, sequence, &lane};
         unbind(entry, self);

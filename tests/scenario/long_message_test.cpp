@@ -99,6 +99,7 @@ TEST_SUITE("scenario") {
             // In memory: what is made ahead, in flight, or in the receiver's window.
             CHECK(most_ahead < 12'000'000);
             CHECK(progress.size() > 20);
+            CHECK(progress.back() == size);
             CHECK(std::is_sorted(progress.begin(), progress.end()));
         }
     }
