@@ -100,9 +100,11 @@ check "get from IPv6" 0 '22 files' "$fetch" get "${url/localhost/[::1]}" --pin "
 check "a wrong pin" 1 'verify with .*another key than the one pinned' \
     "$fetch" get "$url" --pin "sha256//$(printf 'A%.0s' $(seq 43))="
 check "nobody's certificate" 1 'certificate of nobody that is trusted' "$fetch" get "$url"
+cp www/deep/7 seven
 printf 'x' | dd of=www/deep/7 conv=notrunc status=none
 check "a file that differs" 1 'deep/7: what came is not what the catalogue says' \
     "$fetch" get "$url" --pin "$pin"
+cp seven www/deep/7
 truncate -s 100 www/deep/er/large
 check "a file that shrank" 1 'deep/er/large: .*application.s code 500' \
     "$fetch" get "$url" --pin "$pin"
