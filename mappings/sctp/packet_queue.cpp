@@ -1,0 +1,52 @@
+#include "mappings/sctp/packet_queue.hpp"
+
+#include <cstring>
+
+#include "mappings/sctp/packet.hpp"
+
+namespace post::sctp {
+
+namespace {
+
+bool carries_data(ChunkType type) { return type == ChunkType::data || type == ChunkType::i_data; }
+
+// Nothing but data, and whole: it may stand behind any other chunk that bundles.
+bool only_data(std::span<const std::byte> packet) {
+    std::size_t at = common_header;
+    while (const auto chunk = chunk_at(packet, at)) {
+        if (!carries_data(chunk->type)) return false;
+        at = after(*chunk);
+    }
+    return at == packet.size();
+}
+
+// RFC 9260, 6.10: INIT, INIT ACK and SHUTDOWN COMPLETE stand alone; nothing follows an ABORT.
+bool bundles(std::span<const std::byte> packet) {
+    for (std::size_t at = common_header; const auto chunk = chunk_at(packet, at); at = after(*chunk))
+        if (chunk->type == ChunkType::init || chunk->type == ChunkType::init_ack ||
+            chunk->type == ChunkType::abort || chunk->type == ChunkType::shutdown_complete ||
+            chunk->type == ChunkType::cookie_echo)
+            return false;
+    return true;
+}
+
+}  // namespace
+
+void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t joined) {
+    if (!empty() && packet.size() > common_header) {
+        Packet& last = packets_.back();
+        const auto before = std::span<const std::byte>(bytes_).subspan(last.begin, last.size);
+        // Ports and verification tag: the first eight bytes.
+        if (last.size + packet.size() - common_header <= joined && last.ecn == ecn &&
+            before.size() % 4 == 0 && std::memcmp(before.data(), packet.data(), 8) == 0 &&
+            only_data(packet) && bundles(before)) {
+            bytes_.insert(bytes_.end(), packet.begin() + common_header, packet.end());
+            last.size += packet.size() - common_header;
+            return;
+        }
+    }
+    packets_.push_back({bytes_.size(), packet.size(), ecn});
+    bytes_.insert(bytes_.end(), packet.begin(), packet.end());
+}
+
+}  // namespace post::sctp
