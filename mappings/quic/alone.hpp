@@ -8,7 +8,7 @@
 #include <set>
 #include <utility>
 
-#include "mappings/quic/ring.hpp"
+#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
 
 namespace post::quic {
@@ -80,7 +80,7 @@ private:
         bool flies = false;
     };
     std::optional<Piece> waiting_;
-    Ring<Flight> flights_;
+    wire::Ring<Flight> flights_;
     std::uint64_t first_ = 0;  // the id of flights_[0]
     std::size_t flying_ = 0;
 };

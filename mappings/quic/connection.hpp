@@ -170,7 +170,7 @@ private:
     std::uint64_t marks_ = 0;  // datagrams
     // How often the peer may move (ATTACKS A7): a few times in a row, as between two networks at
     // the edge of both, and then once a second.
-    RateLimit moves_{4, 1};
+    wire::RateLimit moves_{4, 1};
     Address followed_;  // where it moved to last
     std::optional<Duration> keep_alive_every_;
     // A client's, until it is established; what it began with, and what the server wants instead.

@@ -21,7 +21,7 @@
 
 #include "mappings/mapping.hpp"
 #include "mappings/quic/options.hpp"
-#include "mappings/quic/rate_limit.hpp"
+#include "mappings/wire/rate_limit.hpp"
 #include "mappings/quic/routes.hpp"
 #include "mappings/quic/streams.hpp"
 #include "mappings/quic/token_store.hpp"
@@ -167,9 +167,9 @@ private:
     std::deque<Closed> closed_;
     std::uint64_t first_closed_ = 0;
     std::size_t half_open_ = 0;
-    RateLimit negotiations_{100, 100};
-    RateLimit refusals_{100, 100};
-    RateLimit resets_{50, 50};
+    wire::RateLimit negotiations_{100, 100};
+    wire::RateLimit refusals_{100, 100};
+    wire::RateLimit resets_{50, 50};
 };
 
 }  // namespace post::quic

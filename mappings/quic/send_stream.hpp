@@ -19,7 +19,7 @@
 
 #include <post/bytes.hpp>
 
-#include "mappings/quic/ring.hpp"
+#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
 
 namespace post::quic {
@@ -31,9 +31,9 @@ struct SendQueue {
     static constexpr std::size_t first_block = 1024;
     static constexpr std::size_t next_block = 32 * 1024;
 
-    Ring<Bytes> segments;
-    Ring<std::uint64_t> ends;  // the stream offsets where pieces end
-    Ring<Block> filled;        // blocks that have no room left, oldest first
+    wire::Ring<Bytes> segments;
+    wire::Ring<std::uint64_t> ends;  // the stream offsets where pieces end
+    wire::Ring<Block> filled;        // blocks that have no room left, oldest first
     Block block;               // where the next copied bytes go
     Block spare;
     std::uint64_t cursor_offset = 0;  // how much of the segment at the cursor is sent

@@ -18,9 +18,9 @@
 
 #include "mappings/mapping.hpp"
 #include "mappings/quic/alone.hpp"
-#include "mappings/quic/inbox.hpp"
-#include "mappings/quic/rate_limit.hpp"
-#include "mappings/quic/ring.hpp"
+#include "mappings/wire/inbox.hpp"
+#include "mappings/wire/rate_limit.hpp"
+#include "mappings/wire/ring.hpp"
 #include "mappings/quic/stream_table.hpp"
 
 namespace post::quic {
@@ -29,7 +29,7 @@ namespace post::quic {
 struct Pools {
     SendPool send;
     SpareStreams streams;
-    ReceiveBlocks received;
+    wire::ReceiveBlocks received;
 };
 
 class Streams {
@@ -110,7 +110,7 @@ public:
         return alone_ ? std::min(first, alone_->due()) : first;
     }
 
-    Inbox& inbox() { return inbox_; }
+    wire::Inbox& inbox() { return inbox_; }
 
 private:
     // How many streams of one kind the peer may have open, and has.
@@ -175,21 +175,21 @@ private:
 
     const Limits limits_;
     ngtcp2_conn* native_ = nullptr;
-    Inbox inbox_;
+    wire::Inbox inbox_;
     SendPool& pool_;
     StreamTable table_;
     ReadyList ready_;
     std::list<Stream*> waiting_;          // for a bidirectional stream
     std::list<Stream*> waiting_one_way_;  // for a unidirectional one
     std::vector<Stream*> credited_;
-    Ring<Stopped> stopped_;  // the first to be due first
+    wire::Ring<Stopped> stopped_;  // the first to be due first
     std::uint64_t budget_credit_ = 0;
     std::unique_ptr<Alone> alone_;
     Stream* association_ = nullptr;  // ours
     bool peer_association_ = false;
     Grant grant_;
     Grant grant_one_way_;
-    RateLimit resets_{reset_burst, resets_per_second};
+    wire::RateLimit resets_{reset_burst, resets_per_second};
     std::uint64_t unsettled_ = 0;
     std::uint64_t unacked_ = 0;
     std::uint64_t next_peer_carrier_ = 0;  // raw framing

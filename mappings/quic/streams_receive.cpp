@@ -85,6 +85,10 @@ bool Streams::on_frame(Stream& stream, framing::Frame&& frame) {
                           // Counts with the end of the stream: on_finish.
                           [&](Finish&) { return true; },
                           [&](Settings& settings) { return on_settings(stream, settings); },
+                          // QUIC has words of its own for these.
+                          [&](framing::Credit&) { return true; },
+                          [&](framing::GivenUp&) { return true; },
+                          [&](framing::Unwanted&) { return true; },
                           [&](auto& other) {
                               inbox_.add(std::move(other));
                               return true;

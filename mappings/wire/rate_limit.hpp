@@ -6,7 +6,7 @@
 
 #include <post/time.hpp>
 
-namespace post::quic {
+namespace post::wire {
 
 class RateLimit {
 public:
@@ -35,4 +35,4 @@ private:
     Instant last_ = Instant::min();
 };
 
-}  // namespace post::quic
+}  // namespace post::wire

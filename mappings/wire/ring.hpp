@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-namespace post::quic {
+namespace post::wire {
 
 template <class T> class Ring {
 public:
@@ -47,4 +47,4 @@ private:
     std::size_t size_ = 0;
 };
 
-}  // namespace post::quic
+}  // namespace post::wire

@@ -10,10 +10,10 @@
 
 #include <post/bytes.hpp>
 
-#include "mappings/quic/ring.hpp"
+#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
 
-namespace post::quic {
+namespace post::wire {
 
 // Blocks for received bytes, used again when nobody refers to them any more. One an endpoint.
 class ReceiveBlocks {
@@ -120,4 +120,4 @@ private:
     ReceiveBlocks& blocks_;
 };
 
-}  // namespace post::quic
+}  // namespace post::wire
