@@ -136,6 +136,7 @@ Result<std::optional<Frame>> Decoder::next() {
                 fail({"FIN", "byte", std::to_integer<std::uint64_t>(input_[0]), "follows it"});
                 continue;
             case Mode::begin:
+            case Mode::unsettled:
             case Mode::wide:
             case Mode::header: break;
             case Mode::failed: input_ = {}; continue;
@@ -264,9 +265,12 @@ std::optional<Violation> Decoder::misplaced(std::uint8_t first) const {
     const auto type = static_cast<Type>(first);
     const bool ignorable = first >= first_ignorable && first <= last_ignorable;
     if (mode_ == Mode::begin) {
-        if (type == Type::open || type == Type::settings) return std::nullopt;
+        if (type == Type::open || type == Type::settings || type == Type::credit)
+            return std::nullopt;
         return Violation{"stream", "first byte", first, "is neither OPEN nor SETTINGS"};
     }
+    if (mode_ == Mode::unsettled && (type == Type::settings || type == Type::credit))
+        return std::nullopt;
     if (ignorable) return std::nullopt;
     if (brief::is(first))
         return Violation{"MESSAGE", "first byte", first, "is on the association's stream"};
@@ -336,7 +340,7 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
         case Type::settings: {
             Settings settings;
             return whole(parser.settings(settings), [&] {
-                association_ = true;
+                association_ = settled_ = true;
                 mode_ = Mode::wide;
                 frame = settings;
             });
@@ -349,9 +353,26 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
             Delivered delivered;
             return whole(parser.delivered(delivered), [&] { frame = std::move(delivered); });
         }
+        case Type::credit: {
+            Credit credit;
+            return whole(parser.credit(credit), [&] {
+                if (!settled_) mode_ = Mode::unsettled;
+                association_ = true;
+                frame = credit;
+            });
+        }
+        case Type::reset: {
+            GivenUp given_up;
+            return whole(parser.given_up(given_up.carrier, given_up.code),
+                         [&] { frame = given_up; });
+        }
+        case Type::stop: {
+            Unwanted unwanted;
+            return whole(parser.given_up(unwanted.carrier, unwanted.code),
+                         [&] { frame = unwanted; });
+        }
         // Not in use yet: checked and dropped.
         case Type::early: return whole(parser.early(), nothing);
-        case Type::credit: return whole(parser.credit(), nothing);
         case Type::chosen: return whole(parser.chosen(), nothing);
         case Type::attach: return whole(parser.attach(), nothing);
     }

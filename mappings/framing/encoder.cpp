@@ -253,6 +253,27 @@ std::size_t Encoder::write(std::span<std::byte> out, const Delivered& delivered)
     return done(writer);
 }
 
+std::size_t Encoder::write(std::span<std::byte> out, const Credit& credit) {
+    const std::uint64_t whom = credit.of == Credit::Of::all     ? all_carriers
+                               : credit.of == Credit::Of::fresh ? fresh_carriers
+                                                                : credit.carrier.value();
+    Writer writer(out);
+    type(writer, Type::credit).varint(whom).varint(std::min(credit.limit, wire::varint_max));
+    return done(writer);
+}
+
+std::size_t Encoder::write(std::span<std::byte> out, const GivenUp& given_up) {
+    Writer writer(out);
+    type(writer, Type::reset).varint(given_up.carrier.value()).varint(given_up.code);
+    return done(writer);
+}
+
+std::size_t Encoder::write(std::span<std::byte> out, const Unwanted& unwanted) {
+    Writer writer(out);
+    type(writer, Type::stop).varint(unwanted.carrier.value()).varint(unwanted.code);
+    return done(writer);
+}
+
 std::size_t Encoder::write(std::span<std::byte> out, const Outgoing& outgoing) {
     return std::visit([&](const auto& what) { return write(out, what); }, outgoing);
 }

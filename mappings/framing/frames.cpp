@@ -33,6 +33,8 @@ const char* to_string(Type type) noexcept {
         case Type::credit: return "CREDIT";
         case Type::chosen: return "CHOSEN";
         case Type::attach: return "ATTACH";
+        case Type::reset: return "RESET";
+        case Type::stop: return "STOP";
     }
     return nullptr;
 }
@@ -225,11 +227,15 @@ bool Parser::ranges(std::uint64_t end, std::vector<Delivered::Range>& ranges) {
 }
 
 // CREDIT { type = 0x3b, carrier (i), limit (i) }
-bool Parser::credit() {
-    CarrierId id;
-    std::uint64_t limit = 0;
-    return carrier(id) && varint(limit);
+bool Parser::credit(Credit& credit) {
+    if (!carrier(credit.carrier) || !varint(credit.limit)) return false;
+    if (credit.carrier.value() == all_carriers) credit.of = Credit::Of::all;
+    if (credit.carrier.value() == fresh_carriers) credit.of = Credit::Of::fresh;
+    return true;
 }
+
+// RESET { type = 0x3e, carrier (i), code (i) }, STOP { type = 0x3f, carrier (i), code (i) }
+bool Parser::given_up(CarrierId& id, std::uint64_t& code) { return carrier(id) && varint(code); }
 
 // CHOSEN { type = 0x3c, race (64) }
 bool Parser::chosen() { return fixed(8); }

@@ -9,6 +9,7 @@
 
 #include <post/error.hpp>
 
+#include "mappings/framing/post_framing.hpp"
 #include "mappings/values.hpp"
 #include "mappings/wire/reader.hpp"
 
@@ -30,6 +31,8 @@ enum class Type : std::uint8_t {
     credit = 0x3b,
     chosen = 0x3c,
     attach = 0x3d,
+    reset = 0x3e,
+    stop = 0x3f,
 };
 inline constexpr std::uint8_t first_ignorable = 0x70;
 inline constexpr std::uint8_t last_ignorable = 0x7f;
@@ -102,6 +105,9 @@ inline constexpr std::size_t largest_properties = 512;
 inline constexpr std::size_t largest_settings = 512;
 inline constexpr std::size_t largest_ignorable = 65536;
 inline constexpr std::uint64_t default_carriers = 100;
+// Whom CREDIT is for when it is not for one Carrier.
+inline constexpr std::uint64_t all_carriers = unlimited;
+inline constexpr std::uint64_t fresh_carriers = unlimited - 1;
 // The longest that the fields before any content can be, every number in eight bytes. DELIVERED:
 // type, 8 numbers, and twice 32 ranges of 2 numbers = 1 + 64 + 1024. CHUNK: type, slot byte, 8
 // numbers, 16 antecedents of 3 numbers, properties = 1 + 1 + 64 + 384 + 512 = 962.
@@ -145,7 +151,8 @@ public:
     bool settings(Settings& settings);
     bool refuse(Refuse& refuse);
     bool delivered(Delivered& delivered);
-    bool credit();
+    bool credit(Credit& credit);
+    bool given_up(CarrierId& carrier, std::uint64_t& code);
     bool chosen();
     bool attach();
     bool ignorable(std::uint64_t& size);

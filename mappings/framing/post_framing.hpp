@@ -17,6 +17,26 @@
 
 namespace post::framing {
 
+// What mappings say to each other where the transport has no word of its own for it.
+// Content may be sent up to byte `limit`: of one Carrier, of each that has no limit of its own yet,
+// of all together.
+struct Credit {
+    enum class Of : std::uint8_t { carrier, fresh, all };
+    Of of = Of::carrier;
+    CarrierId carrier{};
+    std::uint64_t limit = 0;
+};
+// The sender's direction of the Carrier is given up, with a code of FORMAT.md, 9.
+struct GivenUp {
+    CarrierId carrier;
+    std::uint64_t code = 0;
+};
+// The sender wants nothing more of what the receiver sends on this Carrier.
+struct Unwanted {
+    CarrierId carrier;
+    std::uint64_t code = 0;
+};
+
 // The most bytes that one call of the Encoder writes.
 inline constexpr std::size_t largest_frame = 1024;
 
@@ -43,6 +63,9 @@ public:
     std::size_t write(std::span<std::byte> out, const Settings& settings);
     std::size_t write(std::span<std::byte> out, const Refuse& refuse);
     std::size_t write(std::span<std::byte> out, const Delivered& delivered);
+    std::size_t write(std::span<std::byte> out, const Credit& credit);
+    std::size_t write(std::span<std::byte> out, const GivenUp& given_up);
+    std::size_t write(std::span<std::byte> out, const Unwanted& unwanted);
     std::size_t write(std::span<std::byte> out, const Outgoing& outgoing);
 
     // Messages that are begun and neither finished nor abandoned.
@@ -65,7 +88,8 @@ struct MessageHeader;
 enum class Type : std::uint8_t;
 struct Violation;
 
-using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered>;
+using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered, Credit,
+                           GivenUp, Unwanted>;
 
 // One receiving direction of one stream.
 class Decoder {
@@ -100,19 +124,20 @@ public:
     std::uint64_t take_overhead();
 
 private:
-    // Where in the stream we are. The first five stand between frames.
+    // Where in the stream we are. The first six stand between frames.
     enum class Mode : std::uint8_t {
-        begin,     // the first frame of a stream of the peer's is due
-        opened,    // right behind OPEN, where EARLY may stand
-        frames,    // any frame of a Carrier may begin
-        wide,      // any frame of the association's stream may begin
-        finished,  // after FIN: nothing may follow
-        half,      // the first of the two bytes of a short header is in half_
-        brief,     // content of a short message is due: left_ of total_ bytes
-        header,    // a longer header is incomplete, in the State
-        content,   // content of a MESSAGE or CHUNK is due, see the State
-        skipping,  // the body of an ignorable frame is due, see the State
-        failed,    // the State has the error
+        begin,      // the first frame of a stream of the peer's is due
+        unsettled,  // the association's stream before SETTINGS, where CREDIT may stand
+        opened,     // right behind OPEN, where EARLY may stand
+        frames,     // any frame of a Carrier may begin
+        wide,       // any frame of the association's stream may begin
+        finished,   // after FIN: nothing may follow
+        half,       // the first of the two bytes of a short header is in half_
+        brief,      // content of a short message is due: left_ of total_ bytes
+        header,     // a longer header is incomplete, in the State
+        content,    // content of a MESSAGE or CHUNK is due, see the State
+        skipping,   // the body of an ignorable frame is due, see the State
+        failed,     // the State has the error
     };
     struct State;
     struct Free {
@@ -120,7 +145,9 @@ private:
     };
     State& state();
     void settle();
-    Mode base() const { return association_ ? Mode::wide : Mode::frames; }
+    Mode base() const {
+        return !association_ ? Mode::frames : settled_ ? Mode::wide : Mode::unsettled;
+    }
     std::uint64_t& next_of(NicenessClass niceness);
     std::optional<Sequence> place(NicenessClass niceness, std::optional<Sequence> given);
     void consume(std::size_t framing);
@@ -156,6 +183,7 @@ private:
     std::uint8_t half_ = 0;
     bool ask_ = false;
     bool association_ = false;
+    bool settled_ = false;  // SETTINGS has come
 };
 
 }  // namespace post::framing

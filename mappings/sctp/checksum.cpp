@@ -41,8 +41,7 @@ std::uint32_t by_table(std::uint32_t crc, std::span<const std::byte> bytes) {
         } made{};
         for (std::uint32_t i = 0; i < 256; ++i) {
             std::uint32_t value = i;
-            for (int bit = 0; bit < 8; ++bit)
-                value = value >> 1 ^ ((value & 1) ? 0x82f63b78u : 0);
+            for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ ((value & 1) ? 0x82f63b78u : 0);
             made.of[i] = value;
         }
         return made;

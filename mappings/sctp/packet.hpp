@@ -60,7 +60,9 @@ inline std::optional<Chunk> chunk_at(std::span<const std::byte> packet, std::siz
     if (chunk.size < chunk_header || packet.size() - at < chunk.size) return std::nullopt;
     return chunk;
 }
-inline std::size_t after(const Chunk& chunk) { return chunk.begin + ((chunk.size + 3) & ~std::size_t{3}); }
+inline std::size_t after(const Chunk& chunk) {
+    return chunk.begin + ((chunk.size + 3) & ~std::size_t{3});
+}
 
 // The checksum of RFC 9260, 6.8, as it stands in the packet, the field itself counted as zero.
 std::uint32_t checksum(std::span<const std::byte> packet);

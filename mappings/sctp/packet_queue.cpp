@@ -22,7 +22,8 @@ bool only_data(std::span<const std::byte> packet) {
 
 // RFC 9260, 6.10: INIT, INIT ACK and SHUTDOWN COMPLETE stand alone; nothing follows an ABORT.
 bool bundles(std::span<const std::byte> packet) {
-    for (std::size_t at = common_header; const auto chunk = chunk_at(packet, at); at = after(*chunk))
+    for (std::size_t at = common_header; const auto chunk = chunk_at(packet, at);
+         at = after(*chunk))
         if (chunk->type == ChunkType::init || chunk->type == ChunkType::init_ack ||
             chunk->type == ChunkType::abort || chunk->type == ChunkType::shutdown_complete ||
             chunk->type == ChunkType::cookie_echo)

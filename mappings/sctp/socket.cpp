@@ -74,8 +74,7 @@ Socket::Socket(Engine& engine, Line& line, const SocketOptions& options)
     }
 }
 
-Socket::Socket(Engine& engine, Line& line, const SocketOptions& options,
-               struct socket* accepted)
+Socket::Socket(Engine& engine, Line& line, const SocketOptions& options, struct socket* accepted)
     : engine_(engine), line_(line), options_(options), native_(accepted) {
     const Engine::Entry entry(engine_);
     set_up(options);
@@ -133,10 +132,9 @@ void Socket::set_up(const SocketOptions& options) {
     set(SCTP_ENABLE_STREAM_RESET, reset);
     set(SCTP_RECVRCVINFO, 1);
     if (options.adaptation != 0) set(SCTP_ADAPTATION_LAYER, sctp_setadaptation{options.adaptation});
-    for (int type :
-         {SCTP_ASSOC_CHANGE, SCTP_ADAPTATION_INDICATION, SCTP_STREAM_RESET_EVENT,
-          SCTP_STREAM_CHANGE_EVENT, SCTP_SENDER_DRY_EVENT, SCTP_SEND_FAILED_EVENT,
-          SCTP_PARTIAL_DELIVERY_EVENT}) {
+    for (int type : {SCTP_ASSOC_CHANGE, SCTP_ADAPTATION_INDICATION, SCTP_STREAM_RESET_EVENT,
+                     SCTP_STREAM_CHANGE_EVENT, SCTP_SENDER_DRY_EVENT, SCTP_SEND_FAILED_EVENT,
+                     SCTP_PARTIAL_DELIVERY_EVENT}) {
         sctp_event event{};
         event.se_assoc_id = SCTP_ALL_ASSOC;
         event.se_on = 1;
@@ -161,8 +159,8 @@ bool Socket::send(const Label& label, std::span<const std::byte> bytes) {
     how.sendv_sndinfo.snd_sid = label.stream;
     how.sendv_sndinfo.snd_ppid = htonl(label.ppid);
     how.sendv_sndinfo.snd_context = label.context;
-    how.sendv_sndinfo.snd_flags =
-        static_cast<std::uint16_t>(SCTP_EOR | (label.unordered ? SCTP_UNORDERED : 0));
+    how.sendv_sndinfo.snd_flags = static_cast<std::uint16_t>(
+        SCTP_EOR | (label.unordered ? SCTP_UNORDERED : 0));
     if (label.retransmissions || label.lifetime) {
         how.sendv_flags |= SCTP_SEND_PRINFO_VALID;
         how.sendv_prinfo.pr_policy = label.lifetime ? SCTP_PR_SCTP_TTL : SCTP_PR_SCTP_RTX;
@@ -234,8 +232,8 @@ std::optional<Notice> Socket::decode(std::span<const std::byte> bytes) {
             constexpr std::size_t list = offsetof(sctp_stream_reset_event, strreset_stream_list);
             notice::Reset reset;
             reset.incoming = (event.strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) != 0;
-            reset.failed =
-                (event.strreset_flags & (SCTP_STREAM_RESET_DENIED | SCTP_STREAM_RESET_FAILED)) != 0;
+            reset.failed = (event.strreset_flags &
+                            (SCTP_STREAM_RESET_DENIED | SCTP_STREAM_RESET_FAILED)) != 0;
             if (bytes.size() > list) reset.streams = streams_of(bytes.subspan(list));
             return reset;
         }

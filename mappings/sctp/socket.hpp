@@ -89,8 +89,7 @@ public:
     // Bound to the line, not yet connected. Throws Failure when there is no memory.
     Socket(Engine& engine, Line& line, const SocketOptions& options);
     // What listen() brought: an association that is up.
-    Socket(Engine& engine, Line& line, const SocketOptions& options,
-               struct socket* accepted);
+    Socket(Engine& engine, Line& line, const SocketOptions& options, struct socket* accepted);
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
     // Says nothing to the peer.

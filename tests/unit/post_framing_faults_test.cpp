@@ -77,7 +77,6 @@ std::vector<Fault> faults() {
         {"EARLY behind a message", Side::peers, "35 04 00 00 36", "EARLY: type 54 does not follow"},
         {"EARLY twice", Side::peers, "35 04 00 36 00 00 00 00 00 00 00 00 00 36", "EARLY: type 54"},
         {"unknown type 0x37", Side::ours, "37", "frame: type 55 is unknown"},
-        {"unknown type 0x3e", Side::ours, "3e", "frame: type 62 is unknown"},
         {"unknown type 0x80", Side::ours, "80", "frame: type 128 is unknown"},
         {"unknown type 0xff", Side::ours, "ff", "frame: type 255 is unknown"},
         {"bytes behind FIN", Side::ours, "34 00", "FIN: byte 0 follows it"},
