@@ -109,6 +109,7 @@ public:
     void abort(std::span<const std::byte> reason);
     // The largest SCTP packet.
     void packet_size(std::size_t size);
+    std::size_t packet_size() const { return line_.joined; }
     void heartbeat(std::optional<Duration> interval);
 
     struct Status {

@@ -1,0 +1,200 @@
+// Channels: all Carriers of an SCTP association: Carriers to streams and back, frames in and frames
+// out, windows, openings and resets. It knows no packet; what it says it says to the Socket.
+//
+// With a Post peer stream 0 carries what concerns the whole association, in both directions, and
+// every Carrier a stream of its own. With a plain peer a stream is a data channel (over DTLS, where
+// DCEP opens it), or just a stream, which its first message opens.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "mappings/mapping.hpp"
+#include "mappings/sctp/channel.hpp"
+#include "mappings/sctp/socket.hpp"
+#include "mappings/wire/inbox.hpp"
+#include "mappings/wire/rate_limit.hpp"
+#include "mappings/wire/ring.hpp"
+
+namespace post::sctp {
+
+class Channels {
+public:
+    struct Options {
+        Role role = Role::client;
+        Limits limits;
+        bool dcep = true;  // streams are opened by DCEP
+        bool even = true;  // our stream ids are (RFC 8832, 6; RFC 9623, 10.6)
+    };
+    // `blocks` outlive it.
+    Channels(const Options& options, wire::ReceiveBlocks& blocks);
+    Channels(const Channels&) = delete;
+    Channels& operator=(const Channels&) = delete;
+
+    // The association is up. The socket outlives the calls.
+    void establish(Socket& socket, bool post, const notice::Up& up);
+
+    // Commands.
+
+    void reset(CarrierId carrier, const Error& reason);
+    void stop(CarrierId carrier, const Error& reason);
+    void extend_window(CarrierId carrier, std::uint64_t bytes);
+    void extend_budget(std::uint64_t bytes);
+
+    // Input. False: the peer broke a rule, violation() says which, and the association must end.
+
+    bool on_message(const Message& message, Instant now);
+    bool on_notice(const Notice& notice);
+    const Error& violation() const { return violation_; }
+    // A plain peer: whether what was received and is not taken leaves room for more.
+    bool has_room() const { return post_ || total_received_ + partial_bytes_ < total_allowed_; }
+
+    // Output: says what there is to say until nothing more leaves at once.
+    void fill(Supply& supply);
+
+    // Views.
+
+    std::uint64_t send_window(CarrierId carrier) const;
+    bool quiet() const { return dry_ && waiting_.empty() && control_.empty(); }
+    wire::Inbox& inbox() { return inbox_; }
+
+private:
+    // How far something begun went: said whole; not, for want of room in the association; not, for
+    // want of a window.
+    enum class Progress : std::uint8_t { done, full, blocked };
+
+    // channels.cpp
+    Channel* find(CarrierId carrier) const;
+    Channel* at(StreamId stream) const;
+    Channel& add(CarrierId carrier, CarrierKind kind, bool ours);
+    void forget(Channel& channel);
+    void give_up(Channel& channel, std::uint64_t code);
+    void on_dry();
+    bool on_reset(const notice::Reset& reset);
+    bool on_incoming_reset(Channel& channel);
+    void place(Channel& channel, StreamId stream);
+    std::optional<StreamId> free_stream() const;
+    void find_streams();
+    void add_streams();
+    void grow(const notice::Streams& streams);
+    void close_sending(Channel& channel);
+    void ask_for_resets();
+    void settle(Channel& channel);
+    void wake(Channel& channel);
+    bool violate(std::string detail, Errc code = Errc::protocol_violation);
+    std::uint64_t wire_code(const Error& reason) const;
+
+    // channels_receive.cpp
+    void refuse_message(StreamId stream);
+    void drop_partial(StreamId stream);
+    bool on_whole(const Label& label, std::span<const std::byte> bytes);
+    bool on_dcep(StreamId stream, std::span<const std::byte> bytes);
+    bool makes_room(Channel& channel);
+    Channel* open_plain(StreamId stream, const ChannelOpen& open);
+    bool on_raw(const Label& label, std::span<const std::byte> bytes);
+    bool on_wide(std::span<const std::byte> bytes);
+    bool ends_here(framing::Decoder& decoder);
+    bool on_frames(StreamId stream, std::span<const std::byte> bytes);
+    bool on_open(StreamId stream, std::span<const std::byte> bytes);
+    bool on_carrier_frame(Channel& channel, framing::Frame&& frame);
+    bool on_piece(Channel& channel, Piece&& piece);
+    bool on_alone(std::span<const std::byte> bytes);
+    bool on_credit(const framing::Credit& credit);
+    void raise(Channel& channel, std::uint64_t limit);
+    bool on_given_up(const framing::GivenUp& given_up);
+    bool on_unwanted(const framing::Unwanted& unwanted);
+    bool pass_on(Event&& event) {
+        inbox_.add(std::move(event));
+        return true;
+    }
+    bool violate_as(const Error& error) {
+        if (!violation_) violation_ = error;
+        return false;
+    }
+
+    // channels_send.cpp
+    bool room();
+    bool say(const Label& label, std::span<const std::byte> bytes);
+    bool say_held();
+    void say_or_hold(const Label& label, std::span<const std::byte> bytes);
+    template <class Value> void say_wide(const Value& value);
+    void say_credit();
+    void begin(Outgoing& outgoing, Supply& supply);
+    void begin_carrier(const Open& open, Supply& supply);
+    void advance(Channel& channel, Supply& supply);
+    void keep_lent(Channel& channel);
+    void block(Channel& channel, Supply& supply);
+    Label label(const Channel& channel, std::uint32_t ppid) const;
+    Progress write(Channel& channel, Outgoing& outgoing, Supply& supply);
+    template <class Value> bool write_frame(Channel& channel, const Value& value);
+    Progress write_open(Channel& channel, const Open& open);
+    Progress write_piece(Channel& channel, Piece& piece, Supply& supply);
+    bool goes_alone(const Channel& channel, const Piece& piece) const;
+    Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
+    Progress write_raw(Channel& channel, Piece& piece, Supply& supply);
+
+    // A message that leaves when there is room again.
+    struct Held {
+        Label label;
+        std::vector<std::byte> bytes;
+    };
+    // Of messages that travel alone, until it is known what became of them.
+    struct Flight {
+        CarrierId carrier;
+        NicenessClass niceness;
+        Sequence sequence;
+    };
+    // Parts of a plain peer's long message.
+    struct Partial {
+        std::vector<std::byte> bytes;
+        bool dropped = false;
+    };
+
+    // RESET frames that came before the OPEN of their Carrier.
+    static constexpr std::size_t most_early = 1024;
+
+    const Options options_;
+    Socket* socket_ = nullptr;
+    wire::Inbox inbox_;
+    std::unordered_map<CarrierId, std::unique_ptr<Channel>> channels_;
+    std::vector<Channel*> streams_;  // by stream id
+    std::vector<bool> resetting_;    // by stream id: our half is being reset
+    std::uint32_t out_streams_ = 0;
+    std::uint32_t in_streams_ = 0;
+    std::vector<Channel*> nameless_;  // wait for a stream id
+    std::vector<Channel*> waiting_;   // have something begun that could go
+    std::vector<Channel*> credited_;  // were given window that the peer does not know of
+    std::vector<StreamId> resets_;    // wanted, and not asked for yet
+    std::unordered_map<CarrierId, std::uint64_t> given_up_early_;
+    std::map<std::pair<StreamId, bool>, Partial> partial_;
+    std::uint64_t partial_bytes_ = 0;
+    wire::Ring<Held> control_;
+    std::vector<std::byte> scratch_;
+    framing::Decoder wide_decoder_;
+    framing::Encoder wide_encoder_;
+    std::map<std::uint32_t, Flight> flights_;
+    std::uint32_t next_context_ = 1;
+    std::vector<CarrierId> unacked_;  // plain peers: those with pieces that are not acknowledged
+    std::uint64_t fresh_limit_ = 0;   // what the peer takes of a fresh Carrier
+    std::uint64_t total_limit_ = 0;   // and of all
+    std::uint64_t total_sent_ = 0;
+    std::uint64_t total_received_ = 0;
+    std::uint64_t total_allowed_ = 0;
+    std::uint64_t total_told_ = 0;
+    std::uint64_t next_peer_carrier_;       // plain peers
+    std::size_t unchecked_ = 0;             // bytes said since the socket was asked for room
+    std::uint32_t add_step_;                // streams that the next request is for
+    wire::RateLimit fruitless_{1000, 100};  // resets of what brought nothing whole
+    Instant now_{};
+    Error violation_;
+    bool post_ = false;
+    bool dry_ = true;
+    bool adding_streams_ = false;
+    bool windows_told_ = false;
+    bool stuck_ = false;  // something pulled waits for the peer's budget
+};
+
+}  // namespace post::sctp

@@ -1,0 +1,313 @@
+// What arrives: user messages to frames to events, and the rules a peer can break on the way.
+#include <string>
+
+#include "mappings/framing/error_codes.hpp"
+#include "mappings/sctp/channels.hpp"
+
+namespace post::sctp {
+
+namespace {
+
+template <class... Handlers> struct Overloaded : Handlers... { using Handlers::operator()...; };
+template <class... Handlers> Overloaded(Handlers...) -> Overloaded<Handlers...>;
+
+std::string named(CarrierId carrier) { return "Carrier " + std::to_string(carrier.value()); }
+
+// A frame with its content: FORMAT.md, 8.2.
+constexpr std::size_t largest_post_message = 16 * 1024 + 1089;
+
+}  // namespace
+
+bool Channels::on_message(const Message& message, Instant now) {
+    now_ = now;
+    const Label& label = message.label;
+    const auto key = std::pair(label.stream, label.unordered);
+    const auto part = partial_.find(key);
+    if (part == partial_.end() && message.last) return on_whole(label, message.bytes);
+    // A part: only of a plain peer's long message.
+    if (post_) return violate("a user message is longer than a frame can be");
+    Partial& partial = part == partial_.end() ? partial_[key] : part->second;
+    if (!partial.dropped) {
+        partial.bytes.insert(partial.bytes.end(), message.bytes.begin(), message.bytes.end());
+        partial_bytes_ += message.bytes.size();
+        if (partial.bytes.size() > options_.limits.largest_message) {
+            partial_bytes_ -= partial.bytes.size();
+            partial.bytes = {};
+            partial.dropped = true;
+            refuse_message(label.stream);
+        }
+    }
+    if (!message.last) return true;
+    const Partial whole = std::move(partial);
+    partial_bytes_ -= whole.bytes.size();
+    partial_.erase(key);
+    return whole.dropped || on_whole(label, whole.bytes);
+}
+
+// The plain peer's message is longer than we take.
+void Channels::refuse_message(StreamId stream) {
+    Channel* channel = at(stream);
+    if (!channel || std::exchange(channel->receive_dropped, true)) return;
+    if (!std::exchange(channel->end_told, true))
+        inbox_.add(
+            event::Reset{channel->carrier, Error(Errc::message_too_large, {}, Stage::established,
+                                                 "above Bounds::largest_message")});
+    if (channel->may_send()) close_sending(*channel);
+}
+
+void Channels::drop_partial(StreamId stream) {
+    for (const bool unordered : {false, true}) {
+        const auto part = partial_.find({stream, unordered});
+        if (part == partial_.end()) continue;
+        partial_bytes_ -= part->second.bytes.size();
+        partial_.erase(part);
+    }
+}
+
+bool Channels::on_whole(const Label& label, std::span<const std::byte> bytes) {
+    if (label.ppid == ppid::dcep && options_.dcep) return on_dcep(label.stream, bytes);
+    if (!post_) return on_raw(label, bytes);
+    if (bytes.size() > largest_post_message)
+        return violate("a user message is longer than a frame can be");
+    switch (label.ppid) {
+        case ppid::association:
+            return label.stream == 0 ? on_wide(bytes)
+                                     : violate("an association-wide frame on a Carrier's stream");
+        case ppid::post:
+            return label.stream != 0 ? on_frames(label.stream, bytes)
+                                     : violate("a Carrier's frame on the association's stream");
+        case ppid::alone: return on_alone(bytes);
+        default:
+            return violate("payload protocol identifier " + std::to_string(label.ppid) +
+                           " between Post peers");
+    }
+}
+
+bool Channels::on_dcep(StreamId stream, std::span<const std::byte> bytes) {
+    const auto type = dcep_type(bytes);
+    Channel* channel = at(stream);
+    if (type == Dcep::ack) {
+        if (channel && channel->ours) channel->acknowledged = true;
+        return true;
+    }
+    const auto open = type == Dcep::open ? read_open(bytes) : std::nullopt;
+    if (!open) {
+        // RFC 8832, 6: what makes no sense closes the channel.
+        if (post_) return violate("a DCEP message that is neither OPEN nor ACK");
+        if (channel && channel->may_send()) close_sending(*channel);
+        return true;
+    }
+    if (stream >= std::min(out_streams_, in_streams_)) return true;
+    control_.push_back({{stream, ppid::dcep}, {static_cast<std::byte>(Dcep::ack)}});
+    if (post_) return true;  // OPEN follows, which says more
+    if (channel && !makes_room(*channel)) return true;
+    return open_plain(stream, *open) != nullptr;
+}
+
+// A stream whose Carrier has ended for the peer as well, as it shows by using it again.
+bool Channels::makes_room(Channel& channel) {
+    if (!channel.receive_over || !channel.send_closed) return false;
+    channel.send_over = true;
+    settle(channel);
+    return true;
+}
+
+Channel* Channels::open_plain(StreamId stream, const ChannelOpen&) {
+    Channel& channel = add(CarrierId{next_peer_carrier_}, CarrierKind::messages, false);
+    next_peer_carrier_ += 2;
+    channel.said = channel.acknowledged = true;
+    place(channel, stream);
+    inbox_.add(event::Opened{{channel.carrier, std::nullopt, CarrierKind::messages}});
+    return &channel;
+}
+
+bool Channels::on_raw(const Label& label, std::span<const std::byte> bytes) {
+    Channel* channel = at(label.stream);
+    if (channel && channel->receive_over && makes_room(*channel)) channel = nullptr;
+    if (!channel && !options_.dcep && label.stream < std::min(out_streams_, in_streams_))
+        channel = open_plain(label.stream, {});
+    if (!channel) return true;  // RFC 8831, 6.6: nobody's
+    channel->acknowledged = channel->brought_message = true;
+    if (channel->receive_dropped) return true;
+    const bool empty = options_.dcep &&
+                       (label.ppid == ppid::empty_text || label.ppid == ppid::empty_binary);
+    Piece piece;
+    piece.carrier = channel->carrier;
+    piece.sequence = Sequence{channel->arrivals++};
+    if (!empty) piece.bytes = inbox_.keep(bytes);
+    piece.total = piece.bytes.size();
+    channel->received += piece.total;
+    total_received_ += piece.total;
+    inbox_.arrived(std::move(piece));
+    return true;
+}
+
+// Frames.
+
+bool Channels::on_wide(std::span<const std::byte> bytes) {
+    wide_decoder_.feed(inbox_.keep(bytes));
+    auto frame = wide_decoder_.next();
+    if (!frame) return violate_as(frame.error());
+    if (!frame->has_value() || !wide_decoder_.association())
+        return wide_decoder_.between_frames() || violate("not a whole frame in a user message");
+    const bool fine = std::visit(
+        Overloaded{
+            [&](framing::Credit& credit) { return on_credit(credit); },
+            [&](framing::GivenUp& given_up) { return on_given_up(given_up); },
+            [&](framing::Unwanted& unwanted) { return on_unwanted(unwanted); },
+            [&](Settings& value) { return pass_on(std::move(value)); },
+            [&](Refuse& value) { return pass_on(std::move(value)); },
+            [&](Delivered& value) { return pass_on(std::move(value)); },
+            [&](auto&) { return violate("a Carrier's frame on the association's stream"); },
+        },
+        **frame);
+    if (!fine) return false;
+    return ends_here(wide_decoder_);
+}
+
+// One user message is one frame.
+bool Channels::ends_here(framing::Decoder& decoder) {
+    auto more = decoder.next();
+    if (!more) return violate_as(more.error());
+    return (!more->has_value() && decoder.between_frames()) ||
+           violate("a user message is not exactly one frame");
+}
+
+bool Channels::on_frames(StreamId stream, std::span<const std::byte> bytes) {
+    Channel* channel = at(stream);
+    if (channel && channel->receive_over && makes_room(*channel)) channel = nullptr;
+    if (!channel) return on_open(stream, bytes);
+    channel->acknowledged = true;
+    framing::Decoder& decoder = channel->decoder;
+    decoder.feed(inbox_.keep(bytes));
+    auto frame = decoder.next();
+    if (!frame) return violate_as(frame.error());
+    if (frame->has_value() && !on_carrier_frame(*channel, std::move(**frame))) return false;
+    return ends_here(decoder);
+}
+
+// The first frame of a stream of the peer's.
+bool Channels::on_open(StreamId stream, std::span<const std::byte> bytes) {
+    framing::Decoder decoder;
+    decoder.feed(inbox_.keep(bytes));
+    auto frame = decoder.next();
+    if (!frame) return violate_as(frame.error());
+    const Open* open = frame->has_value() ? std::get_if<Open>(&**frame) : nullptr;
+    if (!open) return violate("a Carrier's stream does not begin with OPEN");
+    const auto id = open->carrier;
+    if (id.value() % 2 != (options_.role == Role::client ? 1u : 0u))
+        return violate("OPEN of " + named(id) + ", an id that is ours to give");
+    if (find(id)) return violate("OPEN of " + named(id) + ", which is open");
+    const bool ours = (stream % 2 == 0) == options_.even;
+    if (stream >= std::min(out_streams_, in_streams_) || ours)
+        return violate("OPEN of " + named(id) + " on stream " + std::to_string(stream) +
+                       ", which is not the peer's to open");
+    if (!ends_here(decoder)) return false;
+    Channel& channel = add(id, open->kind, false);
+    channel.decoder = std::move(decoder);
+    channel.said = channel.acknowledged = true;
+    place(channel, stream);
+    inbox_.add(event::Opened{*open});
+    const auto early = given_up_early_.find(id);
+    if (early == given_up_early_.end()) return true;
+    const framing::GivenUp given_up{id, early->second};
+    given_up_early_.erase(early);
+    return on_given_up(given_up);
+}
+
+bool Channels::on_carrier_frame(Channel& channel, framing::Frame&& frame) {
+    return std::visit(
+        Overloaded{
+            [&](Piece& piece) { return on_piece(channel, std::move(piece)); },
+            [&](Finish&) {
+                channel.finished = true;
+                if (!std::exchange(channel.end_told, true))
+                    inbox_.add(event::Finished{channel.carrier});
+                return true;
+            },
+            [&](Skip& value) { return channel.receive_dropped || pass_on(std::move(value)); },
+            [&](Abandon& value) { return channel.receive_dropped || pass_on(std::move(value)); },
+            [&](auto&) { return violate("a frame that does not belong on a Carrier's stream"); },
+        },
+        frame);
+}
+
+bool Channels::on_piece(Channel& channel, Piece&& piece) {
+    const std::uint64_t size = piece.bytes.size();
+    channel.received += size;
+    total_received_ += size;
+    if (channel.received > channel.allowed)
+        return violate(named(channel.carrier) + " got more than its CREDIT");
+    if (total_received_ > total_allowed_)
+        return violate("all Carriers together got more than their CREDIT");
+    channel.brought_message = channel.brought_message || piece.last();
+    if (channel.receive_dropped) {
+        // Nobody above will give it back.
+        extend_budget(size);
+        return true;
+    }
+    inbox_.arrived(std::move(piece));
+    return true;
+}
+
+bool Channels::on_alone(std::span<const std::byte> bytes) {
+    auto piece = framing::read_alone(inbox_.keep(bytes));
+    Channel* channel = piece ? find(piece->carrier) : nullptr;
+    if (!channel || channel->receive_dropped || channel->end_told || channel->receive_over)
+        return true;
+    channel->brought_message = true;
+    inbox_.add(event::ArrivedAlone{std::move(*piece)});
+    return true;
+}
+
+bool Channels::on_credit(const framing::Credit& credit) {
+    using Of = framing::Credit::Of;
+    if (credit.of == Of::all) {
+        total_limit_ = std::max(total_limit_, credit.limit);
+        return true;
+    }
+    if (credit.of == Of::fresh) {
+        if (credit.limit <= fresh_limit_) return true;
+        fresh_limit_ = credit.limit;
+        for (auto& [id, channel] : channels_) raise(*channel, fresh_limit_);
+        return true;
+    }
+    if (Channel* channel = find(credit.carrier)) raise(*channel, credit.limit);
+    return true;
+}
+
+void Channels::raise(Channel& channel, std::uint64_t limit) {
+    if (limit <= channel.limit) return;
+    channel.limit = limit;
+    wake(channel);
+    if (channel.stream && std::exchange(channel.reported, false))
+        inbox_.add(event::Unblocked{channel.carrier});
+}
+
+bool Channels::on_given_up(const framing::GivenUp& given_up) {
+    Channel* channel = find(given_up.carrier);
+    if (!channel) {
+        const bool theirs = given_up.carrier.value() % 2 ==
+                            (options_.role == Role::client ? 1u : 0u);
+        if (!theirs) return true;  // it has ended for us
+        if (given_up_early_.size() >= most_early)
+            return violate("RESET of too many Carriers that were never opened",
+                           Errc::excessive_load);
+        given_up_early_[given_up.carrier] = given_up.code;
+        return true;
+    }
+    channel->receive_dropped = true;
+    if (!std::exchange(channel->end_told, true))
+        inbox_.add(event::Reset{channel->carrier, framing::from_wire(given_up.code)});
+    return true;
+}
+
+bool Channels::on_unwanted(const framing::Unwanted& unwanted) {
+    Channel* channel = find(unwanted.carrier);
+    if (!channel || !channel->may_send()) return true;
+    inbox_.add(event::Stopped{channel->carrier, framing::from_wire(unwanted.code)});
+    give_up(*channel, unwanted.code);
+    return true;
+}
+
+}  // namespace post::sctp

@@ -1,0 +1,290 @@
+// What leaves: from the supply's values to user messages, a little at a time, so that what is most
+// urgent is decided when there is room for it.
+#include <array>
+#include <type_traits>
+
+#include "mappings/sctp/channels.hpp"
+
+namespace post::sctp {
+
+namespace {
+
+// FORMAT.md, 8.2: the content of a user message.
+constexpr std::uint64_t largest_content = 16 * 1024;
+// Values that one call pulls.
+constexpr int most_pulled = 4096;
+
+}  // namespace
+
+void Channels::fill(Supply& supply) {
+    if (!socket_) return;
+    if (post_) say_credit();
+    for (int i = 0; i < most_pulled; ++i) {
+        if (!room()) break;
+        if (!control_.empty()) {
+            if (!say_held()) break;
+            continue;
+        }
+        if (!waiting_.empty()) {
+            advance(*waiting_.front(), supply);
+            continue;
+        }
+        // What all Carriers together may send is used up, and what was pulled waits for it.
+        if (post_ && total_sent_ >= total_limit_ && stuck_) break;
+        Outgoing* const outgoing = supply.next();
+        if (!outgoing) break;
+        begin(*outgoing, supply);
+    }
+    if (control_.empty()) ask_for_resets();
+}
+
+// Whether the association would put more into a packet now. What it took and could not send yet
+// is behind everything that is more urgent, so it gets next to nothing beyond what leaves at once.
+bool Channels::room() {
+    if (unchecked_ < socket_->packet_size()) return true;
+    if (socket_->status().pending > 0) return false;
+    unchecked_ = 0;
+    return true;
+}
+
+bool Channels::say(const Label& label, std::span<const std::byte> bytes) {
+    if (!socket_->send(label, bytes)) {
+        unchecked_ = socket_->packet_size();
+        return false;
+    }
+    unchecked_ += bytes.size();
+    dry_ = false;
+    return true;
+}
+
+bool Channels::say_held() {
+    const Held& held = control_.front();
+    // A stream on which our half is being reset takes nothing until that is over.
+    if (!say(held.label, held.bytes)) return false;
+    control_.pop_front();
+    return true;
+}
+
+template <class Value> void Channels::say_wide(const Value& value) {
+    std::array<std::byte, framing::largest_frame> space;
+    const std::size_t size = wide_encoder_.write(space, value);
+    control_.push_back({{0, ppid::association}, {space.begin(), space.begin() + size}});
+}
+
+// Windows are told when it matters: when they have grown by a good part, or the peer is about to
+// stop for want of one.
+void Channels::say_credit() {
+    using framing::Credit;
+    if (!std::exchange(windows_told_, true))
+        say_wide(Credit{Credit::Of::fresh, {}, options_.limits.carrier_window});
+    const std::uint64_t total_left = total_told_ - std::min(total_told_, total_received_);
+    if (total_allowed_ - total_told_ > total_left / 2) {
+        total_told_ = total_allowed_;
+        say_wide(Credit{Credit::Of::all, {}, total_told_});
+    }
+    std::size_t kept = 0;
+    for (Channel* channel : credited_) {
+        const std::uint64_t left = channel->told - std::min(channel->told, channel->received);
+        if (channel->allowed - channel->told > left / 2) {
+            channel->told = channel->allowed;
+            channel->credited = false;
+            if (!channel->receive_dropped && !channel->receive_over)
+                say_wide(Credit{Credit::Of::carrier, channel->carrier, channel->told});
+        } else {
+            credited_[kept++] = channel;
+        }
+    }
+    credited_.resize(kept);
+}
+
+void Channels::begin(Outgoing& outgoing, Supply& supply) {
+    std::visit(
+        [&](auto& value) {
+            using Value = std::remove_reference_t<decltype(value)>;
+            if constexpr (std::is_same_v<Value, Open>) {
+                begin_carrier(value, supply);
+            } else if constexpr (std::is_same_v<Value, Settings> || std::is_same_v<Value, Refuse> ||
+                                 std::is_same_v<Value, Delivered>) {
+                if (post_) say_wide(value);
+            } else {
+                Channel* channel = find(value.carrier);
+                if (!channel || !channel->may_send() || channel->finishing) return;
+                if (!post_ && (std::is_same_v<Value, Skip> || std::is_same_v<Value, Abandon>))
+                    return;
+                if constexpr (std::is_same_v<Value, Finish>) channel->finishing = true;
+                channel->begun.push_back(std::move(value));
+                wake(*channel);
+                advance(*channel, supply);
+            }
+        },
+        outgoing);
+}
+
+void Channels::begin_carrier(const Open& open, Supply& supply) {
+    if (find(open.carrier)) return;
+    Channel& channel = add(open.carrier, open.kind, true);
+    channel.begun.push_back(open);
+    if (const auto stream = free_stream()) {
+        place(channel, *stream);
+        wake(channel);
+        advance(channel, supply);
+        return;
+    }
+    nameless_.push_back(&channel);
+    channel.reported = true;
+    supply.blocked(channel.carrier);
+    add_streams();
+}
+
+// Says what the Carrier has begun, as far as it goes. It leaves the list of those that wait when
+// nothing is left, or when it is the peer's turn.
+void Channels::advance(Channel& channel, Supply& supply) {
+    while (!channel.begun.empty()) {
+        if (!channel.stream || (resetting_[*channel.stream] && !channel.said)) break;
+        if (!room()) return keep_lent(channel);
+        const Progress progress = write(channel, channel.begun.front(), supply);
+        if (progress == Progress::full) return keep_lent(channel);
+        if (progress == Progress::blocked) {
+            block(channel, supply);
+            break;
+        }
+        if (channel.begun.empty()) return;  // it was given up
+        channel.begun.erase(channel.begun.begin());
+    }
+    keep_lent(channel);
+    channel.waits = false;
+    std::erase(waiting_, &channel);
+}
+
+// What was lent with the supply's last answer is kept beyond the next one.
+void Channels::keep_lent(Channel& channel) {
+    for (Outgoing& one : channel.begun)
+        if (auto* piece = std::get_if<Piece>(&one)) piece->bytes = piece->bytes.held();
+}
+
+void Channels::block(Channel& channel, Supply& supply) {
+    stuck_ = total_sent_ >= total_limit_;
+    if (std::exchange(channel.reported, true)) return;
+    supply.blocked(channel.carrier);
+}
+
+Label Channels::label(const Channel& channel, std::uint32_t ppid) const {
+    Label label;
+    label.stream = *channel.stream;
+    label.ppid = ppid;
+    return label;
+}
+
+Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply& supply) {
+    return std::visit(
+        [&](auto& value) -> Progress {
+            using Value = std::remove_reference_t<decltype(value)>;
+            if constexpr (std::is_same_v<Value, Piece>) {
+                return post_ ? write_piece(channel, value, supply)
+                             : write_raw(channel, value, supply);
+            } else if constexpr (std::is_same_v<Value, Open>) {
+                return write_open(channel, value);
+            } else if constexpr (std::is_same_v<Value, Finish>) {
+                if (post_ && !write_frame(channel, value)) return Progress::full;
+                close_sending(channel);
+                return Progress::done;
+            } else if constexpr (std::is_same_v<Value, Skip> || std::is_same_v<Value, Abandon>) {
+                return write_frame(channel, value) ? Progress::done : Progress::full;
+            } else {
+                return Progress::done;
+            }
+        },
+        outgoing);
+}
+
+template <class Value> bool Channels::write_frame(Channel& channel, const Value& value) {
+    std::array<std::byte, framing::largest_frame> space;
+    // The encoder remembers what it wrote, so nothing is written that may not leave.
+    const std::size_t size = channel.encoder.write(space, value);
+    say_or_hold(label(channel, ppid::post), std::span(space).first(size));
+    return true;
+}
+
+// For what was encoded: it leaves now, or before anything else does.
+void Channels::say_or_hold(const Label& label, std::span<const std::byte> bytes) {
+    if (!control_.empty() || !say(label, bytes))
+        control_.push_back({label, {bytes.begin(), bytes.end()}});
+}
+
+Channels::Progress Channels::write_open(Channel& channel, const Open& open) {
+    channel.said = true;
+    if (options_.dcep) {
+        const auto bytes = sctp::write(ChannelOpen{});
+        say_or_hold(label(channel, ppid::dcep), bytes);
+    }
+    if (post_) write_frame(channel, open);
+    if (const auto code = std::exchange(channel.stop_code, 0); code != 0 && post_)
+        say_wide(framing::Unwanted{channel.carrier, code});
+    return Progress::done;
+}
+
+Channels::Progress Channels::write_piece(Channel& channel, Piece& piece, Supply& supply) {
+    if (!piece.marks.reliable) {
+        if (goes_alone(channel, piece)) return write_alone(channel, piece, supply);
+        piece.marks.reliable = true;
+    }
+    while (true) {
+        const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
+        const std::uint64_t window = std::min({channel.window(), total, largest_content});
+        const std::uint64_t size = std::min<std::uint64_t>(window, piece.bytes.size());
+        if (size == 0 && !piece.bytes.empty()) return Progress::blocked;
+        Piece part = piece;
+        part.bytes = piece.bytes.slice(0, static_cast<std::size_t>(size));
+        scratch_.resize(framing::largest_frame + part.bytes.size());
+        const std::size_t header = channel.encoder.write(scratch_, part);
+        std::copy(part.bytes.begin(), part.bytes.end(),
+                  scratch_.begin() + static_cast<std::ptrdiff_t>(header));
+        say_or_hold(label(channel, ppid::post), std::span(scratch_).first(header + size));
+        channel.sent += size;
+        total_sent_ += size;
+        if (size == piece.bytes.size()) break;
+        piece.offset += size;
+        piece.bytes.remove_prefix(static_cast<std::size_t>(size));
+        piece.extras = {};
+        if (!room()) return Progress::full;
+    }
+    supply.packed(channel.carrier, 1);
+    return Progress::done;
+}
+
+bool Channels::goes_alone(const Channel& channel, const Piece& piece) const {
+    return channel.acknowledged && piece.first() && piece.last() &&
+           piece.bytes.size() + 2 * framing::largest_frame / 8 < socket_->packet_size();
+}
+
+Channels::Progress Channels::write_alone(Channel& channel, const Piece& piece, Supply& supply) {
+    std::array<std::byte, framing::largest_frame> space;
+    const std::size_t header = framing::write_alone(space, piece);
+    scratch_.assign(space.begin(), space.begin() + static_cast<std::ptrdiff_t>(header));
+    scratch_.insert(scratch_.end(), piece.bytes.begin(), piece.bytes.end());
+    Label how = label(channel, ppid::alone);
+    how.unordered = true;
+    how.retransmissions = 0;
+    how.context = next_context_++;
+    if (!say(how, scratch_)) return Progress::full;
+    flights_[how.context] = {channel.carrier, piece.niceness, piece.sequence};
+    supply.packed_alone(channel.carrier, piece.niceness, piece.sequence);
+    return Progress::done;
+}
+
+// A plain peer's: the content as it is, a whole message each.
+Channels::Progress Channels::write_raw(Channel& channel, Piece& piece, Supply& supply) {
+    Label how = label(channel, options_.dcep ? ppid::binary : ppid::none);
+    std::span<const std::byte> bytes = piece.bytes.span();
+    constexpr std::byte nothing[1]{};
+    if (bytes.empty() && options_.dcep) {
+        how.ppid = ppid::empty_binary;  // RFC 8831, 6.6: SCTP has no empty messages
+        bytes = nothing;
+    }
+    if (!bytes.empty() && !say(how, bytes)) return Progress::full;
+    if (channel.unacked++ == 0) unacked_.push_back(channel.carrier);
+    supply.packed(channel.carrier, 1);
+    return Progress::done;
+}
+
+}  // namespace post::sctp
