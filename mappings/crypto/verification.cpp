@@ -75,7 +75,7 @@ Bytes Verification::peer_certificate() const {
     unsigned count = 0;
     const auto* chain = gnutls_certificate_get_peers(native_, &count);
     if (chain == nullptr || count == 0) return {};
-    return Bytes(std::as_bytes(std::span(chain[0].data, chain[0].size)));
+    return Bytes(bytes_of(chain[0]));
 }
 
 int Verification::hook(gnutls_session_t session) {
