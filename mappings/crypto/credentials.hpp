@@ -75,6 +75,8 @@ private:
     bool has_identity_ = false;
 };
 
+enum class TlsProtocol : std::uint8_t { tls_1_3, dtls_1_2 };
+
 class CredentialStore {
 public:
     CredentialStore();
@@ -101,13 +103,14 @@ public:
     Loan lend(const Identity& identity, const Trust& trust);
     // Which ciphers and groups are offered, and in which order. Throws Failure when the machine
     // cannot.
-    gnutls_priority_st* priority(Cipher cipher);
+    gnutls_priority_st* priority(Cipher cipher, TlsProtocol protocol = TlsProtocol::tls_1_3);
 
 private:
     static constexpr std::size_t most_unused = 16;
 
     std::vector<std::unique_ptr<Entry>> entries_;
-    std::array<gnutls_priority_st*, 4> priorities_{};  // by Cipher, made when asked for
+    // By TlsProtocol and Cipher, made when asked for.
+    std::array<std::array<gnutls_priority_st*, 4>, 2> priorities_{};
 };
 
 }  // namespace post::crypto

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -36,6 +37,10 @@ inline void must(int code, std::string_view what) {
 inline gnutls_datum_t datum(std::string_view text) {
     return {reinterpret_cast<unsigned char*>(const_cast<char*>(text.data())),
             static_cast<unsigned>(text.size())};
+}
+
+inline std::span<const std::byte> bytes_of(const gnutls_datum_t& datum) {
+    return std::as_bytes(std::span(datum.data, datum.size));
 }
 
 // Memory that GnuTLS allocated for us.

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mappings/crypto/tls_session.hpp"
+#include "mappings/crypto/verification.hpp"
 #include "mappings/framing/error_codes.hpp"
 
 namespace post::quic {

@@ -22,21 +22,9 @@ ngtcp2_duration nanoseconds(Duration duration) {
 
 }  // namespace
 
-void RotatingSecret::rotate(Instant now, Random& random) {
-    const bool fresh = since_ == never || now - since_ >= 2 * period_;
-    if (!fresh && now - since_ < period_) return;
-    // After a long silence what was current is as old as a previous one may be at most.
-    if (fresh)
-        random(std::as_writable_bytes(std::span(secrets_[1])));
-    else
-        secrets_[1] = secrets_[0];
-    random(std::as_writable_bytes(std::span(secrets_[0])));
-    since_ = now;
-}
-
 AddressTokens::Token AddressTokens::make_retry(Instant now, const Address& remote,
                                                const RetryIds& ids,
-                                               RotatingSecret::Random& random) {
+                                               crypto::RotatingSecret::Random& random) {
     retry_secrets_.rotate(now, random);
     const auto& secret = retry_secrets_.current();
     const SocketAddress address(remote);
@@ -51,7 +39,7 @@ AddressTokens::Token AddressTokens::make_retry(Instant now, const Address& remot
 }
 
 AddressTokens::Token AddressTokens::make(Instant now, const Address& remote,
-                                         RotatingSecret::Random& random) {
+                                         crypto::RotatingSecret::Random& random) {
     secrets_.rotate(now, random);
     const auto& secret = secrets_.current();
     const SocketAddress address(remote);
@@ -66,7 +54,7 @@ AddressTokens::Token AddressTokens::make(Instant now, const Address& remote,
 AddressProof AddressTokens::verify(Instant now, const Address& remote, std::uint32_t version,
                                    const ConnectionId& destination,
                                    std::span<const std::uint8_t> token,
-                                   RotatingSecret::Random& random) {
+                                   crypto::RotatingSecret::Random& random) {
     if (token.empty()) return {};
     if (token.front() == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
         retry_secrets_.rotate(now, random);

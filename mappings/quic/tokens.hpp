@@ -20,9 +20,9 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include <post/address.hpp>
-#include <post/function.hpp>
 #include <post/time.hpp>
 
+#include "mappings/crypto/rotating_secret.hpp"
 #include "mappings/quic/routes.hpp"
 
 namespace post::quic {
@@ -37,25 +37,6 @@ struct AddressProof {
     };
     Kind kind = Kind::none;
     ConnectionId original{};  // retry: the destination of the client's first packet
-};
-
-// Two secrets in turn.
-class RotatingSecret {
-public:
-    using Random = Function<void(std::span<std::byte>)>;
-    using Secret = std::array<std::uint8_t, 32>;
-
-    explicit RotatingSecret(Duration period) : period_(period) {}
-
-    // Renews what is too old. What was sealed up to one period ago can be opened afterwards.
-    void rotate(Instant now, Random& random);
-    const Secret& current() const { return secrets_[0]; }
-    const Secret& previous() const { return secrets_[1]; }
-
-private:
-    Duration period_;
-    Instant since_ = never;  // of the current one; never: there is none yet
-    std::array<Secret, 2> secrets_{};
 };
 
 class AddressTokens {
@@ -76,21 +57,21 @@ public:
         ConnectionId chosen;    // where it shall send the next one
     };
     Token make_retry(Instant now, const Address& remote, const RetryIds& ids,
-                     RotatingSecret::Random& random);
-    Token make(Instant now, const Address& remote, RotatingSecret::Random& random);
+                     crypto::RotatingSecret::Random& random);
+    Token make(Instant now, const Address& remote, crypto::RotatingSecret::Random& random);
 
     // What a client's packet proves: its token, and where it was sent to.
     AddressProof verify(Instant now, const Address& remote, std::uint32_t version,
                         const ConnectionId& destination, std::span<const std::uint8_t> token,
-                        RotatingSecret::Random& random);
+                        crypto::RotatingSecret::Random& random);
 
 private:
     AddressProof verify_retry(Instant now, const Address& remote, std::uint32_t version,
                               const ConnectionId& destination,
                               std::span<const std::uint8_t> token) const;
 
-    RotatingSecret retry_secrets_{std::chrono::hours(1)};
-    RotatingSecret secrets_{lifetime};
+    crypto::RotatingSecret retry_secrets_{std::chrono::hours(1)};
+    crypto::RotatingSecret secrets_{lifetime};
 };
 
 }  // namespace post::quic

@@ -22,7 +22,7 @@ quic::ConnectionId id(std::uint8_t first) {
 // A server's tokens and a client that shows them.
 struct Fixture {
     quic::AddressTokens tokens;
-    quic::RotatingSecret::Random random =
+    crypto::RotatingSecret::Random random =
         [state = std::mt19937_64(test::seed())](std::span<std::byte> bytes) mutable {
             for (auto& byte : bytes) byte = static_cast<std::byte>(state() & 0xff);
         };
@@ -107,7 +107,7 @@ TEST_SUITE("unit") {
     }
 
     TEST_CASE_FIXTURE(Fixture, "a secret opens what it sealed for one period, and not for two") {
-        quic::RotatingSecret secret(1h);
+        crypto::RotatingSecret secret(1h);
         secret.rotate(now, random);
         const auto first = secret.current();
         now += 1h - 1ns;

@@ -1,0 +1,86 @@
+// Verification: who a peer must be, and why it is not believed; the same for TLS 1.3 and DTLS 1.2.
+// It runs inside the handshake, before anything of ours is told to the peer, so a handshake that
+// completes always means "and it is who it must be".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <post/identity.hpp>
+
+#include "mappings/crypto/credentials.hpp"
+
+struct gnutls_session_int;
+
+namespace post::crypto {
+
+// A certificate message of 8 certificates of 4 KiB; also what bounds the memory of a handshake.
+inline constexpr std::size_t largest_handshake_message = 32 * 1024;
+
+struct ClientSecurity {
+    Identity identity;        // shown when the server asks for one
+    Trust trust;              // whom the server's certificate must come from
+    std::string server_name;  // what it must be made out to: a DNS name or an IP address
+    Cipher cipher = Cipher::automatic;
+};
+
+enum class ClientCertificate : std::uint8_t { none, optional, required };
+
+struct ServerSecurity {
+    Identity identity;
+    ClientCertificate client_certificate = ClientCertificate::none;
+    Trust client_trust;  // whom the client's certificate must come from; names are not checked
+    Cipher cipher = Cipher::automatic;
+};
+
+// What one handshake knows of its two ends. It stays where it is while the session lives.
+class Verification {
+public:
+    Verification(CredentialStore& store, const ClientSecurity& security);
+    Verification(CredentialStore& store, const ServerSecurity& security);
+    Verification(const Verification&) = delete;
+    Verification& operator=(const Verification&) = delete;
+
+    // Gives the native session what it shows, what it asks for, and the protocols that it offers or
+    // accepts, best first. Throws Failure when the machine cannot.
+    void equip(gnutls_session_int* native, const std::vector<std::string>& alpn);
+
+    // GnuTLS catches two lists with nothing in common, but not a peer without ALPN.
+    void check_alpn();
+    // Why the handshake ended with GnuTLS's `code`, unless there is a better reason already.
+    void explain(int code);
+    // Ends it for a reason of ours; only the first counts.
+    void refuse(Errc errc, std::uint8_t alert, int code, std::string detail);
+
+    const Error& error() const { return error_; }
+    std::uint8_t alert() const { return alert_; }  // to tell the peer
+    bool failed() const { return static_cast<bool>(error_); }
+    bool server() const { return server_; }
+    bool shows_identity() const { return credentials_->has_identity(); }
+
+    // Once the handshake is complete.
+    std::string alpn() const;
+    Bytes peer_certificate() const;  // DER; empty where the peer showed none
+
+private:
+    static int hook(gnutls_session_int* session);
+    bool verify();
+    bool verify_pin();
+    bool verify_chain();
+
+    CredentialStore::Loan credentials_;
+    gnutls_session_int* native_ = nullptr;
+    std::string name_;  // whom we connect to; empty for a server
+    std::vector<std::string> offered_;
+    Error error_;
+    ClientCertificate client_certificate_ = ClientCertificate::none;
+    std::uint8_t alert_ = 0;
+    bool server_ = false;
+};
+
+// What an alert of the peer means for us; `server`: we are the server.
+Error error_of_alert(std::uint8_t alert, bool server);
+
+}  // namespace post::crypto
