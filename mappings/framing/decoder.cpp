@@ -269,8 +269,12 @@ std::optional<Violation> Decoder::misplaced(std::uint8_t first) const {
             return std::nullopt;
         return Violation{"stream", "first byte", first, "is neither OPEN nor SETTINGS"};
     }
-    if (mode_ == Mode::unsettled && (type == Type::settings || type == Type::credit))
-        return std::nullopt;
+    if (mode_ == Mode::unsettled) {
+        if (type == Type::settings || type == Type::credit || type == Type::reset ||
+            type == Type::stop || ignorable)
+            return std::nullopt;
+        return Violation{"stream", "first byte", first, "comes before SETTINGS"};
+    }
     if (ignorable) return std::nullopt;
     if (brief::is(first))
         return Violation{"MESSAGE", "first byte", first, "is on the association's stream"};
@@ -356,8 +360,8 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
         case Type::credit: {
             Credit credit;
             return whole(parser.credit(credit), [&] {
-                if (!settled_) mode_ = Mode::unsettled;
                 association_ = true;
+                mode_ = base();
                 frame = credit;
             });
         }

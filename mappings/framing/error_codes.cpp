@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <limits>
 #include <string>
 
@@ -122,6 +123,25 @@ Error from_foreign(std::uint64_t code) {
     Error error(Errc::carrier_reset, application_code(abort), Stage::established);
     if (code > most) error.detail = "the peer's error code is " + std::to_string(code);
     return error;
+}
+
+Errc errc_of_trouble(std::error_code code) {
+    switch (code.value()) {
+        case ECONNREFUSED: return Errc::refused_port;
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EACCES: return Errc::unreachable;
+        default: return Errc{};
+    }
+}
+
+std::string printable(std::string_view text) {
+    constexpr std::size_t longest = 200;
+    std::string clean(text.substr(0, longest));
+    for (char& letter : clean)
+        if (letter < 0x20 || letter >= 0x7f) letter = '?';
+    return clean;
 }
 
 }  // namespace post::framing

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include <post/error.hpp>
 #include <post/ids.hpp>
@@ -35,6 +37,13 @@ Error from_wire(std::uint64_t code);
 Error closed_from_wire(std::uint64_t code);
 // The code of REFUSE; what cannot be a reason to refuse is carrier_refused.
 Errc refusal_from_wire(std::uint64_t code);
+
+// What an ICMP message means for an attempt to connect, by its errno; Errc{}: nothing.
+Errc errc_of_trouble(std::error_code code);
+
+// The peer's text as we may print it: enough of it to say what happened, and small enough for any
+// packet.
+std::string printable(std::string_view text);
 
 // With plain peers: the AbortCode alone, and 0 for whatever is ours.
 std::uint64_t to_foreign(const Error& error);

@@ -3,10 +3,10 @@
 #include "mappings/quic/connection.hpp"
 
 #include <algorithm>
-#include <cerrno>
 
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
+#include "mappings/framing/error_codes.hpp"
 #include "mappings/quic/keys.hpp"
 #include "mappings/quic/settings.hpp"
 
@@ -278,15 +278,8 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
     advance(now);
     // Anybody can forge an ICMP message: it only counts while the peer has not spoken.
     if (state_ != State::handshaking || authentic_ || remote != remote_) return;
-    Errc errc{};
-    switch (code.value()) {
-        case ECONNREFUSED: errc = Errc::refused_port; break;
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-        case EHOSTDOWN:
-        case EACCES: errc = Errc::unreachable; break;
-        default: return;
-    }
+    const Errc errc = framing::errc_of_trouble(code);
+    if (errc == Errc{}) return;
     lose(Error(errc, code, Stage::connect));
     state_ = State::over;
 }

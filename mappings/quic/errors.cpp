@@ -10,17 +10,6 @@ namespace post::quic {
 
 namespace {
 
-// A reason is for people: enough of it to say what happened, and small enough for any packet.
-constexpr std::size_t longest_reason = 200;
-
-// The peer's text as we may print it.
-std::string printable(const std::uint8_t* text, std::size_t size) {
-    std::string clean;
-    for (std::size_t i = 0; i < std::min(size, longest_reason); ++i)
-        clean += text[i] >= 0x20 && text[i] < 0x7f ? static_cast<char>(text[i]) : '?';
-    return clean;
-}
-
 bool is_crypto_error(std::uint64_t code) {
     return (code & ~std::uint64_t{0xff}) == NGTCP2_CRYPTO_ERROR;
 }
@@ -71,7 +60,8 @@ Error error_of_code(int code, const Circumstances& circumstances) {
 
 Error error_of_close(const ngtcp2_ccerr& close, const Circumstances& circumstances) {
     Error error;
-    auto reason = printable(close.reason, close.reasonlen);
+    auto reason = framing::printable(
+        std::string_view(reinterpret_cast<const char*>(close.reason), close.reasonlen));
     if (close.type == NGTCP2_CCERR_TYPE_APPLICATION && circumstances.post) {
         error = framing::closed_from_wire(close.error_code);
     } else if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
@@ -97,8 +87,7 @@ Error error_of_close(const ngtcp2_ccerr& close, const Circumstances& circumstanc
 
 ngtcp2_ccerr close_of(const Error& reason, std::optional<std::uint8_t> alert,
                       const Circumstances& circumstances, std::string& text) {
-    text = printable(reinterpret_cast<const std::uint8_t*>(reason.detail.data()),
-                     reason.detail.size());
+    text = framing::printable(reason.detail.view());
     ngtcp2_ccerr close;
     ngtcp2_ccerr_default(&close);
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());

@@ -6,6 +6,7 @@
 // DCEP opens it), or just a stream, which its first message opens.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -104,6 +105,7 @@ private:
     bool on_alone(std::span<const std::byte> bytes);
     bool on_credit(const framing::Credit& credit);
     void raise(Channel& channel, std::uint64_t limit);
+    void release(Channel& channel);
     bool on_given_up(const framing::GivenUp& given_up);
     bool on_unwanted(const framing::Unwanted& unwanted);
     bool pass_on(Event&& event) {
@@ -196,5 +198,12 @@ private:
     bool windows_told_ = false;
     bool stuck_ = false;  // something pulled waits for the peer's budget
 };
+
+// Something for the association's stream.
+template <class Value> void Channels::say_wide(const Value& value) {
+    std::array<std::byte, framing::largest_frame> space;
+    const std::size_t size = wide_encoder_.write(space, value);
+    control_.push_back({{0, ppid::association}, {space.begin(), space.begin() + size}});
+}
 
 }  // namespace post::sctp

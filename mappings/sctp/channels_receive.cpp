@@ -264,6 +264,8 @@ bool Channels::on_credit(const framing::Credit& credit) {
     using Of = framing::Credit::Of;
     if (credit.of == Of::all) {
         total_limit_ = std::max(total_limit_, credit.limit);
+        if (std::exchange(stuck_, false))
+            for (auto& [id, channel] : channels_) release(*channel);
         return true;
     }
     if (credit.of == Of::fresh) {
@@ -279,6 +281,12 @@ bool Channels::on_credit(const framing::Credit& credit) {
 void Channels::raise(Channel& channel, std::uint64_t limit) {
     if (limit <= channel.limit) return;
     channel.limit = limit;
+    release(channel);
+}
+
+// What waited for a window can go on.
+void Channels::release(Channel& channel) {
+    if (channel.window() == 0) return;
     wake(channel);
     if (channel.stream && std::exchange(channel.reported, false))
         inbox_.add(event::Unblocked{channel.carrier});

@@ -65,12 +65,6 @@ bool Channels::say_held() {
     return true;
 }
 
-template <class Value> void Channels::say_wide(const Value& value) {
-    std::array<std::byte, framing::largest_frame> space;
-    const std::size_t size = wide_encoder_.write(space, value);
-    control_.push_back({{0, ppid::association}, {space.begin(), space.begin() + size}});
-}
-
 // Windows are told when it matters: when they have grown by a good part, or the peer is about to
 // stop for want of one.
 void Channels::say_credit() {

@@ -151,6 +151,7 @@ void Engine::take(std::uint64_t number, std::span<const std::byte> packet, Ecn e
 }
 
 void Engine::touch(Line& line) {
+    line.news = true;
     if (std::exchange(line.touched, true)) return;
     touched_.push_back(line.id.value() & number_mask);
 }

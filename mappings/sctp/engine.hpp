@@ -37,6 +37,7 @@ struct Line {
     PacketQueue packets;
     std::size_t joined = 1200;  // how large a packet may become by joining
     bool touched = false;       // something happened since poll_touched
+    bool news = false;          // there may be something to read
 };
 
 class Engine {

@@ -151,6 +151,7 @@ bool Pair::step(Instant end) {
     auto next = flights_.empty() ? never : flights_.begin()->first.first;
     for (auto* one : {&client, &server})
         if (one->mapping) next = std::min(next, one->mapping->deadline());
+    next = std::min(next, shared_deadline());
     if (next > end) return false;
     now_ = std::max(now_, next);
 
@@ -167,6 +168,7 @@ bool Pair::step(Instant end) {
         deliver(flight.to_server, datagram);
         (flight.to_server ? server : client).drain();
     }
+    serve_shared();
     for (auto* one : {&client, &server}) {
         if (!one->mapping || one->mapping->deadline() > now_) continue;
         one->mapping->handle_timeout(now_);

@@ -145,6 +145,9 @@ protected:
     // A datagram reaches an end.
     virtual void deliver(bool to_server, const Datagrams& datagram) = 0;
     virtual void sent(const Flight&) {}
+    // What serves both mappings, and has a deadline of its own.
+    virtual Instant shared_deadline() const { return never; }
+    virtual void serve_shared() {}
     void launch(bool to_server, const Datagrams& run);
 
     static Address address(bool of_server);

@@ -8,6 +8,7 @@
 
 #include "tests/contract/fake_pair.hpp"
 #include "tests/contract/quic_pair.hpp"
+#include "tests/contract/sctp_pair.hpp"
 #include "tests/seed.hpp"
 
 namespace post::test {
@@ -38,3 +39,4 @@ template <class Kind> std::size_t first_of(const End& end) {
 
 TYPE_TO_STRING(post::test::FakePair);
 TYPE_TO_STRING(post::test::QuicPair);
+TYPE_TO_STRING(post::test::SctpPair);

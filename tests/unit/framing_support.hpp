@@ -111,6 +111,22 @@ inline std::string describe(const Delivered& delivered) {
     return text;
 }
 
+inline std::string describe(const framing::Credit& credit) {
+    using Of = framing::Credit::Of;
+    const std::string whom = credit.of == Of::all     ? "all"
+                             : credit.of == Of::fresh ? "fresh"
+                                                      : std::to_string(credit.carrier.value());
+    return "credit " + whom + " to " + std::to_string(credit.limit);
+}
+inline std::string describe(const framing::GivenUp& given_up) {
+    return "reset " + std::to_string(given_up.carrier.value()) + ": " +
+           std::to_string(given_up.code);
+}
+inline std::string describe(const framing::Unwanted& unwanted) {
+    return "stop " + std::to_string(unwanted.carrier.value()) + ": " +
+           std::to_string(unwanted.code);
+}
+
 struct Heard {
     std::vector<std::string> frames;  // pieces that follow each other in a message are joined
     Error error;

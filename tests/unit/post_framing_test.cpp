@@ -239,11 +239,46 @@ TEST_SUITE("unit") {
                    "delivered 4:63 below 1");
     }
 
-    TEST_CASE("from capture: CREDIT, CHOSEN and ATTACH are taken and say nothing yet") {
+    TEST_CASE("from capture: CREDIT, RESET and STOP") {
+        const auto check = [](const auto& value, const std::string& capture,
+                              const std::string& meaning) {
+            std::array<std::byte, framing::largest_frame> space;
+            framing::Encoder encoder;
+            CHECK(hex_of(std::span(space).first(encoder.write(space, value))) == capture);
+            Decoder decoder;
+            auto stream = say({Settings{}});
+            const auto more = hex(capture);
+            stream.insert(stream.end(), more.begin(), more.end());
+            const auto heard = hear(decoder, stream);
+            REQUIRE(heard.frames.size() == 2);
+            CHECK(heard.frames[1] == meaning);
+        };
+        using framing::Credit;
+        check(Credit{Credit::Of::carrier, carrier, 65536}, "3b 04 80 01 00 00",
+              "credit 4 to 65536");
+        check(Credit{Credit::Of::all, {}, 1}, "3b ff ff ff ff ff ff ff ff 01", "credit all to 1");
+        check(Credit{Credit::Of::fresh, {}, 1}, "3b ff ff ff ff ff ff ff fe 01",
+              "credit fresh to 1");
+        check(framing::GivenUp{carrier, 0x102}, "3e 04 41 02", "reset 4: 258");
+        check(framing::Unwanted{carrier, 0x106}, "3f 04 41 06", "stop 4: 262");
+    }
+
+    TEST_CASE("CREDIT may come before SETTINGS, which comes once all the same") {
+        Decoder decoder;
+        auto stream = hex("3b ff ff ff ff ff ff ff ff 01 3b 04 02");
+        const auto settings = say({Settings{}});
+        stream.insert(stream.end(), settings.begin(), settings.end());
+        CHECK(hear(decoder, stream).frames.size() == 3);
+        CHECK(decoder.association());
+        CHECK(hear(decoder, settings).error == Errc::protocol_violation);
+        Decoder other;
+        CHECK(hear(other, hex("3b 04 02 39 04 41 04")).error == Errc::protocol_violation);
+    }
+
+    TEST_CASE("from capture: CHOSEN and ATTACH are taken and say nothing yet") {
         Decoder decoder;
         auto stream = say({Settings{}});
         const auto more = hex(
-            "3b 04 80 01 00 00"                                         // CREDIT
             "3c 01 02 03 04 05 06 07 08"                                // CHOSEN
             "3d 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 01"  // ATTACH
             "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"

@@ -1,0 +1,425 @@
+#include "mappings/sctp/connection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "mappings/framing/error_codes.hpp"
+#include "mappings/sctp/endpoint.hpp"
+#include "mappings/sctp/packet.hpp"
+#include "mappings/wire/reader.hpp"
+#include "mappings/wire/writer.hpp"
+
+namespace post::sctp {
+
+namespace {
+
+constexpr std::string_view signature = "post";
+// What the largest user message and a notice need.
+constexpr std::size_t read_space = 256 * 1024;
+
+Channels::Options channel_options(const ConnectionOptions& options, bool dcep) {
+    Channels::Options channels;
+    channels.role = options.role;
+    channels.limits = options.transport.limits;
+    channels.dcep = dcep;
+    channels.even = options.role == Role::client;
+    return channels;
+}
+
+// The User-Initiated cause of our ABORT: FORMAT.md, 8.2.
+std::vector<std::byte> goodbye(const Error& reason, bool post) {
+    const std::string text = framing::printable(reason.detail.view());
+    std::vector<std::byte> bytes(signature.size() + 8 + text.size());
+    wire::Writer writer(bytes);
+    if (post) {
+        writer.bytes(std::as_bytes(std::span(signature)));
+        writer.varint(framing::to_wire(reason));
+    }
+    writer.bytes(std::as_bytes(std::span(text)));
+    bytes.resize(writer.size());
+    return bytes;
+}
+
+Error reason_of(std::span<const std::byte> bytes, bool post) {
+    Error error(Errc::connection_closed);
+    wire::Reader reader(bytes);
+    const auto begin = reader.bytes(signature.size());
+    if (post && begin && std::memcmp(begin->data(), signature.data(), signature.size()) == 0) {
+        if (const auto code = reader.varint()) error = framing::closed_from_wire(*code);
+        bytes = bytes.subspan(reader.taken());
+    }
+    const std::string text = framing::printable(
+        std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    if (text.empty()) return error;
+    const std::string detail = error.detail.string();
+    error.detail = Bytes((detail.empty() ? "" : detail + "; ") + "the peer says: " + text);
+    return error;
+}
+
+}  // namespace
+
+Connection::Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& options,
+                       Instant now, std::unique_ptr<crypto::DtlsSession> dtls)
+    : endpoint_(endpoint),
+      engine_(endpoint.engine()),
+      line_(line),
+      options_(options),
+      dtls_(std::move(dtls)),
+      channels_(channel_options(options, dtls_ != nullptr), endpoint.blocks()),
+      now_(now),
+      started_(now),
+      heard_(now) {
+    endpoint_.opened_half();
+    if (!dtls_)
+        associate();
+    else if (options_.role == Role::client)
+        dtls_->start(now);
+}
+
+Connection::Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& options,
+                       Instant now, std::unique_ptr<Socket> accepted)
+    : endpoint_(endpoint),
+      engine_(endpoint.engine()),
+      line_(line),
+      options_(options),
+      socket_(std::move(accepted)),
+      channels_(channel_options(options, false), endpoint.blocks()),
+      state_(State::associating),
+      now_(now),
+      started_(now),
+      heard_(now),
+      authentic_(true) {
+    endpoint_.opened_half();
+    read();
+}
+
+Connection::~Connection() {
+    end_wait();
+    socket_.reset();
+    endpoint_.forget(line_, options_.remote);
+}
+
+void Connection::end_wait() {
+    if (std::exchange(half_open_, false)) endpoint_.closed_half();
+}
+
+// Commands.
+
+void Connection::reset(CarrierId carrier, Error reason) { channels_.reset(carrier, reason); }
+void Connection::stop(CarrierId carrier, Error reason) { channels_.stop(carrier, reason); }
+void Connection::extend_window(CarrierId carrier, std::uint64_t bytes) {
+    channels_.extend_window(carrier, bytes);
+}
+
+void Connection::extend_budget(std::uint64_t bytes) {
+    channels_.extend_budget(bytes);
+    if (unread_ && channels_.has_room()) read();
+}
+
+void Connection::keep_alive(bool wanted) {
+    if (std::exchange(keep_alive_, wanted) == wanted || state_ != State::established) return;
+    const Limits& limits = options_.transport.limits;
+    const Duration every = limits.keep_alive.value_or(limits.idle_timeout / 3);
+    socket_->heartbeat(wanted && every > Duration::zero() ? std::optional(every) : std::nullopt);
+}
+
+void Connection::close(Error reason) {
+    if (state_ == State::closing || state_ == State::over) return;
+    close_reason_ = std::move(reason);
+    state_ = State::closing;
+}
+
+// Input.
+
+void Connection::handle_input(Instant now, const Datagrams& datagrams) {
+    now_ = now;
+    if (state_ == State::closing || state_ == State::over) return;
+    bytes_received_ += datagrams.bytes.size();
+    for (Datagrams rest = datagrams; !rest.empty(); rest = rest.after(1)) {
+        const auto front = rest.front();
+        const auto room = endpoint_.room(front.size());
+        if (!dtls_) {
+            std::copy(front.begin(), front.end(), room.begin());
+            take_packet(room.first(front.size()), rest.ecn);
+            continue;
+        }
+        crypto::DtlsSession::Sink sink = [&](std::span<std::byte> packet) {
+            take_packet(packet, rest.ecn);
+        };
+        const auto dropped = dtls_->dropped();
+        const auto progress = dtls_->handle_input(now, front, room, sink);
+        if (dtls_->dropped() == dropped) {
+            authentic_ = true;
+            heard_ = now;
+        }
+        on_dtls(progress);
+        if (state_ == State::over) return;
+    }
+    read();
+}
+
+void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
+    if (!checksum_fits(packet)) return;
+    if (!dtls_) {
+        authentic_ = true;
+        heard_ = now_;
+    }
+    if (socket_) engine_.input(line_.id, packet, ecn);
+}
+
+void Connection::on_dtls(crypto::DtlsSession::Progress progress) {
+    using Progress = crypto::DtlsSession::Progress;
+    switch (progress) {
+        case Progress::waiting: return;
+        case Progress::complete:
+            if (state_ == State::handshaking) associate();
+            return;
+        case Progress::closed:
+            // What came before it, the peer's ABORT above all, says more.
+            read();
+            if (state_ != State::over) lose(Error(Errc::connection_closed));
+            return;
+        case Progress::failed: fail(dtls_->error()); return;
+    }
+}
+
+// The association comes about: each end of a DTLS connection begins it, and the two beginnings
+// become one (RFC 9260, 5.2), so that it matters not what the peer waits for.
+void Connection::associate() {
+    state_ = State::associating;
+    if (dtls_) overhead_ = dtls_->mtu() - dtls_->data_mtu();
+    SocketOptions options = options_.socket;
+    options.packet = largest_packet();
+    socket_ = std::make_unique<Socket>(engine_, line_, options);
+    socket_->connect();
+}
+
+std::size_t Connection::largest_packet() const {
+    return (options_.transport.largest_payload - overhead_) & ~std::size_t{3};
+}
+
+void Connection::read() {
+    if (!socket_) return;
+    unread_ = line_.news = false;
+    const auto space = endpoint_.read_space(read_space);
+    while (waits() || state_ == State::established) {
+        if (state_ == State::established && !channels_.has_room()) {
+            unread_ = true;
+            break;
+        }
+        auto received = socket_->receive(space);
+        if (auto* notice = std::get_if<Notice>(&received)) {
+            if (!take(*notice)) return;
+            continue;
+        }
+        // What the peer said of itself stands right behind the notice that it is there.
+        if (up_) establish();
+        const auto* message = std::get_if<Message>(&received);
+        if (!message) break;
+        if (!channels_.on_message(*message, now_)) return fail(channels_.violation());
+    }
+}
+
+bool Connection::take(Notice& notice) {
+    if (const auto* up = std::get_if<notice::Up>(&notice)) {
+        if (state_ == State::associating) up_ = *up;
+        return true;
+    }
+    if (const auto* adaptation = std::get_if<notice::Adaptation>(&notice)) {
+        if (!dtls_) post_ = adaptation->value == post_adaptation;
+        return true;
+    }
+    if (up_) establish();
+    if (const auto* gone = std::get_if<notice::Down>(&notice)) return down(*gone), false;
+    if (channels_.on_notice(notice)) return true;
+    fail(channels_.violation());
+    return false;
+}
+
+void Connection::establish() {
+    const notice::Up up = *std::exchange(up_, std::nullopt);
+    state_ = State::established;
+    end_wait();
+    endpoint_.settled(options_.remote);
+    if (dtls_) post_ = dtls_->alpn() == post_alpn;
+    event::Established established;
+    established.post = post_;
+    established.alone = post_;
+    if (dtls_) {
+        established.alpn = dtls_->alpn();
+        established.peer_identity = dtls_->peer_certificate();
+    }
+    channels_.inbox().add(std::move(established));
+    socket_->heartbeat(std::nullopt);
+    channels_.establish(*socket_, post_, up);
+    keep_alive(std::exchange(keep_alive_, false));
+}
+
+void Connection::down(const notice::Down& down) {
+    Error error(Errc::connection_lost);
+    if (down.by_peer || down.in_order) error = reason_of(down.reason, post_);
+    if (waits()) error = Error(Errc::handshake_failed, {}, Stage::handshake, "no SCTP association");
+    lose(std::move(error));
+}
+
+// Nothing comes of it any more, and nothing is to be said.
+void Connection::lose(Error error) {
+    tell(std::move(error));
+    state_ = State::over;
+}
+
+// The same, and the peer is told why.
+void Connection::fail(Error error) {
+    close_reason_ = error;
+    tell(std::move(error));
+    state_ = State::closing;
+}
+
+void Connection::tell(Error error) {
+    if (error.stage == Stage::none) error.stage = waits() ? Stage::handshake : Stage::established;
+    error.candidate = options_.remote;
+    channels_.inbox().add(event::Lost{std::move(error)});
+    end_wait();
+}
+
+void Connection::handle_timeout(Instant now) {
+    now_ = now;
+    if (state_ == State::over || state_ == State::closing) return;
+    const Limits& limits = options_.transport.limits;
+    if (waits() && now >= started_ + limits.handshake_timeout) {
+        Error error(Errc::handshake_timeout, {}, Stage::handshake);
+        if (dtls_) {
+            const Error rumour = dtls_->rumour();
+            if (rumour) error = rumour;
+        }
+        return lose(std::move(error));
+    }
+    if (state_ == State::established && now >= heard_ + limits.idle_timeout)
+        return lose(Error(Errc::connection_lost));
+    if (dtls_ && now >= dtls_->deadline()) {
+        dtls_->handle_timeout(now);
+        on_dtls(dtls_->progress());
+    }
+    read();
+}
+
+void Connection::handle_trouble(Instant now, const Address& remote, std::error_code code) {
+    now_ = now;
+    // Anybody can forge an ICMP message: it only counts while the peer has not spoken.
+    if (!waits() || authentic_ || remote != options_.remote) return;
+    const Errc errc = framing::errc_of_trouble(code);
+    if (errc == Errc{}) return;
+    lose(Error(errc, code, Stage::connect));
+    state_ = State::over;
+}
+
+// Output.
+
+Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) {
+    now_ = now;
+    if (state_ == State::over) return {};
+    if (dtls_) {
+        auto datagram = dtls_->poll_datagram();
+        if (!datagram.empty()) {
+            const auto size = std::min(datagram.size(), space.size());
+            std::memcpy(space.data(), datagram.data(), size);
+            return run_of(space.first(size), size, Ecn::not_ect);
+        }
+    }
+    if (state_ == State::established) channels_.fill(supply);
+    if (state_ == State::closing && !std::exchange(said_, true) && socket_)
+        socket_->abort(goodbye(close_reason_, post_));
+    const Datagrams run = flush(space);
+    if (!run.empty() || state_ != State::closing) return run;
+    // DTLS has the last word.
+    if (dtls_ && !std::exchange(dtls_closed_, true)) {
+        dtls_->close();
+        return poll_transmit(now, supply, space);
+    }
+    state_ = State::over;
+    end_wait();
+    return {};
+}
+
+// As many packets as make one run: of one size, but for the last.
+Datagrams Connection::flush(std::span<std::byte> space) {
+    PacketQueue& packets = line_.packets;
+    std::size_t used = 0;
+    std::size_t segment = 0;
+    Ecn ecn = Ecn::not_ect;
+    for (std::size_t count = 0; !packets.empty() && count < options_.transport.run_limit; ++count) {
+        const auto packet = packets.front();
+        if (dtls_ && dtls_->progress() != crypto::DtlsSession::Progress::complete) {
+            packets.pop();
+            continue;
+        }
+        const std::size_t size = packet.size() + overhead_;
+        if (count > 0 && (size > segment || packets.ecn() != ecn)) break;
+        if (space.size() - used < size) break;
+        if (count == 0) segment = size, ecn = packets.ecn();
+        write_checksum(packet);
+        if (dtls_) {
+            const std::size_t sealed = dtls_->seal(packet, space.subspan(used));
+            if (sealed == 0) {
+                packets.pop();
+                continue;
+            }
+            used += sealed;
+        } else {
+            std::memcpy(space.data() + used, packet.data(), packet.size());
+            used += packet.size();
+        }
+        packets.pop();
+        ++packets_sent_;
+        if (size < segment) break;
+    }
+    if (used == 0) return {};
+    return run_of(space.first(used), segment, ecn);
+}
+
+Datagrams Connection::run_of(std::span<const std::byte> bytes, std::size_t segment, Ecn ecn) {
+    bytes_sent_ += bytes.size();
+    return {options_.local, options_.remote, ecn, segment, bytes};
+}
+
+void Connection::poll_events(std::vector<Event>& events) {
+    if (line_.news || (unread_ && channels_.has_room())) read();
+    channels_.inbox().drain(events);
+}
+
+Instant Connection::deadline() const {
+    if (state_ == State::over || state_ == State::closing) return never;
+    const Limits& limits = options_.transport.limits;
+    Instant at = waits() ? started_ + limits.handshake_timeout : heard_ + limits.idle_timeout;
+    return dtls_ ? std::min(at, dtls_->deadline()) : at;
+}
+
+// Views.
+
+std::uint64_t Connection::send_window(CarrierId carrier) const {
+    return state_ == State::established ? channels_.send_window(carrier) : 0;
+}
+
+bool Connection::quiet() const { return channels_.quiet() && line_.packets.empty(); }
+
+Path Connection::path() const {
+    Path path;
+    path.local = options_.local;
+    path.remote = options_.remote;
+    path.mtu = options_.transport.largest_payload;
+    path.bytes_sent = bytes_sent_;
+    path.bytes_received = bytes_received_;
+    path.packets_sent = packets_sent_;
+    if (!socket_) return path;
+    const auto status = socket_->status();
+    path.smoothed_rtt = status.smoothed_rtt;
+    const auto rtt = std::max<Duration>(status.smoothed_rtt, std::chrono::milliseconds(1));
+    path.rate = static_cast<std::uint64_t>(static_cast<double>(status.congestion_window) /
+                                           std::chrono::duration<double>(rtt).count());
+    path.in_flight = status.unacked * socket_->packet_size();
+    return path;
+}
+
+}  // namespace post::sctp

@@ -1,0 +1,102 @@
+// Connection: an SCTP association as a Mapping, over DTLS (RFC 8261) or right over UDP (RFC 6951).
+// Datagrams go through DTLS to usrsctp, what usrsctp sends goes back the same way, in runs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mappings/crypto/dtls_session.hpp"
+#include "mappings/mapping.hpp"
+#include "mappings/sctp/channels.hpp"
+#include "mappings/sctp/engine.hpp"
+#include "mappings/sctp/options.hpp"
+#include "mappings/sctp/socket.hpp"
+
+namespace post::sctp {
+
+class Endpoint;
+
+class Connection final : public Mapping {
+public:
+    // `dtls`: none for SCTP right over UDP. The endpoint outlives the connection.
+    Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& options, Instant now,
+               std::unique_ptr<crypto::DtlsSession> dtls);
+    // An association that a listening socket brought.
+    Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& options, Instant now,
+               std::unique_ptr<Socket> accepted);
+    ~Connection() override;
+
+    void reset(CarrierId carrier, Error reason) override;
+    void stop(CarrierId carrier, Error reason) override;
+    void extend_window(CarrierId carrier, std::uint64_t bytes) override;
+    void extend_budget(std::uint64_t bytes) override;
+    void keep_alive(bool wanted) override;
+    void close(Error reason) override;
+
+    void handle_input(Instant now, const Datagrams& datagrams) override;
+    void handle_timeout(Instant now) override;
+    void handle_trouble(Instant now, const Address& remote, std::error_code code) override;
+
+    Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) override;
+    void poll_events(std::vector<Event>& events) override;
+    Instant deadline() const override;
+
+    std::uint64_t send_window(CarrierId carrier) const override;
+    Path path() const override;
+    bool quiet() const override;
+    Instant heard() const override { return heard_; }
+    bool over() const override { return state_ == State::over; }
+
+    // The endpoint's, on the way in.
+    std::uint16_t local_port() const { return options_.socket.local_port; }
+
+private:
+    enum class State : std::uint8_t { handshaking, associating, established, closing, over };
+
+    bool waits() const { return state_ == State::handshaking || state_ == State::associating; }
+    void take_packet(std::span<std::byte> packet, Ecn ecn);
+    void on_dtls(crypto::DtlsSession::Progress progress);
+    void associate();
+    void establish();
+    void read();
+    bool take(Notice& notice);
+    void down(const notice::Down& down);
+    void lose(Error error);
+    void fail(Error error);
+    void tell(Error error);
+    void end_wait();
+    Datagrams run_of(std::span<const std::byte> bytes, std::size_t segment, Ecn ecn);
+    Datagrams flush(std::span<std::byte> space);
+    std::size_t largest_packet() const;
+
+    Endpoint& endpoint_;
+    Engine& engine_;
+    Line& line_;
+    const ConnectionOptions options_;
+    std::unique_ptr<crypto::DtlsSession> dtls_;
+    std::unique_ptr<Socket> socket_;
+    Channels channels_;
+    State state_ = State::handshaking;
+    Instant now_;
+    const Instant started_;
+    Instant heard_;
+    bool authentic_ = false;  // the peer has spoken
+    bool post_ = false;
+    bool half_open_ = true;  // counted by the endpoint
+    bool said_ = false;      // why it ends
+    bool dtls_closed_ = false;
+    bool unread_ = false;  // usrsctp has more than there was room for
+    bool keep_alive_ = false;
+    std::optional<notice::Up> up_;
+    Error close_reason_;
+    std::size_t overhead_ = 0;  // of DTLS, a packet
+    std::uint64_t bytes_sent_ = 0;
+    std::uint64_t bytes_received_ = 0;
+    std::uint64_t packets_sent_ = 0;
+};
+
+}  // namespace post::sctp

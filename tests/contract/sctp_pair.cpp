@@ -1,0 +1,89 @@
+#include "tests/contract/sctp_pair.hpp"
+
+#include <array>
+
+#include "tests/contract/quic_pair.hpp"
+
+namespace post::test {
+
+namespace {
+
+sctp::EndpointOptions seeded(std::uint64_t seed) {
+    sctp::EndpointOptions options;
+    options.random =
+        [random = std::make_unique<std::mt19937_64>(seed)](std::span<std::byte> bytes) {
+            for (auto& byte : bytes) byte = static_cast<std::byte>((*random)() & 0xff);
+        };
+    return options;
+}
+
+}  // namespace
+
+SctpPair::SctpPair(const PairOptions& options)
+    : Pair(options),
+      client_endpoint_(client_engine_, seeded(options.seed)),
+      server_endpoint_(server_engine_, seeded(options.seed + 1)) {
+    sctp::ConnectOptions connect;
+    connect.local = address(false);
+    connect.remote = address(true);
+    connect.security.trust = Trust::pinned(server_identity().pin());
+    connect.security.server_name = "server.example";
+    connect.alpn = alpn();
+    connect.transport = transport(options.client);
+    client.mapping = client_endpoint_.connect(now_, TransientId{1}, connect).value();
+}
+
+SctpPair::~SctpPair() {
+    client.mapping.reset();
+    server.mapping.reset();
+}
+
+sctp::TransportOptions SctpPair::transport(const Limits& limits) const {
+    sctp::TransportOptions transport;
+    transport.limits = limits;
+    return transport;
+}
+
+std::vector<std::string> SctpPair::alpn() const {
+    return {std::string(options_.raw ? sctp::webrtc_alpn : sctp::post_alpn)};
+}
+
+void SctpPair::deliver(bool to_server, const Datagrams& datagram) {
+    auto& endpoint = to_server ? server_endpoint_ : client_endpoint_;
+    auto& end = to_server ? server : client;
+    std::array<std::byte, 1500> space;
+    const auto routed = endpoint.route(now_, datagram, to_server, space);
+    using Endpoint = sctp::DtlsEndpoint;
+    if (std::holds_alternative<Endpoint::ToConnection>(routed)) {
+        if (end.mapping) end.mapping->handle_input(now_, datagram);
+    } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+        if (end.mapping) return;
+        sctp::AcceptOptions accept;
+        accept.security.identity = server_identity();
+        accept.alpn = alpn();
+        accept.transport = transport(options_.server);
+        end.mapping =
+            endpoint.accept(now_, TransientId{2}, accept, datagram, client->proof).value();
+    } else if (const auto* answer = std::get_if<Endpoint::Answer>(&routed)) {
+        Datagrams reply;
+        reply.segment = answer->size;
+        reply.bytes = std::span(space).first(answer->size);
+        launch(!to_server, reply);
+    }
+}
+
+Instant SctpPair::shared_deadline() const {
+    return std::min(client_engine_.deadline(), server_engine_.deadline());
+}
+
+void SctpPair::serve_shared() {
+    for (auto* engine : {&client_engine_, &server_engine_}) engine->tick(now_);
+    for (auto* engine : {&client_engine_, &server_engine_}) {
+        engine->tick(now_);
+        std::vector<TransientId> touched;
+        engine->poll_touched(touched);
+        for (TransientId one : touched) (one == TransientId{1} ? client : server).drain();
+    }
+}
+
+}  // namespace post::test
