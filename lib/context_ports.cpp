@@ -104,6 +104,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(options.local.identity.certificates().view());
     add(std::to_string(static_cast<int>(options.trust.kind())));
     add(options.trust.pin());
+    add(options.trust.fingerprint());
     add(options.trust.authorities_pem().view());
     add(options.alpn);
     for (Stack stack : options.policy.stacks) add(to_string(stack));

@@ -80,6 +80,10 @@ Identity Identity::self_signed(std::string_view name) {
     return from_pem(pair.certificates, pair.key);
 }
 
+std::string Identity::fingerprint() const {
+    return *this ? crypto::fingerprint_of_pem(certificates_.view()) : std::string();
+}
+
 Result<Trust> Trust::try_authorities(std::string_view pem) {
     if (auto checked = crypto::check_authorities(pem); !checked) return checked.error();
     Trust trust;
@@ -109,6 +113,18 @@ Trust Trust::pinned(Pin pin) {
     Trust trust;
     trust.kind_ = Kind::pinned;
     trust.pin_ = std::move(pin);
+    return trust;
+}
+
+Trust Trust::fingerprint(std::string_view text) {
+    auto normal = crypto::normal_fingerprint(text);
+    if (normal.empty())
+        throw Failure(Error(Errc::invalid_argument, {}, Stage::call,
+                            "not a fingerprint (\"sha-256 4A:AD:...\", or sha-384 or sha-512): " +
+                                std::string(text)));
+    Trust trust;
+    trust.kind_ = Kind::fingerprint;
+    trust.fingerprint_ = std::move(normal);
     return trust;
 }
 

@@ -36,6 +36,9 @@ public:
     const Bytes& certificates() const { return certificates_; }  // PEM
     const Bytes& key() const { return key_; }                    // PEM
     const Pin& pin() const { return pin_; }
+    // Of our own certificate, as SDP has it (RFC 8122, 5): "sha-256 " and 32 bytes in hexadecimal
+    // with colons between; empty for nobody.
+    std::string fingerprint() const;
 
 private:
     Bytes certificates_;
@@ -47,7 +50,7 @@ private:
 // always checks the name. There is no "off": danger_anyone says what it is.
 class Trust {
 public:
-    enum class Kind : std::uint8_t { system, authorities, pinned, danger_anyone };
+    enum class Kind : std::uint8_t { system, authorities, pinned, fingerprint, danger_anyone };
 
     Trust() = default;  // the system's authorities
     static Trust system() { return {}; }
@@ -60,18 +63,24 @@ public:
     // Whoever has this key, whatever the name and the dates in its certificate say. Throws Failure
     // (invalid_argument) for what is no pin.
     static Trust pinned(Pin pin);
+    // Whoever shows this very certificate and has its key, as SDP names one (RFC 8122, 5):
+    // "sha-256 4A:AD:...", or with sha-384 or sha-512; small letters will do. Throws Failure
+    // (invalid_argument) for what is no such text.
+    static Trust fingerprint(std::string_view text);
     // Anybody at all: encrypted, but a stranger in the middle can read and change everything.
     static Trust danger_anyone();
 
     Kind kind() const { return kind_; }
     const Bytes& authorities_pem() const { return authorities_; }
     const Pin& pin() const { return pin_; }
+    const std::string& fingerprint() const { return fingerprint_; }
     bool operator==(const Trust&) const = default;
 
 private:
     Kind kind_ = Kind::system;
     Bytes authorities_;
     Pin pin_;
+    std::string fingerprint_;  // as Identity::fingerprint writes one
 };
 
 }  // namespace post

@@ -36,6 +36,13 @@ Pin pin_of(std::span<const std::byte> certificate);
 // True for the text of a pin: "sha256//" and 44 characters of base64.
 bool is_pin(std::string_view text);
 
+// Fingerprints of certificates (RFC 8122, 5), in one form: "sha-256 4A:AD:...". `like`: a
+// fingerprint that has the hash to use. Empty for what is none.
+std::string normal_fingerprint(std::string_view text);
+std::string fingerprint_of(std::span<const std::byte> certificate, std::string_view like);
+// Of the first certificate of a chain in PEM, by SHA-256.
+std::string fingerprint_of_pem(std::string_view certificates);
+
 // A certificate to be made, with a fresh ECDSA P-256 key.
 struct CertificateRequest {
     std::vector<std::string> names;  // DNS names and IP addresses; the first is the subject too

@@ -10,7 +10,6 @@
 
 #include "mappings/crypto/handles.hpp"
 #include "mappings/wire/reader.hpp"
-#include "mappings/wire/writer.hpp"
 
 namespace post::crypto {
 
@@ -25,38 +24,6 @@ constexpr std::size_t most_early = 8;
 // RFC 6347, 4.1.1.1: what to fall back to when nothing comes back; 576 - 20 (IPv4) - 8 (UDP).
 constexpr std::size_t safe_mtu = 548;
 constexpr unsigned timeouts_until_safe_mtu = 2;
-// No handshake of ours has more; the cookies' messages included.
-constexpr std::uint16_t most_messages = 16;
-constexpr std::size_t message_header_size = 12;
-
-// RFC 6347, 4.2.2   { type (8), length (24), sequence (16), offset (24), fragment length (24) }
-struct Fragment {
-    std::uint8_t type;
-    std::uint16_t sequence;
-    std::uint32_t length;
-    std::uint32_t offset;
-    std::uint32_t size;
-};
-
-std::optional<std::uint32_t> u24(wire::Reader& reader) {
-    const auto high = reader.u8();
-    const auto low = reader.u16();
-    if (!low) return std::nullopt;
-    return std::uint32_t{*high} << 16 | *low;
-}
-
-// A fragment and its bytes; nothing when it is none.
-std::optional<Fragment> next_fragment(wire::Reader& reader) {
-    const auto type = reader.u8();
-    const auto length = u24(reader);
-    const auto sequence = reader.u16();
-    const auto offset = u24(reader);
-    const auto size = u24(reader);
-    if (!size || !reader.bytes(*size)) return std::nullopt;
-    if (*length > largest_handshake_message || *offset > *length || *size > *length - *offset)
-        return std::nullopt;
-    return Fragment{*type, *sequence, *length, *offset, *size};
-}
 
 }  // namespace
 
@@ -128,6 +95,7 @@ DtlsHandshake::DtlsHandshake(CredentialStore& store, Cipher cipher, const DtlsOp
 DtlsHandshake::~DtlsHandshake() { gnutls_deinit(native_); }
 
 void DtlsHandshake::resume_from(const DtlsPrestate& prestate) {
+    messages_.begin_at(prestate.read_message);
     gnutls_dtls_prestate_st native{.record_seq = prestate.record_sequence,
                                    .hsk_read_seq = prestate.read_message,
                                    .hsk_write_seq = prestate.write_message};
@@ -145,22 +113,20 @@ bool DtlsHandshake::handle_record(Instant now, const DtlsRecord& record) {
         handle_rumour(now, record);
         return true;
     }
-    if (!may_enter(record)) {
+    if (record.epoch == 0) return handle_plain(record) && feed_early();
+    if (record.epoch > DtlsKeys::epoch) {
         ++dropped_;
         return true;
     }
-    const bool early = record.epoch != 0 &&
-                       (record.type == DtlsType::application_data || !reads_protected());
-    if (early) {
+    if (record.type == DtlsType::application_data || !reads_protected()) {
         if (early_.size() < most_early)
             early_.emplace_back(record.whole.begin(), record.whole.end());
         else
             ++dropped_;
         return true;
     }
-    rumour_ = {};
-    believe_at_ = never;
-    return feed(record.whole) && feed_early();
+    heard();
+    return feed(record.whole);
 }
 
 bool DtlsHandshake::handle_timeout(Instant now) {
@@ -172,8 +138,7 @@ bool DtlsHandshake::handle_timeout(Instant now) {
     if (now < resend_at_) return true;
     wait_ = std::min(2 * wait_, longest_wait);
     resend_at_ = now + wait_;
-    if (++timeouts_ == timeouts_until_safe_mtu && mtu_ > safe_mtu)
-        gnutls_dtls_set_mtu(native_, safe_mtu);
+    if (++timeouts_ == timeouts_until_safe_mtu) set_mtu(std::min(mtu_, safe_mtu));
     due_ = true;
     const bool goes_on = step();
     due_ = false;
@@ -196,20 +161,54 @@ std::uint64_t DtlsHandshake::dropped() const {
     return dropped_ + gnutls_record_get_discarded(native_);
 }
 
-// GnuTLS reassembles by the type of a message and trusts its lengths more than we like.
-bool DtlsHandshake::may_enter(const DtlsRecord& record) const {
-    if (record.epoch > DtlsKeys::epoch || record.fragment.empty()) return false;
-    if (record.epoch == DtlsKeys::epoch) return true;
-    if (record.type == DtlsType::change_cipher_spec)
-        return record.fragment.size() == 1 && record.fragment[0] == std::byte{1};
-    if (record.type != DtlsType::handshake) return false;
+bool DtlsHandshake::handle_plain(const DtlsRecord& record) {
+    if (record.type == DtlsType::change_cipher_spec && record.fragment.size() == 1 &&
+        record.fragment[0] == std::byte{1}) {
+        heard();
+        return feed_plain(record.type, record.fragment);
+    }
     wire::Reader reader(record.fragment);
-    while (!reader.empty()) {
-        const auto fragment = next_fragment(reader);
-        if (!fragment || fragment->sequence >= most_messages) return false;
-        if (fragment->type == GNUTLS_HANDSHAKE_HELLO_REQUEST) return false;
+    bool useful = record.type == DtlsType::handshake && !reader.empty();
+    while (useful && !reader.empty()) {
+        const auto fragment = DtlsFragment::read(reader);
+        useful = fragment && fragment->type != GNUTLS_HANDSHAKE_HELLO_REQUEST &&
+                 messages_.add(*fragment);
+    }
+    if (!useful) ++dropped_;
+    while (const auto message = messages_.next()) {
+        heard();
+        if (!feed_message(*message)) return false;
     }
     return true;
+}
+
+// Something of the handshake came: the peer has not given it up.
+void DtlsHandshake::heard() {
+    rumour_ = {};
+    believe_at_ = never;
+}
+
+bool DtlsHandshake::feed_message(const DtlsMessages::Message& message) {
+    constexpr std::size_t most = largest_dtls_fragment - DtlsFragment::header_size;
+    const auto all = std::span<const std::byte>(message.bytes);
+    std::size_t offset = 0;
+    do {
+        const auto part = all.subspan(offset, std::min(most, all.size() - offset));
+        const DtlsFragment fragment{message.type, message.sequence,
+                                    static_cast<std::uint32_t>(all.size()),
+                                    static_cast<std::uint32_t>(offset), part};
+        if (!feed_plain(DtlsType::handshake, fragment.written())) return false;
+        offset += part.size();
+    } while (offset < all.size());
+    return true;
+}
+
+// In a record of its own, numbered anew, for a message may come from several.
+bool DtlsHandshake::feed_plain(DtlsType type, std::span<const std::byte> content) {
+    std::vector<std::byte> record(dtls_header_size + content.size());
+    put_header(record, {.type = type, .sequence = next_fed_++}, content.size());
+    std::copy(content.begin(), content.end(), record.begin() + dtls_header_size);
+    return feed(record);
 }
 
 // RFC 6347, 4.1.2.7, and 4.2.8: anybody can write an alert that is not protected.
@@ -251,7 +250,6 @@ bool DtlsHandshake::feed_early() {
 bool DtlsHandshake::step() {
     fresh_ = false;
     muted_ = false;
-    repeats_ = due_ || now_ >= sent_at_ + wait_ / 2;
     first_of_flight_.reset();
     return finish(gnutls_handshake(native_));
 }
@@ -268,19 +266,11 @@ void DtlsHandshake::on_message(std::uint8_t type, std::span<const std::byte> bod
     first_of_flight_.reset();
     timeouts_ = 0;
     wait_ = first_wait_;
-    if (type != GNUTLS_HANDSHAKE_FINISHED || body.size() + message_header_size != finished_.size())
+    if (type != GNUTLS_HANDSHAKE_FINISHED ||
+        body.size() + DtlsFragment::header_size != finished_.size())
         return;
-    const auto size = static_cast<std::uint8_t>(body.size());
-    wire::Writer(finished_)
-        .u8(type)
-        .u16(0)
-        .u8(size)
-        .u16(next_message_)
-        .u16(0)
-        .u8(0)
-        .u16(0)
-        .u8(size)
-        .bytes(body);
+    const DtlsFragment whole{type, next_message_, static_cast<std::uint32_t>(body.size()), 0, body};
+    std::ranges::copy(whole.written(), finished_.begin());
 }
 
 void DtlsHandshake::on_output(std::span<const std::byte> bytes) {
@@ -295,7 +285,7 @@ bool DtlsHandshake::passes(const DtlsRecord& record) {
     if (record.type == DtlsType::alert) return true;
     if (record.epoch == 0 && record.type == DtlsType::handshake) {
         wire::Reader reader(record.fragment);
-        if (const auto fragment = next_fragment(reader)) {
+        if (const auto fragment = DtlsFragment::read(reader)) {
             next_message_ = std::max<std::uint16_t>(
                 next_message_, static_cast<std::uint16_t>(fragment->sequence + 1));
             // A client's last flight is sent twice by one step, for GnuTLS finds it due at once.
@@ -304,9 +294,8 @@ bool DtlsHandshake::passes(const DtlsRecord& record) {
             if (!first_of_flight_) first_of_flight_ = key;
         }
     }
-    if (muted_ || (!fresh_ && !repeats_)) return false;
+    if (muted_ || (!fresh_ && !due_)) return false;
     if (fresh_) resend_at_ = now_ + wait_;
-    sent_at_ = now_;
     return true;
 }
 

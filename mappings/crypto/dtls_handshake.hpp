@@ -1,9 +1,9 @@
-// DtlsHandshake: GnuTLS's handshake of DTLS 1.2, told the time. Records go in one by one, so that
-// a bad one costs nothing but itself, and only those that a handshake may have; flights come out.
+// DtlsHandshake: GnuTLS's handshake of DTLS 1.2, told the time. Messages go in whole and in order,
+// so that GnuTLS has no fragments to put together; flights come out.
 //
-// GnuTLS sends a flight again when it is asked for progress and no record is there. That is what
-// handle_timeout does; a flight that it repeats for other reasons only passes when the last one was
-// a while ago, so that no peer draws more from us than it sends.
+// GnuTLS sends a flight again when it is asked for progress and no record is there, which is what
+// handle_timeout does. What it would repeat for other reasons does not pass: the timers of the two
+// ends are enough, and no peer draws more from us than it sends.
 #pragma once
 
 #include <array>
@@ -17,6 +17,7 @@
 #include <post/time.hpp>
 
 #include "mappings/crypto/dtls_flights.hpp"
+#include "mappings/crypto/dtls_messages.hpp"
 #include "mappings/crypto/dtls_record.hpp"
 #include "mappings/crypto/verification.hpp"
 
@@ -83,7 +84,10 @@ public:
 private:
     struct Hooks;
 
-    bool may_enter(const DtlsRecord& record) const;
+    bool handle_plain(const DtlsRecord& record);
+    void heard();
+    bool feed_message(const DtlsMessages::Message& message);
+    bool feed_plain(DtlsType type, std::span<const std::byte> content);
     void handle_rumour(Instant now, const DtlsRecord& record);
     bool feed(std::span<const std::byte> record);
     bool feed_early();
@@ -98,15 +102,16 @@ private:
     DtlsFlights& out_;
     gnutls_session_int* native_ = nullptr;
     std::span<const std::byte> input_;  // the record that GnuTLS may take
+    DtlsMessages messages_;
     std::vector<std::vector<std::byte>> early_;
     Error error_;
     Error rumour_;
     std::array<std::byte, 24> finished_{};
     std::uint64_t next_plain_ = 0;
     std::uint64_t next_protected_ = 0;
+    std::uint64_t next_fed_ = 0;  // sequence of the next record for GnuTLS
     std::uint64_t dropped_ = 0;
     Instant now_{};
-    Instant sent_at_{};
     Instant resend_at_ = never;
     Instant believe_at_ = never;  // the rumour
     Duration first_wait_;
@@ -116,10 +121,9 @@ private:
     std::uint16_t next_message_ = 0;
     std::optional<std::uint64_t> first_of_flight_;  // of this step
     bool alpn_optional_ = false;
-    bool fresh_ = false;    // this step made a message
-    bool muted_ = false;    // what follows in this step was sent in it before
-    bool repeats_ = false;  // this step may send what was sent before
-    bool due_ = false;      // this step is to
+    bool fresh_ = false;  // this step made a message
+    bool muted_ = false;  // what follows in this step was sent in it before
+    bool due_ = false;    // this step is to
     bool complete_ = false;
 };
 

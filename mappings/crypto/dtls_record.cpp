@@ -58,7 +58,9 @@ std::optional<DtlsRecord> next_record(std::span<const std::byte>& rest) {
     const auto length = reader.u16();
     if (!length) return std::nullopt;
     // A first ClientHello and a HelloVerifyRequest say 1.0 (RFC 6347, 4.2.1).
-    if (*version >> 8 != 0xfe || *type < 20 || *type > 23) return std::nullopt;
+    const bool plain = *counter >> 48 == 0;
+    if (plain ? *version >> 8 != dtls_1_2 >> 8 : *version != dtls_1_2) return std::nullopt;
+    if (*type < 20 || *type > 23) return std::nullopt;
     const auto fragment = reader.bytes(*length);
     if (!fragment) return std::nullopt;
     rest = reader.rest();

@@ -54,8 +54,10 @@ DtlsSession::Progress DtlsSession::handle_input(Instant now, std::span<const std
             handle_protected(*record, room, sink);
         } else if (!handshake_->handle_record(now, *record)) {
             for (const auto& early : end_handshake()) {
+                // Longer, perhaps, than the datagram that `room` was made for.
+                std::vector<std::byte> space(early.size());
                 std::span<const std::byte> rest(early);
-                if (auto held = next_record(rest)) handle_protected(*held, room, sink);
+                if (auto held = next_record(rest)) handle_protected(*held, space, sink);
             }
         }
     }

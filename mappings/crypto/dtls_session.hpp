@@ -7,9 +7,9 @@
 //   handle_timeout        at deadline(), or later      -> the last flight once more
 //   poll_datagram         after each of those, and after close()
 //
-// The handshake is GnuTLS's. It is told to send a flight again only by handle_timeout (or when the
-// peer repeats itself), so that it depends on `now` alone. When it is complete GnuTLS's session
-// goes, and what stays are the keys.
+// The handshake is GnuTLS's. It is told to send a flight again by handle_timeout alone, so that it
+// depends on nothing but `now`. When it is complete GnuTLS's session goes, and what stays are the
+// keys.
 //
 // Who can write to the path can end a handshake of DTLS 1.2, but not with an alert alone: one that
 // is not authenticated is only believed when nothing else of the handshake comes for 1.5 s. Later,

@@ -54,10 +54,12 @@ void Verification::equip(gnutls_session_t native, const std::vector<std::string>
     offered_ = alpn;
     std::vector<gnutls_datum_t> protocols;
     for (const auto& name : offered_) protocols.push_back(datum(name));
-    must(gnutls_alpn_set_protocols(
-             native_, protocols.data(), static_cast<unsigned>(protocols.size()),
-             GNUTLS_ALPN_MANDATORY | (server_ ? unsigned{GNUTLS_ALPN_SERVER_PRECEDENCE} : 0u)),
-         "ALPN");
+    const unsigned flags = server_ ? GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE
+                                   : GNUTLS_ALPN_MANDATORY;
+    if (!protocols.empty())
+        must(gnutls_alpn_set_protocols(native_, protocols.data(),
+                                       static_cast<unsigned>(protocols.size()), flags),
+             "ALPN");
 
     // The session's own pointer belongs to its owner; the one for a resumption database, which
     // nothing of ours uses, finds this object for the verification.
@@ -95,6 +97,7 @@ bool Verification::verify() {
     switch (credentials_->trust().kind()) {
         case Trust::Kind::danger_anyone: return true;
         case Trust::Kind::pinned: return verify_pin();
+        case Trust::Kind::fingerprint: return verify_fingerprint();
         case Trust::Kind::system:
         case Trust::Kind::authorities: return verify_chain();
     }
@@ -110,6 +113,15 @@ bool Verification::verify_pin() {
            "pinned is " + credentials_->trust().pin() + ", the peer has " +
                (found.empty() ? "no readable key" : found) +
                "; if its key was changed on purpose, pin the new one");
+    return false;
+}
+
+bool Verification::verify_fingerprint() {
+    const auto& expected = credentials_->trust().fingerprint();
+    const auto found = fingerprint_of(peer_certificate().span(), expected);
+    if (found == expected) return true;
+    refuse(Errc::certificate_pin, GNUTLS_A_BAD_CERTIFICATE, GNUTLS_E_CERTIFICATE_KEY_MISMATCH,
+           "expected is the certificate " + expected + ", the peer's is " + found);
     return false;
 }
 

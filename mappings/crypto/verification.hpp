@@ -68,6 +68,7 @@ private:
     static int hook(gnutls_session_int* session);
     bool verify();
     bool verify_pin();
+    bool verify_fingerprint();
     bool verify_chain();
 
     CredentialStore::Loan credentials_;

@@ -133,6 +133,25 @@ TEST_SUITE("contract") {
         CHECK(verdict_of(options).client_established);
     }
 
+    TEST_CASE("quic: a fingerprint counts alone, of either side") {
+        QuicOptions options(seeded());
+        options.server_security.identity = issue({"another"}, nullptr, std::chrono::hours(-1));
+        const auto right = options.server_security.identity.fingerprint();
+        options.client_security.trust = Trust::fingerprint(right);
+        CHECK(verdict_of(options).client_established);
+        options.client_security.identity = authority();
+        options.server_security.client_certificate = crypto::ClientCertificate::required;
+        options.server_security.client_trust = Trust::fingerprint(authority().fingerprint());
+        CHECK(verdict_of(options).server_established);
+        options.client_security.trust = Trust::fingerprint(authority().fingerprint());
+        auto verdict = verdict_of(options);
+        CHECK_FALSE(verdict.client_established);
+        CHECK(verdict.client == Errc::certificate_pin);
+        CHECK(verdict.client.cause == alert(42));
+        CHECK(mentions(verdict.client, right));
+        CHECK(mentions(verdict.client, authority().fingerprint()));
+    }
+
     TEST_CASE("quic: no protocol in common") {
         QuicOptions options(seeded());
         options.client_alpn = {"gopher"};

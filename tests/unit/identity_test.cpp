@@ -1,6 +1,7 @@
 // Identity and Trust: PEM in, pins out, and texts that say what is wrong.
 #include <post/identity.hpp>
 
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -117,7 +118,7 @@ TEST_SUITE("unit") {
         CHECK(mentions(wrong.error(), "ca.pem"));
     }
 
-    TEST_CASE("trust has four kinds, and off is not one of them") {
+    TEST_CASE("trust has five kinds, and off is not one of them") {
         CHECK(Trust().kind() == Trust::Kind::system);
         CHECK(Trust::system() == Trust());
         auto identity = Identity::self_signed("localhost");
@@ -137,6 +138,43 @@ TEST_SUITE("unit") {
                                   "md5/" + pin.substr(8), std::string(pin).replace(12, 1, " ")}) {
             CAPTURE(wrong);
             CHECK_THROWS_AS(Trust::pinned(wrong), Failure);
+        }
+    }
+
+    TEST_CASE("a fingerprint is the certificate's hash, as SDP writes it") {
+        auto identity = Identity::self_signed("localhost");
+        auto text = identity.fingerprint();
+        CHECK(text.size() == 8 + 32 * 3 - 1);
+        CHECK(text.starts_with("sha-256 "));
+        CHECK(Trust::fingerprint(text).kind() == Trust::Kind::fingerprint);
+        CHECK(Trust::fingerprint(text).fingerprint() == text);
+        CHECK(Identity().fingerprint().empty());
+        CHECK(Identity::self_signed("localhost").fingerprint() != text);
+        auto again = Identity::from_pem("some words\n" + identity.certificates().string(),
+                                        identity.key().view());
+        CHECK(again.fingerprint() == text);
+
+        auto small = text;
+        for (char& c : small) c = static_cast<char>(std::tolower(c));
+        CHECK(Trust::fingerprint(small) == Trust::fingerprint(text));
+        CHECK(Trust::fingerprint("SHA" + text.substr(3)) == Trust::fingerprint(text));
+        CHECK(Trust::fingerprint(text) != Trust::pinned(identity.pin()));
+    }
+
+    TEST_CASE("a fingerprint of RFC 8122 is read, and a wrong one refused at the call") {
+        // RFC 8122, 5.
+        std::string example =
+            "SHA-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:"
+            "19:E5:7C:AB:4A:AD";
+        CHECK(Trust::fingerprint(example).fingerprint() == "sha-256" + example.substr(7));
+        auto hash = example.substr(8);
+        for (std::string wrong :
+             {std::string(), std::string("sha-256"), std::string("sha-256 "), hash,
+              "sha-1 " + hash.substr(0, 59), "md5 " + hash.substr(0, 47), "sha-384 " + hash,
+              "sha-256  " + hash, example + ":", example + " ", example.substr(0, 40),
+              std::string(example).replace(10, 1, "-"), std::string(example).replace(8, 1, "G")}) {
+            CAPTURE(wrong);
+            CHECK_THROWS_AS(Trust::fingerprint(wrong), Failure);
         }
     }
 

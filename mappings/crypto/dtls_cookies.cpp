@@ -1,0 +1,96 @@
+// Cookies made and checked; the bytes are GnuTLS's, the secrets ours.
+#include "mappings/crypto/dtls_cookies.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <gnutls/dtls.h>
+#include <gnutls/gnutls.h>
+
+#include "mappings/wire/reader.hpp"
+#include "mappings/wire/writer.hpp"
+
+namespace post::crypto {
+
+namespace {
+
+// A client counts them up when its cookie came too late.
+constexpr std::uint16_t most_hellos = 3;
+// 13 (record) + 12 (message) + 2 (version) + 1 (length) + 16 (cookie), as GnuTLS makes one. A
+// shorter ClientHello has no room for a suite, and gets none.
+constexpr std::size_t answer_size = 44;
+
+// What a cookie is bound to.
+struct ClientData {
+    explicit ClientData(const Address& address) {
+        wire::Writer writer(bytes);
+        writer.u8(static_cast<std::uint8_t>(address.family)).u16(address.port).u32(address.scope);
+        writer.bytes(std::as_bytes(std::span(address.ip)));
+    }
+    std::array<std::byte, 23> bytes{};
+};
+
+gnutls_datum_t key_of(const RotatingSecret::Secret& secret) {
+    return {const_cast<std::uint8_t*>(secret.data()), static_cast<unsigned>(secret.size())};
+}
+
+ssize_t keep_answer(gnutls_transport_ptr_t pointer, const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const std::byte*>(data);
+    static_cast<std::vector<std::byte>*>(pointer)->assign(bytes, bytes + size);
+    return static_cast<ssize_t>(size);
+}
+
+}  // namespace
+
+// RFC 6347, 4.2.2: one of the first messages of a handshake, in one fragment, and long
+// enough for its fixed fields: version (16), random (256), and the lengths of session id and of
+// cookie.
+bool DtlsCookies::is_client_hello(std::span<const std::byte> datagram) {
+    auto rest = datagram;
+    const auto record = next_record(rest);
+    if (!record || record->type != DtlsType::handshake || record->epoch != 0) return false;
+    wire::Reader reader(record->fragment);
+    const auto head = reader.u32();
+    const auto sequence = reader.u16();
+    const auto offset_high = reader.u16();
+    const auto offset_low_and_size_high = reader.u16();
+    const auto size_low = reader.u16();
+    if (!size_low || *head >> 24 != GNUTLS_HANDSHAKE_CLIENT_HELLO || *sequence > most_hellos)
+        return false;
+    const std::uint32_t length = *head & 0xffffff;
+    const std::uint32_t size = (std::uint32_t{*offset_low_and_size_high} & 0xff) << 16 | *size_low;
+    const bool from_the_start = *offset_high == 0 && *offset_low_and_size_high >> 8 == 0;
+    return from_the_start && size == length && reader.left() == size && size >= 2 + 32 + 1 + 1;
+}
+
+DtlsCookies::Verdict DtlsCookies::examine(Instant now, const Address& remote,
+                                          std::span<const std::byte> datagram,
+                                          RotatingSecret::Random& random) {
+    if (!is_client_hello(datagram)) return {};
+    secrets_.rotate(now, random);
+    ClientData client(remote);
+    // GnuTLS reads it, and declares it as if it wrote.
+    auto* message = const_cast<std::byte*>(datagram.data());
+    for (const auto* secret : {&secrets_.current(), &secrets_.previous()}) {
+        auto key = key_of(*secret);
+        gnutls_dtls_prestate_st prestate{};
+        if (gnutls_dtls_cookie_verify(&key, client.bytes.data(), client.bytes.size(), message,
+                                      datagram.size(), &prestate) >= 0)
+            return DtlsPrestate{static_cast<std::uint8_t>(prestate.record_seq),
+                                static_cast<std::uint8_t>(prestate.hsk_read_seq),
+                                static_cast<std::uint8_t>(prestate.hsk_write_seq)};
+    }
+    if (datagram.size() < answer_size) return {};
+    auto key = key_of(secrets_.current());
+    // RFC 6347, 4.2.1: it has the sequence of the record that it answers.
+    gnutls_dtls_prestate_st prestate{.record_seq = std::to_integer<unsigned>(datagram[10]),
+                                     .hsk_read_seq = 0,
+                                     .hsk_write_seq = 0};
+    std::vector<std::byte> answer;
+    if (gnutls_dtls_cookie_send(&key, client.bytes.data(), client.bytes.size(), &prestate, &answer,
+                                keep_answer) < 0)
+        return {};
+    return answer;
+}
+
+}  // namespace post::crypto
