@@ -60,9 +60,22 @@ Result<void> check(const QuicOptions& quic) {
     return {};
 }
 
+Result<void> check(const SctpOptions& sctp) {
+    constexpr std::size_t least_payload = 512;
+    constexpr std::uint16_t least_streams = 3;
+    if (sctp.local_port == 0 || sctp.remote_port == 0)
+        return wrong("SctpOptions::local_port and remote_port are 1 to 65535");
+    if (sctp.streams < least_streams) return wrong("SctpOptions::streams is 3 to 65535");
+    if (sctp.largest_payload != 0 &&
+        (sctp.largest_payload < least_payload || sctp.largest_payload > largest_run))
+        return wrong("SctpOptions::largest_payload is 0, or 512 to 65507 bytes");
+    return {};
+}
+
 Result<void> check_initiate(const InitiateOptions& options) {
     if (auto fine = check(options.bounds, options.policy); !fine) return fine;
     if (auto fine = check(options.quic); !fine) return fine;
+    if (auto fine = check(options.sctp); !fine) return fine;
     if (options.quic.address_validation != QuicOptions{}.address_validation ||
         !options.quic.reset_key.empty())
         return wrong("QuicOptions::address_validation and reset_key are for listen");
@@ -76,6 +89,7 @@ Result<void> check_initiate(const InitiateOptions& options) {
 Result<void> check_listen(const Local& local, const ListenOptions& options) {
     if (auto fine = check(options.bounds, options.policy); !fine) return fine;
     if (auto fine = check(options.quic); !fine) return fine;
+    if (auto fine = check(options.sctp); !fine) return fine;
     if (!local.identity)
         return wrong(
             "a Listener needs an identity: Identity::from_files(certificate, key), or "
@@ -124,6 +138,10 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(std::to_string(static_cast<int>(quic.congestion)));
     add(std::to_string(static_cast<int>(quic.cipher)));
     add(std::to_string(quic.key_update_after));
+    const SctpOptions& sctp = options.sctp;
+    for (std::size_t number : {std::size_t{sctp.local_port}, std::size_t{sctp.remote_port},
+                               std::size_t{sctp.streams}, sctp.largest_payload})
+        add(std::to_string(number));
     return key;
 }
 
@@ -135,18 +153,24 @@ std::array<std::uint8_t, 16> Root::random_name() {
     return name;
 }
 
+Limits Root::limits(const Bounds& bounds) {
+    Limits limits;
+    limits.budget = bounds.receive_budget;
+    limits.most_carriers = bounds.carriers;
+    limits.carriers = std::min(limits.carriers, bounds.carriers);
+    limits.largest_message = bounds.largest_message;
+    limits.handshake_timeout = bounds.handshake_timeout;
+    limits.idle_timeout = bounds.idle_timeout;
+    limits.keep_alive = bounds.keep_alive;
+    return limits;
+}
+
 quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& quic) const {
     quic::TransportOptions options;
+    options.limits = limits(bounds);
     options.versions = quic.versions;
     options.congestion = quic.congestion;
     options.key_update_after = quic.key_update_after;
-    options.limits.budget = bounds.receive_budget;
-    options.limits.most_carriers = bounds.carriers;
-    options.limits.carriers = std::min(options.limits.carriers, bounds.carriers);
-    options.limits.largest_message = bounds.largest_message;
-    options.limits.handshake_timeout = bounds.handshake_timeout;
-    options.limits.idle_timeout = bounds.idle_timeout;
-    options.limits.keep_alive = bounds.keep_alive;
     return options;
 }
 
@@ -202,7 +226,7 @@ Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* lis
 }
 
 // The client's port towards `remote`: one for each family and Local, shared by its associations.
-Result<Root::Port*> Root::client_port(const Local& local, const Address& remote) {
+Result<Root::Port*> Root::client_port(const Local& local, const Address& remote, Stack stack) {
     Address from = local.address;
     if (from.family == Address::Family::none)
         from = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
@@ -214,7 +238,9 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote)
         const bool same_port = local.port == 0 ? port->kept : port->local.port == local.port;
         Address there = port->local;
         there.port = from.port;
-        if (same_port && there == from) return port.get();
+        // DTLS tells connections apart by their addresses alone.
+        const bool taken = stack == Stack::sctp_dtls && port->dtls && port->dtls->reaches(remote);
+        if (same_port && there == from && !(taken && local.port == 0)) return port.get();
     }
     auto opened = open_port(from, nullptr);
     if (opened) (*opened)->kept = true;
@@ -223,24 +249,15 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote)
 
 void Root::connect(Association& association, Setup& setup, const Address& remote) {
     const InitiateOptions& options = setup.options;
-    auto port = client_port(options.local, remote);
+    const Stack stack = options.policy.stacks.front();
+    auto port = client_port(options.local, remote, stack);
     if (!port) {
         Error error = port.error();
         error.stage = Stage::connect;
         return association.handle_failure(error);
     }
-    quic::ConnectOptions connect;
-    connect.local = (*port)->local;
-    connect.remote = remote;
-    connect.security.identity = options.local.identity;
-    connect.security.trust = options.trust;
-    connect.security.server_name = association.options().remote->server_name();
-    if (!options.alpn.empty()) connect.alpn = {options.alpn};
-    connect.security.cipher = options.quic.cipher;
-    connect.transport = transport(options.bounds, options.quic);
-    connect.transport.largest_payload = largest_payload(remote, options.quic);
-    connect.transport.run_limit = io_->run_limit((*port)->socket);
-    auto mapping = (*port)->endpoint->connect(now_, TransientId{association.id().value()}, connect);
+    auto mapping = stack == Stack::quic ? connect_quic(**port, association, setup, remote)
+                                        : connect_sctp(**port, association, setup, remote);
     if (!mapping) return association.handle_failure(mapping.error());
     if (setup.port) --setup.port->associations;
     setup.port = *port;
@@ -259,18 +276,47 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
     association.attach(std::move(*mapping));
 }
 
+crypto::ClientSecurity Root::security(const Association& association,
+                                      const InitiateOptions& options) {
+    crypto::ClientSecurity security;
+    security.identity = options.local.identity;
+    security.trust = options.trust;
+    security.server_name = association.options().remote->server_name();
+    security.cipher = options.quic.cipher;
+    return security;
+}
+
+Result<std::unique_ptr<Mapping>> Root::connect_quic(Port& port, const Association& association,
+                                                    const Setup& setup, const Address& remote) {
+    const InitiateOptions& options = setup.options;
+    quic::ConnectOptions connect;
+    connect.local = port.local;
+    connect.remote = remote;
+    connect.security = security(association, options);
+    if (!options.alpn.empty()) connect.alpn = {options.alpn};
+    connect.transport = transport(options.bounds, options.quic);
+    connect.transport.largest_payload = largest_payload(remote, options.quic);
+    connect.transport.run_limit = io_->run_limit(port.socket);
+    return port.endpoint->connect(now_, TransientId{association.id().value()}, connect);
+}
+
 Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
     if (const auto fine = check_listen(local, options); !fine) return fine.error();
     // Every address: one socket a family, IPv6 where the machine has it, both on one port.
     std::vector<Address> wanted{local.address};
     if (local.address.family == Address::Family::none)
         wanted = {Address::any_v4(), Address::any_v6()};
+    const auto& stacks = options.policy.stacks;
+    const auto named = [&](Stack stack) {
+        return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
+    };
+    const bool quic = named(Stack::quic);
     std::vector<Port*> opened;
     std::uint16_t number = local.port != 0 ? local.port : local.address.port;
     Error error;
     for (Address address : wanted) {
         address.port = number;
-        auto port = open_port(address, &options.quic, {local.shared, local.of});
+        auto port = open_port(address, quic ? &options.quic : nullptr, {local.shared, local.of});
         if (port) {
             opened.push_back(*port);
             number = (*port)->local.port;
@@ -300,6 +346,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
         port->accept.security.cipher = options.quic.cipher;
         port->quic = options.quic;
         port->accept.transport = transport(options.bounds, options.quic);
+        if (named(Stack::sctp_dtls)) listen_sctp(*port, options);
     }
     return carriers_.handle(key);
 }

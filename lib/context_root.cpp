@@ -138,11 +138,27 @@ void Root::take_input() {
         });
         if (at != ports_.end()) route(**at, received.datagrams);
     }
+    serve_sctp();
     take_troubles();
     take_resolved();
 }
 
+// RFC 9443: the first byte of a datagram tells whose it is. A run may hold both, since a client may
+// race them from one port.
 void Root::route(Port& port, const Datagrams& datagrams) {
+    for (Datagrams rest = datagrams; !rest.empty();) {
+        const bool dtls = sctp::DtlsEndpoint::is_dtls(rest.front()[0]);
+        std::size_t count = 1;
+        while (count < rest.count() &&
+               sctp::DtlsEndpoint::is_dtls(rest.bytes[count * rest.segment]) == dtls)
+            ++count;
+        const Datagrams front = rest.first(count);
+        rest = rest.after(count);
+        dtls ? route_sctp(port, front) : route_quic(port, front);
+    }
+}
+
+void Root::route_quic(Port& port, const Datagrams& datagrams) {
     std::array<std::byte, 1280> answer;
     for (Datagrams rest = datagrams; !rest.empty();) {
         const auto routed = port.endpoint->route(now_, rest, answer);
@@ -173,6 +189,15 @@ void Root::route(Port& port, const Datagrams& datagrams) {
 
 void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& proof) {
     if (!port.listener) return;
+    Association& made = take_client(port);
+    port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
+    port.accept.transport.run_limit = io_->run_limit(port.socket);
+    taken(made,
+          port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first, proof));
+}
+
+// The association of a client that the port's listener takes.
+Association& Root::take_client(Port& port) {
     const ListenerKey listener = *port.listener;
     Association::Options options;
     options.role = Role::server;
@@ -182,10 +207,10 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
         options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
     setups_[made.id()].port = &port;
     ++port.associations;
-    port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
-    port.accept.transport.run_limit = io_->run_limit(port.socket);
-    auto mapping = port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first,
-                                         proof);
+    return made;
+}
+
+void Root::taken(Association& made, Result<std::unique_ptr<Mapping>> mapping) {
     if (mapping) return made.attach(std::move(*mapping));
     // What strangers send is nothing that the application has to hear of: packets that nobody can
     // open, and more first packets than there is room for.
@@ -290,7 +315,8 @@ Instant Root::deadline() const {
     if (carriers_.calls_due() || associations_.any_active() || io_->more_input() ||
         submitted_.load(std::memory_order_relaxed))
         return Instant::min();
-    return std::min({associations_.deadline(), io_->deadline(), carriers_.deadline()});
+    const Instant ticks = sctp_ ? sctp_->deadline() : never;
+    return std::min({associations_.deadline(), io_->deadline(), carriers_.deadline(), ticks});
 }
 
 // Associations that nobody needs any more are closed at once. True when there was one.

@@ -18,6 +18,7 @@
 #include "lib/io/io.hpp"
 #include "lib/io/log_folder.hpp"
 #include "mappings/quic/endpoint.hpp"
+#include "mappings/sctp/dtls_endpoint.hpp"
 
 namespace post::core {
 
@@ -58,8 +59,12 @@ private:
         std::unique_ptr<quic::Endpoint> endpoint;
         std::optional<ListenerKey> listener;  // takes new clients for it
         quic::AcceptOptions accept;
+        // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
+        std::unique_ptr<sctp::DtlsEndpoint> dtls;
+        std::optional<sctp::AcceptOptions> accept_sctp;  // clients are taken
         Bounds bounds;
         QuicOptions quic;
+        SctpOptions sctp;
         std::size_t associations = 0;
         bool kept = false;  // a client port, for the next association too
     };
@@ -78,7 +83,13 @@ private:
 
     void take_input();
     void route(Port& port, const Datagrams& datagrams);
+    void route_quic(Port& port, const Datagrams& datagrams);
+    void route_sctp(Port& port, const Datagrams& datagrams);
+    void serve_sctp();
     void accept(Port& port, const Datagrams& first, const quic::AddressProof& proof);
+    void accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPrestate& proof);
+    Association& take_client(Port& port);
+    void taken(Association& made, Result<std::unique_ptr<Mapping>> mapping);
     void write_logs();
     void take_troubles();
     void take_resolved();
@@ -87,6 +98,14 @@ private:
     void transmit(AssociationId id);
     void serve_wants(Association& association, Setup& setup);
     void connect(Association& association, Setup& setup, const Address& remote);
+    Result<std::unique_ptr<Mapping>> connect_quic(Port& port, const Association& association,
+                                                  const Setup& setup, const Address& remote);
+    Result<std::unique_ptr<Mapping>> connect_sctp(Port& port, const Association& association,
+                                                  const Setup& setup, const Address& remote);
+    static crypto::ClientSecurity security(const Association& association,
+                                           const InitiateOptions& options);
+    void listen_sctp(Port& port, const ListenOptions& options);
+    sctp::DtlsEndpoint& dtls_endpoint(Port& port);
     void forget(AssociationId id);
     void close_listeners();
     void close_port_if_idle(Port& port);
@@ -94,14 +113,19 @@ private:
     void finish_turn();
 
     Result<Port*> open_port(const Address& local, const QuicOptions* listen, Io::Share share = {});
-    Result<Port*> client_port(const Local& local, const Address& remote);
+    Result<Port*> client_port(const Local& local, const Address& remote, Stack stack);
+    static Limits limits(const Bounds& bounds);
     quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
+    sctp::TransportOptions sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const;
+    std::size_t largest_sctp(const Address& remote, const SctpOptions& sctp);
     std::size_t largest_payload(const Address& remote, const QuicOptions& quic);
     std::array<std::uint8_t, 16> random_name();
 
     Anchor& anchor_;
     std::shared_ptr<Io> io_;
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
+    std::unique_ptr<sctp::Engine>
+        sctp_;  // made when somebody wants it; the ports' endpoints use it
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     Carriers carriers_;
@@ -110,6 +134,7 @@ private:
     std::unordered_map<LookupId, AssociationId> lookups_;
     std::unordered_multimap<Address, AssociationId> attempts_;
     std::vector<AssociationId> active_;
+    std::vector<TransientId> touched_;
     std::vector<AssociationId> blocked_;  // by their socket
     std::vector<Happened> happened_;
     std::vector<std::byte> space_;

@@ -27,6 +27,8 @@
 #include <string_view>
 #include <vector>
 
+#include <post/policy.hpp>
+
 #include "mappings/values.hpp"
 #include "mappings/wire/datagrams.hpp"
 
@@ -105,6 +107,7 @@ public:
 
     // Views.
 
+    virtual Stack stack() const = 0;
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.
     virtual std::uint64_t send_window(CarrierId carrier) const = 0;
     virtual Path path() const = 0;

@@ -15,6 +15,7 @@
 #include <post/local.hpp>
 #include <post/policy.hpp>
 #include <post/quic.hpp>
+#include <post/sctp.hpp>
 #include <post/remote.hpp>
 
 namespace post {
@@ -64,6 +65,7 @@ struct InitiateOptions {
     Priority priority = 0;
     bool one_way = false;  // a Source
     QuicOptions quic{};
+    SctpOptions sctp{};
 };
 
 // How peers are taken (draft 2.1.1, RFC 9622, 7.2).
@@ -78,6 +80,7 @@ struct ListenOptions {
     Trust client_trust{};
     Bounds bounds{};
     QuicOptions quic{};
+    SctpOptions sctp{};
 };
 
 class Context {

@@ -10,7 +10,10 @@
 namespace post {
 
 // A protocol stack instance. The README's table says what each is made of.
-enum class Stack : std::uint8_t { quic };
+enum class Stack : std::uint8_t {
+    quic,       // streams of QUIC (RFC 9000)
+    sctp_dtls,  // streams of SCTP over DTLS over UDP (RFC 8261): data channels, for plain peers
+};
 const char* to_string(Stack stack) noexcept;
 
 enum class Security : std::uint8_t {
@@ -19,8 +22,9 @@ enum class Security : std::uint8_t {
 
 struct Policy {
     Security security = Security::required;
-    // In the order of preference; the first one named is used.
-    std::vector<Stack> stacks = {Stack::quic};
+    // In the order of preference. initiate uses the first one; listen takes peers on all of them,
+    // on one port.
+    std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls};
     bool operator==(const Policy&) const = default;
 };
 

@@ -135,6 +135,7 @@ public:
     const Bytes& peer_identity() const { return peer_identity_; }
     std::size_t carriers() const { return lanes_.size(); }
     std::optional<Path> path() const;
+    Stack stack() const { return stack_; }
     Support explain(Feature feature) const;
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
     // The tag of the Carrier that this one was forked from; no_tag when it is not known (yet).
@@ -224,6 +225,7 @@ private:
     std::uint64_t chunk_ = 0;
     std::uint64_t peer_largest_ = std::numeric_limits<std::uint64_t>::max();  // message, bytes
     std::uint64_t peer_features_ = 0;
+    Stack stack_ = Stack::quic;
     bool plain_ = false;
     bool alone_ = false;   // the transport takes messages that travel alone
     bool chosen_ = false;  // the peer's SETTINGS are here

@@ -8,6 +8,7 @@
 namespace post::core {
 
 void Association::attach(std::unique_ptr<Mapping> mapping) {
+    stack_ = mapping->stack();
     mapping_ = std::move(mapping);
     if (state_ == State::fresh) state_ = State::connecting;
 }

@@ -301,10 +301,13 @@ std::vector<Transient> Association::transients() const {
     const auto* found = view(anchor_, id_);
     const auto path = found ? found->path() : std::nullopt;
     if (!path) return {};
-    return {Transient{Stack::quic, found->alpn(), active(), *path}};
+    return {Transient{found->stack(), found->alpn(), active(), *path}};
 }
 
-Stack Association::stack() const { return Stack::quic; }
+Stack Association::stack() const {
+    const auto* found = view(anchor_, id_);
+    return found ? found->stack() : Stack::quic;
+}
 
 std::string Association::alpn() const {
     const auto* found = view(anchor_, id_);
@@ -335,6 +338,7 @@ Support Association::explain(Feature feature) const {
 const char* to_string(Stack stack) noexcept {
     switch (stack) {
         case Stack::quic: return "quic";
+        case Stack::sctp_dtls: return "sctp-dtls";
     }
     return "";
 }

@@ -48,6 +48,9 @@ public:
                                             const AcceptOptions& options, const Datagrams& first,
                                             const crypto::DtlsPrestate& proof);
 
+    // Another connection to this address would be taken for the one that is there.
+    bool reaches(const Address& remote) const { return routes_.count(remote) > 0; }
+
     void settled(const Address& remote) override;
     void forget(Line& line, const Address& remote) override;
 

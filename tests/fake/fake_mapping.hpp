@@ -58,6 +58,7 @@ public:
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
     bool quiet() const override;
+    Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return heard_at_; }
     bool over() const override { return state_ == State::over; }
 

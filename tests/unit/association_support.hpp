@@ -97,6 +97,7 @@ public:
     std::uint64_t send_window(CarrierId) const override { return 0; }
     Path path() const override { return {}; }
     bool quiet() const override { return script_.quiet; }
+    Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return script_.heard; }
     bool over() const override { return script_.over; }
 

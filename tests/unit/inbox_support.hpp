@@ -31,6 +31,7 @@ public:
     std::uint64_t send_window(CarrierId) const override { return 0; }
     Path path() const override { return now; }
     bool quiet() const override { return true; }
+    Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return never; }
     bool over() const override { return false; }
 

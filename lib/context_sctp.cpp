@@ -1,0 +1,111 @@
+// SCTP over DTLS on the ports of the root: beside QUIC, told apart by the first byte.
+#include <algorithm>
+#include <array>
+
+#include "lib/context_root.hpp"
+
+namespace post::core {
+
+namespace {
+
+// Where an interface takes so much it is the only one on the way (loopback); else every path
+// carries least_payload, and nothing finds out whether one carries more.
+constexpr std::size_t local_only = 9000;
+constexpr std::size_t local_payload = 16 * 1024;
+constexpr std::size_t least_payload = 1200;
+// A half of the streams that INIT asks for.
+constexpr std::uint64_t carriers_at_first = 511;
+
+}  // namespace
+
+sctp::TransportOptions Root::sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const {
+    sctp::TransportOptions options;
+    options.limits = limits(bounds);
+    options.limits.carriers = std::min(carriers_at_first, bounds.carriers);
+    options.streams = sctp.streams;
+    options.local_port = sctp.local_port;
+    options.remote_port = sctp.remote_port;
+    return options;
+}
+
+std::size_t Root::largest_sctp(const Address& remote, const SctpOptions& sctp) {
+    const std::size_t limit = io_->payload_limit(remote);
+    if (sctp.largest_payload)
+        return limit ? std::min(limit, sctp.largest_payload) : sctp.largest_payload;
+    return limit >= local_only ? std::min(limit, local_payload) : least_payload;
+}
+
+sctp::DtlsEndpoint& Root::dtls_endpoint(Port& port) {
+    if (!sctp_) sctp_ = std::make_unique<sctp::Engine>([this] { io_->wake(); });
+    if (!port.dtls) {
+        sctp::EndpointOptions options;
+        options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
+        port.dtls = std::make_unique<sctp::DtlsEndpoint>(*sctp_, std::move(options));
+    }
+    return *port.dtls;
+}
+
+void Root::listen_sctp(Port& port, const ListenOptions& options) {
+    sctp::AcceptOptions& accept = port.accept_sctp.emplace();
+    accept.security = port.accept.security;
+    for (const std::string& alpn : options.alpn) accept.alpn.push_back(alpn);
+    accept.transport = sctp_transport(options.bounds, options.sctp);
+    port.sctp = options.sctp;
+}
+
+Result<std::unique_ptr<Mapping>> Root::connect_sctp(Port& port, const Association& association,
+                                                    const Setup& setup, const Address& remote) {
+    const InitiateOptions& options = setup.options;
+    sctp::ConnectOptions connect;
+    connect.local = port.local;
+    connect.remote = remote;
+    connect.security = security(association, options);
+    if (!options.alpn.empty()) connect.alpn = {options.alpn};
+    connect.transport = sctp_transport(options.bounds, options.sctp);
+    connect.transport.largest_payload = largest_sctp(remote, options.sctp);
+    connect.transport.run_limit = io_->run_limit(port.socket);
+    return dtls_endpoint(port).connect(now_, TransientId{association.id().value()}, connect);
+}
+
+void Root::route_sctp(Port& port, const Datagrams& datagrams) {
+    const bool listening = port.listener && port.accept_sctp;
+    if (!port.dtls && !listening) return;
+    using Endpoint = sctp::DtlsEndpoint;
+    std::array<std::byte, 128> answer;
+    for (Datagrams rest = datagrams; !rest.empty();) {
+        const auto routed = dtls_endpoint(port).route(now_, rest, listening, answer);
+        if (const auto* to = std::get_if<Endpoint::ToConnection>(&routed)) {
+            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
+                found->handle_input(now_, rest);
+            return;
+        }
+        const Datagrams first = rest.first(1);
+        rest = rest.after(1);
+        if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+            accept_sctp(port, first, client->proof);
+        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+            const Datagrams back{first.local, first.remote, Ecn::not_ect, word->size,
+                                 std::span<const std::byte>(answer).first(word->size)};
+            io_->send(port.socket, back);
+        }
+    }
+}
+
+void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPrestate& proof) {
+    sctp::AcceptOptions& accept = *port.accept_sctp;
+    accept.transport.largest_payload = largest_sctp(first.remote, port.sctp);
+    accept.transport.run_limit = io_->run_limit(port.socket);
+    Association& made = take_client(port);
+    taken(made, port.dtls->accept(now_, TransientId{made.id().value()}, accept, first, proof));
+}
+
+// The timers of usrsctp, and what they and other threads brought.
+void Root::serve_sctp() {
+    if (!sctp_) return;
+    sctp_->tick(now_);
+    touched_.clear();
+    sctp_->poll_touched(touched_);
+    for (TransientId transient : touched_) associations_.use(AssociationId{transient.value()});
+}
+
+}  // namespace post::core
