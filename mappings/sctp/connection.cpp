@@ -166,6 +166,7 @@ void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
         authentic_ = true;
         heard_ = now_;
     }
+    if (options_.wire_port != 0) put16(packet, 2, options_.socket.local_port);
     if (socket_) engine_.input(line_.id, packet, ecn);
 }
 
@@ -225,7 +226,10 @@ void Connection::read() {
 bool Connection::take(Notice& notice) {
     if (const auto* up = std::get_if<notice::Up>(&notice)) {
         if (state_ == State::associating) up_ = *up;
-        return true;
+        if (state_ != State::established) return true;
+        // RFC 9260, 5.2.4: all that was on its way is lost.
+        fail(Error(Errc::connection_closed, {}, Stage::established, "the peer began anew"));
+        return false;
     }
     if (const auto* adaptation = std::get_if<notice::Adaptation>(&notice)) {
         if (!dtls_) post_ = adaptation->value == post_adaptation;
@@ -359,6 +363,7 @@ Datagrams Connection::flush(std::span<std::byte> space) {
         if (count > 0 && (size > segment || packets.ecn() != ecn)) break;
         if (space.size() - used < size) break;
         if (count == 0) segment = size, ecn = packets.ecn();
+        if (options_.wire_port != 0) put16(packet, 0, options_.wire_port);
         write_checksum(packet);
         if (dtls_) {
             const std::size_t sealed = dtls_->seal(packet, space.subspan(used));

@@ -34,6 +34,7 @@ struct TransportOptions {
     // SCTP's own ports, inside of UDP or DTLS (RFC 8841 has 5000 for data channels).
     std::uint16_t local_port = 5000;
     std::uint16_t remote_port = 5000;
+    bool post = true;  // say that we speak Post frames, where ALPN does not (RFC 6951)
 };
 
 struct ConnectionOptions {
@@ -42,6 +43,8 @@ struct ConnectionOptions {
     Address remote;
     TransportOptions transport;
     SocketOptions socket;
+    // Our SCTP port as it is on the wire, where usrsctp knows another; 0: the same.
+    std::uint16_t wire_port = 0;
 };
 
 // A Carrier takes a stream id, which both ends share; stream 0 is the association's.

@@ -58,80 +58,49 @@ std::vector<std::byte> user_reason(std::span<const std::byte> chunk) {
     return {};
 }
 
-}  // namespace
-
-Socket::Socket(Engine& engine, Line& line, const SocketOptions& options)
-    : engine_(engine), line_(line), options_(options) {
-    const Engine::Entry entry(engine_);
-    native_ = usrsctp_socket(AF_CONN, SOCK_STREAM, IPPROTO_SCTP, nullptr, nullptr, 0, nullptr);
-    if (!native_) throw std::bad_alloc();
-    set_up(options);
-    auto local = address_of(line_.id, options.local_port);
-    if (usrsctp_bind(native_, generic(local), sizeof local) != 0) {
-        const std::error_code code(errno, std::generic_category());
-        usrsctp_close(native_);
-        throw Failure(Error(Errc::unsupported, code, Stage::connect, "SCTP cannot bind its line"));
-    }
-}
-
-Socket::Socket(Engine& engine, Line& line, const SocketOptions& options, struct socket* accepted)
-    : engine_(engine), line_(line), options_(options), native_(accepted) {
-    const Engine::Entry entry(engine_);
-    set_up(options);
-    packet_size(options.packet);
-}
-
-Socket::~Socket() {
-    const Engine::Entry entry(engine_);
-    // Not to wait for a peer that may never answer.
-    linger never_linger{1, 0};
-    usrsctp_setsockopt(native_, SOL_SOCKET, SO_LINGER, &never_linger, sizeof never_linger);
-    usrsctp_set_upcall(native_, nullptr, nullptr);
-    usrsctp_close(native_);
-}
-
-template <class Value> int Socket::set(int option, const Value& value) {
-    return usrsctp_setsockopt(native_, IPPROTO_SCTP, option, &value,
+template <class Value> int set(struct socket* native, int option, const Value& value) {
+    return usrsctp_setsockopt(native, IPPROTO_SCTP, option, &value,
                               static_cast<socklen_t>(sizeof value));
 }
 
-void Socket::set_up(const SocketOptions& options) {
-    usrsctp_set_non_blocking(native_, 1);
+void set_up(struct socket* native, const SocketOptions& options) {
+    usrsctp_set_non_blocking(native, 1);
     const int buffer = static_cast<int>(options.buffer);
-    usrsctp_setsockopt(native_, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    usrsctp_setsockopt(native_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    usrsctp_setsockopt(native, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    usrsctp_setsockopt(native, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
 
     sctp_initmsg init{};
     init.sinit_num_ostreams = options.out_streams;
     init.sinit_max_instreams = options.in_streams;
     init.sinit_max_attempts = most_attempts;
     init.sinit_max_init_timeo = most_retransmission;
-    set(SCTP_INITMSG, init);
+    set(native, SCTP_INITMSG, init);
     sctp_rtoinfo times{};
     times.srto_initial = first_retransmission;
     times.srto_max = most_retransmission;
     times.srto_min = least_retransmission;
-    set(SCTP_RTOINFO, times);
+    set(native, SCTP_RTOINFO, times);
     sctp_assocparams association{};
     association.sasoc_asocmaxrxt = most_attempts;
-    set(SCTP_ASSOCINFO, association);
+    set(native, SCTP_ASSOCINFO, association);
     sctp_sack_info sack{};
     sack.sack_delay = sack_delay;
     sack.sack_freq = 2;
-    set(SCTP_DELAYED_SACK, sack);
-    set(SCTP_NODELAY, 1);
+    set(native, SCTP_DELAYED_SACK, sack);
+    set(native, SCTP_NODELAY, 1);
     // Parts of messages of different streams may come between each other (RFC 8260).
-    set(SCTP_FRAGMENT_INTERLEAVE, 2);
+    set(native, SCTP_FRAGMENT_INTERLEAVE, 2);
     sctp_assoc_value on{};
     on.assoc_value = 1;
-    set(option_interleaving_supported, on);
+    set(native, option_interleaving_supported, on);
     // Whole messages where they are not larger than this.
-    set(SCTP_PARTIAL_DELIVERY_POINT, static_cast<std::uint32_t>(options.buffer / 4));
+    set(native, SCTP_PARTIAL_DELIVERY_POINT, static_cast<std::uint32_t>(options.buffer / 4));
     sctp_assoc_value reset{};
     reset.assoc_value = SCTP_ENABLE_RESET_STREAM_REQ | SCTP_ENABLE_CHANGE_ASSOC_REQ;
-    set(SCTP_ENABLE_STREAM_RESET, reset);
-    set(SCTP_RECVRCVINFO, 1);
-    if (options.adaptation != 0) set(SCTP_ADAPTATION_LAYER, sctp_setadaptation{options.adaptation});
+    set(native, SCTP_ENABLE_STREAM_RESET, reset);
+    set(native, SCTP_RECVRCVINFO, 1);
+    if (options.adaptation != 0)
+        set(native, SCTP_ADAPTATION_LAYER, sctp_setadaptation{options.adaptation});
     for (int type : {SCTP_ASSOC_CHANGE, SCTP_ADAPTATION_INDICATION, SCTP_STREAM_RESET_EVENT,
                      SCTP_STREAM_CHANGE_EVENT, SCTP_SENDER_DRY_EVENT, SCTP_SEND_FAILED_EVENT,
                      SCTP_PARTIAL_DELIVERY_EVENT}) {
@@ -139,10 +108,64 @@ void Socket::set_up(const SocketOptions& options) {
         event.se_assoc_id = SCTP_ALL_ASSOC;
         event.se_on = 1;
         event.se_type = static_cast<std::uint16_t>(type);
-        set(SCTP_EVENT, event);
+        set(native, SCTP_EVENT, event);
     }
+}
+
+struct socket* make(const SocketOptions& options, sockaddr_conn local) {
+    struct socket* native = usrsctp_socket(AF_CONN, SOCK_STREAM, IPPROTO_SCTP, nullptr, nullptr, 0,
+                                           nullptr);
+    if (!native) throw std::bad_alloc();
+    set_up(native, options);
+    if (usrsctp_bind(native, generic(local), sizeof local) == 0) return native;
+    const std::error_code code(errno, std::generic_category());
+    usrsctp_close(native);
+    throw Failure(Error(Errc::unsupported, code, Stage::connect, "SCTP cannot bind its line"));
+}
+
+}  // namespace
+
+Socket::Socket(Engine& engine, Line& line, const SocketOptions& options)
+    : engine_(engine), line_(line), options_(options) {
+    const Engine::Entry entry(engine_);
+    native_ = make(options, address_of(line_.id, options.local_port));
+    hear();
+}
+
+Socket::Socket(Engine& engine, Line& line, const SocketOptions& options, struct socket* accepted)
+    : engine_(engine), line_(line), options_(options), native_(accepted) {
+    const Engine::Entry entry(engine_);
+    set_up(native_, options);
+    packet_size(options.packet);
+    hear();
+}
+
+void Socket::hear() {
     usrsctp_set_upcall(native_, &Engine::on_upcall, reinterpret_cast<void*>(line_.id.value()));
 }
+
+struct socket* Socket::listening(Engine& engine, const SocketOptions& options, int backlog) {
+    const Engine::Entry entry(engine);
+    struct socket* native = make(options, address_of(LineId{}, options.local_port));
+    usrsctp_listen(native, backlog);
+    return native;
+}
+
+struct socket* Socket::accept(Engine& engine, struct socket* listening) {
+    const Engine::Entry entry(engine);
+    return usrsctp_accept(listening, nullptr, nullptr);
+}
+
+void Socket::close(Engine& engine, struct socket* native) {
+    const Engine::Entry entry(engine);
+    // Not to wait for a peer that may never answer.
+    linger never_linger{1, 0};
+    usrsctp_setsockopt(native, SOL_SOCKET, SO_LINGER, &never_linger, sizeof never_linger);
+    usrsctp_set_upcall(native, nullptr, nullptr);
+    usrsctp_close(native);
+}
+
+Socket::~Socket() { close(engine_, native_); }
 
 void Socket::connect() {
     const Engine::Entry entry(engine_);
@@ -271,7 +294,7 @@ bool Socket::add_streams(std::uint16_t count) {
     const Engine::Entry entry(engine_);
     sctp_add_streams add{};
     add.sas_outstrms = count;
-    return set(SCTP_ADD_STREAMS, add) == 0;
+    return set(native_, SCTP_ADD_STREAMS, add) == 0;
 }
 
 void Socket::abort(std::span<const std::byte> reason) {
@@ -294,7 +317,7 @@ void Socket::packet_size(std::size_t size) {
     path.spp_flags = SPP_PMTUD_DISABLE;
     // Without the common header, and whole words.
     path.spp_pathmtu = static_cast<std::uint32_t>((size - common_header) & ~std::size_t{3});
-    set(SCTP_PEER_ADDR_PARAMS, path);
+    set(native_, SCTP_PEER_ADDR_PARAMS, path);
 }
 
 void Socket::heartbeat(std::optional<Duration> interval) {
@@ -306,7 +329,7 @@ void Socket::heartbeat(std::optional<Duration> interval) {
     if (interval)
         path.spp_hbinterval = static_cast<std::uint32_t>(
             std::chrono::duration_cast<std::chrono::milliseconds>(*interval).count());
-    set(SCTP_PEER_ADDR_PARAMS, path);
+    set(native_, SCTP_PEER_ADDR_PARAMS, path);
 }
 
 Socket::Status Socket::status() const {

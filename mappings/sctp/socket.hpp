@@ -95,6 +95,11 @@ public:
     // Says nothing to the peer.
     ~Socket();
 
+    // A socket that takes associations on a port, from any line; and the next one that it took.
+    static struct socket* listening(Engine& engine, const SocketOptions& options, int backlog);
+    static struct socket* accept(Engine& engine, struct socket* listening);
+    static void close(Engine& engine, struct socket* native);
+
     void connect();
 
     // False: there is no room now.
@@ -123,8 +128,7 @@ public:
     Status status() const;
 
 private:
-    void set_up(const SocketOptions& options);
-    template <class Value> int set(int option, const Value& value);
+    void hear();
     std::optional<Notice> decode(std::span<const std::byte> bytes);
 
     Engine& engine_;

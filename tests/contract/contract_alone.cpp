@@ -23,7 +23,7 @@ template <class PairType> CarrierId known_carrier(PairType& pair) {
 
 TEST_SUITE("contract") {
     TEST_CASE_TEMPLATE("alone: a message goes past its stream, in both directions", PairType,
-                       FakePair, QuicPair, SctpPair) {
+                       FakePair, QuicPair, SctpPair, SctpUdpPair) {
         PairType pair(seeded());
         auto carrier = known_carrier(pair);
         CHECK(pair.client.template all<event::Established>()[0].alone);
@@ -58,7 +58,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("alone: what the peer does not know yet, or is too long, takes the stream",
-                       PairType, FakePair, QuicPair, SctpPair) {
+                       PairType, FakePair, QuicPair, SctpPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -76,7 +76,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("alone: the full window of another Carrier does not hold it back", PairType,
-                       FakePair, QuicPair, SctpPair) {
+                       FakePair, QuicPair, SctpPair, SctpUdpPair) {
         PairType pair(seeded());
         auto carrier = known_carrier(pair);
         auto other = pair.client.open();
@@ -120,7 +120,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("alone: nothing is said of a Carrier that was given up", PairType, FakePair,
-                       QuicPair, SctpPair) {
+                       QuicPair, SctpPair, SctpUdpPair) {
         PairType pair(seeded());
         auto carrier = known_carrier(pair);
         pair.client.send_alone(carrier, "x");

@@ -6,9 +6,7 @@
 
 namespace post::test {
 
-namespace {
-
-sctp::EndpointOptions seeded(std::uint64_t seed) {
+sctp::EndpointOptions EnginePair::seeded(std::uint64_t seed) {
     sctp::EndpointOptions options;
     options.random =
         [random = std::make_unique<std::mt19937_64>(seed)](std::span<std::byte> bytes) {
@@ -17,10 +15,8 @@ sctp::EndpointOptions seeded(std::uint64_t seed) {
     return options;
 }
 
-}  // namespace
-
 SctpPair::SctpPair(const PairOptions& options)
-    : Pair(options),
+    : EnginePair(options),
       client_endpoint_(client_engine_, seeded(options.seed)),
       server_endpoint_(server_engine_, seeded(options.seed + 1)) {
     sctp::ConnectOptions connect;
@@ -38,9 +34,10 @@ SctpPair::~SctpPair() {
     server.mapping.reset();
 }
 
-sctp::TransportOptions SctpPair::transport(const Limits& limits) const {
+sctp::TransportOptions EnginePair::transport(const Limits& limits) const {
     sctp::TransportOptions transport;
     transport.limits = limits;
+    transport.post = !options_.raw;
     return transport;
 }
 
@@ -72,17 +69,54 @@ void SctpPair::deliver(bool to_server, const Datagrams& datagram) {
     }
 }
 
-Instant SctpPair::shared_deadline() const {
+Instant EnginePair::shared_deadline() const {
     return std::min(client_engine_.deadline(), server_engine_.deadline());
 }
 
-void SctpPair::serve_shared() {
+void EnginePair::serve_shared() {
     for (auto* engine : {&client_engine_, &server_engine_}) engine->tick(now_);
     for (auto* engine : {&client_engine_, &server_engine_}) {
         engine->tick(now_);
         std::vector<TransientId> touched;
         engine->poll_touched(touched);
         for (TransientId one : touched) (one == TransientId{1} ? client : server).drain();
+    }
+}
+
+// Right over UDP.
+
+SctpUdpPair::SctpUdpPair(const PairOptions& options)
+    : EnginePair(options),
+      client_endpoint_(client_engine_, seeded(options.seed)),
+      server_endpoint_(server_engine_, seeded(options.seed + 1)) {
+    server_endpoint_.listen(5000, transport(options.server));
+    sctp::ConnectOptions connect;
+    connect.local = address(false);
+    connect.remote = address(true);
+    connect.transport = transport(options.client);
+    client.mapping = client_endpoint_.connect(now_, TransientId{1}, connect).value();
+}
+
+SctpUdpPair::~SctpUdpPair() {
+    client.mapping.reset();
+    server.mapping.reset();
+}
+
+void SctpUdpPair::deliver(bool to_server, const Datagrams& datagram) {
+    auto& endpoint = to_server ? server_endpoint_ : client_endpoint_;
+    auto& end = to_server ? server : client;
+    std::array<std::byte, 1500> space;
+    const auto routed = endpoint.route(now_, datagram, space);
+    using Endpoint = sctp::UdpEndpoint;
+    if (std::holds_alternative<Endpoint::ToConnection>(routed)) {
+        if (end.mapping) end.mapping->handle_input(now_, datagram);
+    } else if (std::holds_alternative<Endpoint::NewClient>(routed)) {
+        end.mapping = endpoint.accept(now_, TransientId{2}, datagram).value();
+    } else if (const auto* answer = std::get_if<Endpoint::Answer>(&routed)) {
+        Datagrams reply;
+        reply.segment = answer->size;
+        reply.bytes = std::span(space).first(answer->size);
+        launch(!to_server, reply);
     }
 }
 

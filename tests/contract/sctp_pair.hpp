@@ -1,4 +1,5 @@
 // SctpPair: two ends of SCTP over DTLS, and the association between them, over the Pair's link.
+// SctpUdpPair: the same right over UDP.
 #pragma once
 
 #include <memory>
@@ -6,14 +7,43 @@
 #include <vector>
 
 #include "mappings/sctp/dtls_endpoint.hpp"
+#include "mappings/sctp/udp_endpoint.hpp"
 #include "tests/contract/pair.hpp"
 #include "tests/sim/ambient.hpp"
 
 namespace post::test {
 
-class SctpPair final : public Pair {
+// What both have: each end its part of usrsctp.
+class EnginePair : public Pair {
 public:
     static constexpr bool is_quic = false;
+    using Pair::Pair;
+
+protected:
+    Instant shared_deadline() const override;
+    void serve_shared() override;
+    sctp::TransportOptions transport(const Limits& limits) const;
+    static sctp::EndpointOptions seeded(std::uint64_t seed);
+
+    sctp::Engine client_engine_{[] {}};
+    sctp::Engine server_engine_{[] {}};
+};
+
+class SctpUdpPair final : public EnginePair {
+public:
+    explicit SctpUdpPair(const PairOptions& options);
+    ~SctpUdpPair() override;
+
+protected:
+    void deliver(bool to_server, const Datagrams& datagram) override;
+
+private:
+    sctp::UdpEndpoint client_endpoint_;
+    sctp::UdpEndpoint server_endpoint_;
+};
+
+class SctpPair final : public EnginePair {
+public:
     explicit SctpPair(const PairOptions& options);
     ~SctpPair() override;
 
@@ -21,15 +51,10 @@ public:
 
 protected:
     void deliver(bool to_server, const Datagrams& datagram) override;
-    Instant shared_deadline() const override;
-    void serve_shared() override;
 
 private:
-    sctp::TransportOptions transport(const Limits& limits) const;
     std::vector<std::string> alpn() const;
 
-    sctp::Engine client_engine_{[] {}};
-    sctp::Engine server_engine_{[] {}};
     sctp::DtlsEndpoint client_endpoint_;
     sctp::DtlsEndpoint server_endpoint_;
 };

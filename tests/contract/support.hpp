@@ -40,3 +40,4 @@ template <class Kind> std::size_t first_of(const End& end) {
 TYPE_TO_STRING(post::test::FakePair);
 TYPE_TO_STRING(post::test::QuicPair);
 TYPE_TO_STRING(post::test::SctpPair);
+TYPE_TO_STRING(post::test::SctpUdpPair);

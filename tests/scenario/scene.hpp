@@ -31,6 +31,14 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t few) {
     return all;
 }
 
+// The stack that stories run on which do not name one: POST_STACK, or QUIC.
+inline Stack stack_of_stories() {
+    const char* text = std::getenv("POST_STACK");
+    for (const Stack stack : {Stack::quic, Stack::sctp_dtls})
+        if (text && std::string_view(text) == to_string(stack)) return stack;
+    return Stack::quic;
+}
+
 // The fates of messages: each watch() is the callback of one send.
 class Fates {
 public:
@@ -170,6 +178,7 @@ struct Scene {
     }
     InitiateOptions pinned(InitiateOptions options = {}) const {
         options.trust = Trust::pinned(identity.pin());
+        if (options.policy == Policy{}) options.policy.stacks = {stack_of_stories()};
         return options;
     }
     Carrier initiate(InitiateOptions options = {}) {
