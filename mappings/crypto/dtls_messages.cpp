@@ -55,7 +55,8 @@ bool DtlsMessages::add(const DtlsFragment& fragment) {
     if (fragment.sequence < next_ || fragment.sequence - next_ >= most_ahead) return false;
     auto& partial = partial_[fragment.sequence % most_ahead];
     if (!partial) {
-        if (bytes_ + fragment.length > most_bytes) return false;
+        // The one that is waited for always finds room.
+        if (fragment.sequence != next_ && bytes_ + fragment.length > most_bytes) return false;
         bytes_ += fragment.length;
         partial.emplace();
         partial->message = {fragment.type, fragment.sequence,

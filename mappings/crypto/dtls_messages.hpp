@@ -35,7 +35,7 @@ struct DtlsFragment {
 
 class DtlsMessages {
 public:
-    // Messages ahead of the one that is waited for, and bytes in all; what is beyond comes again.
+    // Messages ahead of the one that is waited for, and their bytes; what is beyond comes again.
     static constexpr std::uint16_t most_ahead = 8;
     static constexpr std::size_t most_bytes = 64 * 1024;
 

@@ -129,18 +129,16 @@ TEST_SUITE("unit") {
         }
     }
 
-    TEST_CASE("dtls: a whole flight backwards") {
+    TEST_CASE("dtls: flights may come backwards") {
         DtlsPair pair(long_flights(400));
         pair.client.start(pair.now);
-        for (int i = 0; i < 100 && !pair.complete(); ++i) {
+        for (int i = 0; i < 6 && !pair.complete(); ++i) {
             for (bool to_server : {true, false}) {
                 auto& from = to_server ? pair.client : pair.server;
                 std::vector<Datagram> flight;
                 for (auto out = from.poll_datagram(); !out.empty(); out = from.poll_datagram())
                     flight.push_back(out);
                 std::reverse(flight.begin(), flight.end());
-                // Backwards once; a repetition that is backwards again would never be whole.
-                if (i > 3) std::reverse(flight.begin(), flight.end());
                 for (const auto& datagram : flight) pair.deliver(to_server, datagram);
             }
             pair.now += 400ms;
