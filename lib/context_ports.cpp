@@ -23,6 +23,11 @@ Error wrong(std::string text) {
 Result<void> check(const Bounds& bounds, const Policy& policy) {
     if (policy.stacks.empty())
         return Error(Errc::unsupported, {}, Stage::call, "the policy names no stack");
+    const bool in_clear = std::find(policy.stacks.begin(), policy.stacks.end(), Stack::sctp_udp) !=
+                          policy.stacks.end();
+    if (in_clear && policy.security == Security::required)
+        return Error(Errc::unsupported, {}, Stage::call,
+                     "sctp-udp is not secured: Policy::security must be Security::none for it");
     if (bounds.largest_message == 0 || bounds.receive_budget == 0 || bounds.send_budget == 0 ||
         bounds.association_send_budget == 0 || bounds.unsettled == 0 || bounds.carriers == 0)
         return wrong("a bound is zero");
@@ -122,6 +127,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(options.trust.authorities_pem().view());
     add(options.alpn);
     for (Stack stack : options.policy.stacks) add(to_string(stack));
+    add(std::to_string(static_cast<int>(options.policy.security)));
     const Bounds& bounds = options.bounds;
     for (std::uint64_t number : {bounds.largest_message, bounds.receive_budget, bounds.send_budget,
                                  bounds.association_send_budget, bounds.unsettled, bounds.carriers})
@@ -139,8 +145,9 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(std::to_string(static_cast<int>(quic.cipher)));
     add(std::to_string(quic.key_update_after));
     const SctpOptions& sctp = options.sctp;
-    for (std::size_t number : {std::size_t{sctp.local_port}, std::size_t{sctp.remote_port},
-                               std::size_t{sctp.streams}, sctp.largest_payload})
+    for (std::size_t number :
+         {std::size_t{sctp.local_port}, std::size_t{sctp.remote_port}, std::size_t{sctp.streams},
+          sctp.largest_payload, std::size_t{sctp.udp_port}})
         add(std::to_string(number));
     return key;
 }
@@ -240,15 +247,19 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote,
         there.port = from.port;
         // DTLS tells connections apart by their addresses alone.
         const bool taken = stack == Stack::sctp_dtls && port->dtls && port->dtls->reaches(remote);
+        if ((stack == Stack::sctp_udp) != static_cast<bool>(port->udp)) continue;
         if (same_port && there == from && !(taken && local.port == 0)) return port.get();
     }
     auto opened = open_port(from, nullptr);
     if (opened) (*opened)->kept = true;
+    if (opened && stack == Stack::sctp_udp) udp_endpoint(**opened);
     return opened;
 }
 
-void Root::connect(Association& association, Setup& setup, const Address& remote) {
+void Root::connect(Association& association, Setup& setup, const Address& candidate) {
     const InitiateOptions& options = setup.options;
+    Address remote = candidate;
+    if (options.policy.stacks.front() == Stack::sctp_udp) remote.port = options.sctp.udp_port;
     const Stack stack = options.policy.stacks.front();
     auto port = client_port(options.local, remote, stack);
     if (!port) {
@@ -257,7 +268,9 @@ void Root::connect(Association& association, Setup& setup, const Address& remote
         return association.handle_failure(error);
     }
     auto mapping = stack == Stack::quic ? connect_quic(**port, association, setup, remote)
-                                        : connect_sctp(**port, association, setup, remote);
+                   : stack == Stack::sctp_dtls
+                       ? connect_sctp(**port, association, setup, remote)
+                       : connect_sctp_udp(**port, association, setup, remote, candidate.port);
     if (!mapping) return association.handle_failure(mapping.error());
     if (setup.port) --setup.port->associations;
     setup.port = *port;
@@ -312,22 +325,33 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
     };
     const bool quic = named(Stack::quic);
     std::vector<Port*> opened;
+    const bool shared_port = quic || named(Stack::sctp_dtls);
     std::uint16_t number = local.port != 0 ? local.port : local.address.port;
     Error error;
-    for (Address address : wanted) {
-        address.port = number;
-        auto port = open_port(address, quic ? &options.quic : nullptr, {local.shared, local.of});
-        if (port) {
-            opened.push_back(*port);
-            number = (*port)->local.port;
-        } else if (opened.empty() || port.error() == Errc::address_in_use) {
-            error = port.error();
+    const auto open = [&](std::uint16_t& at, const Io::Share& share) {
+        const std::size_t before = opened.size();
+        for (Address address : wanted) {
+            address.port = at;
+            auto port = open_port(address, quic ? &options.quic : nullptr, share);
+            if (port) {
+                opened.push_back(*port);
+                at = (*port)->local.port;
+            } else if (opened.size() == before || port.error() == Errc::address_in_use) {
+                error = port.error();
+            }
         }
-    }
-    if (opened.empty() || error == Errc::address_in_use) {
+        return opened.size() > before && error != Errc::address_in_use;
+    };
+    bool fine = !shared_port || open(number, {local.shared, local.of});
+    const std::size_t in_udp = opened.size();
+    std::uint16_t udp_port = options.sctp.udp_port;
+    if (fine && named(Stack::sctp_udp)) fine = open(udp_port, {});
+    if (!fine) {
         for (Port* port : opened) close_port_if_idle(*port);
         return error;
     }
+    for (std::size_t i = in_udp; i < opened.size(); ++i)
+        listen_sctp_udp(*opened[i], number != 0 ? number : opened[i]->local.port, options);
     std::vector<Address> addresses;
     for (Port* port : opened) addresses.push_back(port->local);
     const ListenerKey key = carriers_.listen(std::move(addresses));
@@ -346,7 +370,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
         port->accept.security.cipher = options.quic.cipher;
         port->quic = options.quic;
         port->accept.transport = transport(options.bounds, options.quic);
-        if (named(Stack::sctp_dtls)) listen_sctp(*port, options);
+        if (named(Stack::sctp_dtls) && !port->udp) listen_sctp(*port, options);
     }
     return carriers_.handle(key);
 }
@@ -366,6 +390,7 @@ void Root::close_listeners() {
 }
 
 void Root::close_port_if_idle(Port& port) {
+    if (!port.listener && port.udp) port.udp->close();
     if (port.listener || port.associations > 0 || port.kept) return;
     io_->close(port.socket);
     std::erase_if(ports_, [&](const auto& one) { return one.get() == &port; });

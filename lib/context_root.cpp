@@ -146,6 +146,7 @@ void Root::take_input() {
 // RFC 9443: the first byte of a datagram tells whose it is. A run may hold both, since a client may
 // race them from one port.
 void Root::route(Port& port, const Datagrams& datagrams) {
+    if (port.udp) return route_sctp_udp(port, datagrams);
     for (Datagrams rest = datagrams; !rest.empty();) {
         const bool dtls = sctp::DtlsEndpoint::is_dtls(rest.front()[0]);
         std::size_t count = 1;

@@ -19,6 +19,7 @@
 #include "lib/io/log_folder.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/sctp/dtls_endpoint.hpp"
+#include "mappings/sctp/udp_endpoint.hpp"
 
 namespace post::core {
 
@@ -62,6 +63,8 @@ private:
         // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
         std::unique_ptr<sctp::DtlsEndpoint> dtls;
         std::optional<sctp::AcceptOptions> accept_sctp;  // clients are taken
+        // SCTP right over UDP, and then nothing else.
+        std::unique_ptr<sctp::UdpEndpoint> udp;
         Bounds bounds;
         QuicOptions quic;
         SctpOptions sctp;
@@ -97,7 +100,7 @@ private:
     void collect(AssociationId id);
     void transmit(AssociationId id);
     void serve_wants(Association& association, Setup& setup);
-    void connect(Association& association, Setup& setup, const Address& remote);
+    void connect(Association& association, Setup& setup, const Address& candidate);
     Result<std::unique_ptr<Mapping>> connect_quic(Port& port, const Association& association,
                                                   const Setup& setup, const Address& remote);
     Result<std::unique_ptr<Mapping>> connect_sctp(Port& port, const Association& association,
@@ -112,6 +115,14 @@ private:
     bool settle_idle();
     void finish_turn();
 
+    Result<std::unique_ptr<Mapping>> connect_sctp_udp(Port& port, const Association& association,
+                                                      const Setup& setup, const Address& remote,
+                                                      std::uint16_t sctp_port);
+    void listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOptions& options);
+    sctp::UdpEndpoint& udp_endpoint(Port& port);
+    void route_sctp_udp(Port& port, const Datagrams& datagrams);
+    sctp::Engine& engine();
+    sctp::EndpointOptions sctp_endpoint();
     Result<Port*> open_port(const Address& local, const QuicOptions* listen, Io::Share share = {});
     Result<Port*> client_port(const Local& local, const Address& remote, Stack stack);
     static Limits limits(const Bounds& bounds);

@@ -1,4 +1,5 @@
-// SCTP over DTLS on the ports of the root: beside QUIC, told apart by the first byte.
+// SCTP on the ports of the root: over DTLS beside QUIC, told apart by the first byte, and right over
+// UDP on ports of its own.
 #include <algorithm>
 #include <array>
 
@@ -35,14 +36,25 @@ std::size_t Root::largest_sctp(const Address& remote, const SctpOptions& sctp) {
     return limit >= local_only ? std::min(limit, local_payload) : least_payload;
 }
 
-sctp::DtlsEndpoint& Root::dtls_endpoint(Port& port) {
+sctp::Engine& Root::engine() {
     if (!sctp_) sctp_ = std::make_unique<sctp::Engine>([this] { io_->wake(); });
-    if (!port.dtls) {
-        sctp::EndpointOptions options;
-        options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
-        port.dtls = std::make_unique<sctp::DtlsEndpoint>(*sctp_, std::move(options));
-    }
+    return *sctp_;
+}
+
+sctp::EndpointOptions Root::sctp_endpoint() {
+    sctp::EndpointOptions options;
+    options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
+    return options;
+}
+
+sctp::DtlsEndpoint& Root::dtls_endpoint(Port& port) {
+    if (!port.dtls) port.dtls = std::make_unique<sctp::DtlsEndpoint>(engine(), sctp_endpoint());
     return *port.dtls;
+}
+
+sctp::UdpEndpoint& Root::udp_endpoint(Port& port) {
+    if (!port.udp) port.udp = std::make_unique<sctp::UdpEndpoint>(engine(), sctp_endpoint());
+    return *port.udp;
 }
 
 void Root::listen_sctp(Port& port, const ListenOptions& options) {
@@ -97,6 +109,53 @@ void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPre
     accept.transport.run_limit = io_->run_limit(port.socket);
     Association& made = take_client(port);
     taken(made, port.dtls->accept(now_, TransientId{made.id().value()}, accept, first, proof));
+}
+
+// Right over UDP.
+
+void Root::listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOptions& options) {
+    sctp::TransportOptions transport = sctp_transport(options.bounds, options.sctp);
+    transport.largest_payload = largest_sctp(port.local, options.sctp);
+    transport.run_limit = io_->run_limit(port.socket);
+    udp_endpoint(port).listen(sctp_port, transport);
+}
+
+Result<std::unique_ptr<Mapping>> Root::connect_sctp_udp(Port& port, const Association& association,
+                                                        const Setup& setup, const Address& remote,
+                                                        std::uint16_t sctp_port) {
+    const InitiateOptions& options = setup.options;
+    sctp::ConnectOptions connect;
+    connect.local = port.local;
+    connect.remote = remote;
+    connect.transport = sctp_transport(options.bounds, options.sctp);
+    connect.transport.remote_port = sctp_port;
+    connect.transport.post = options.alpn.empty();
+    connect.transport.largest_payload = largest_sctp(remote, options.sctp);
+    connect.transport.run_limit = io_->run_limit(port.socket);
+    return udp_endpoint(port).connect(now_, TransientId{association.id().value()}, connect);
+}
+
+void Root::route_sctp_udp(Port& port, const Datagrams& datagrams) {
+    using Endpoint = sctp::UdpEndpoint;
+    std::array<std::byte, 1280> answer;
+    for (Datagrams rest = datagrams; !rest.empty();) {
+        const auto routed = port.udp->route(now_, rest, answer);
+        const auto* to = std::get_if<Endpoint::ToConnection>(&routed);
+        const std::size_t count = to ? to->datagrams : 1;
+        const Datagrams front = rest.first(count);
+        rest = rest.after(count);
+        if (to) {
+            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
+                found->handle_input(now_, front);
+        } else if (std::holds_alternative<Endpoint::NewClient>(routed)) {
+            Association& made = take_client(port);
+            taken(made, port.udp->accept(now_, TransientId{made.id().value()}, front));
+        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+            const Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
+                                 std::span<const std::byte>(answer).first(word->size)};
+            io_->send(port.socket, back);
+        }
+    }
 }
 
 // The timers of usrsctp, and what they and other threads brought.

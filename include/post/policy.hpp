@@ -13,17 +13,20 @@ namespace post {
 enum class Stack : std::uint8_t {
     quic,       // streams of QUIC (RFC 9000)
     sctp_dtls,  // streams of SCTP over DTLS over UDP (RFC 8261): data channels, for plain peers
+    sctp_udp,   // streams of SCTP right over UDP (RFC 6951): not secured, so Security::none only
 };
 const char* to_string(Stack stack) noexcept;
 
 enum class Security : std::uint8_t {
     required,  // encrypted, and the peer is who it says; the default, and never traded for speed
+    none,      // stacks without security are taken too, where `stacks` names them: anybody on the
+               // way can read, change and forge whatever passes
 };
 
 struct Policy {
     Security security = Security::required;
     // In the order of preference. initiate uses the first one; listen takes peers on all of them,
-    // on one port.
+    // on one port (sctp_udp: SctpOptions::udp_port).
     std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls};
     bool operator==(const Policy&) const = default;
 };

@@ -20,6 +20,9 @@ struct SctpOptions {
     // The largest UDP payload, bytes: 0, or 512 to 65507. 0: 1200, which every path carries, and
     // more where the interface itself does (loopback).
     std::size_t largest_payload = 0;
+    // sctp_udp: the UDP port that SCTP is in, here and at the peer (RFC 6951); the port that is
+    // given elsewhere (a URL, Local::port) is that of SCTP. listen: 0 lets the system choose.
+    std::uint16_t udp_port = 9899;
     bool operator==(const SctpOptions&) const = default;
 };
 

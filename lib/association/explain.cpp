@@ -5,7 +5,7 @@ namespace post::core {
 
 Support Association::explain(Feature feature) const {
     using Level = Support::Level;
-    const bool sctp = stack_ == Stack::sctp_dtls;
+    const bool sctp = stack_ == Stack::sctp_dtls || stack_ == Stack::sctp_udp;
     switch (feature) {
         case Feature::fork: return {Level::native, "a fork is the next stream of the connection"};
         case Feature::one_way:

@@ -339,6 +339,7 @@ const char* to_string(Stack stack) noexcept {
     switch (stack) {
         case Stack::quic: return "quic";
         case Stack::sctp_dtls: return "sctp-dtls";
+        case Stack::sctp_udp: return "sctp-udp";
     }
     return "";
 }

@@ -48,7 +48,7 @@ public:
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
     bool quiet() const override;
-    Stack stack() const override { return Stack::sctp_dtls; }
+    Stack stack() const override { return dtls_ ? Stack::sctp_dtls : Stack::sctp_udp; }
     Instant heard() const override { return heard_; }
     bool over() const override { return state_ == State::over; }
 

@@ -34,9 +34,14 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t few) {
 // The stack that stories run on which do not name one: POST_STACK, or QUIC.
 inline Stack stack_of_stories() {
     const char* text = std::getenv("POST_STACK");
-    for (const Stack stack : {Stack::quic, Stack::sctp_dtls})
+    for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::sctp_udp})
         if (text && std::string_view(text) == to_string(stack)) return stack;
     return Stack::quic;
+}
+
+inline Policy policy_of_stories() {
+    const Stack stack = stack_of_stories();
+    return {stack == Stack::sctp_udp ? Security::none : Security::required, {stack}};
 }
 
 // The fates of messages: each watch() is the callback of one send.
@@ -154,6 +159,8 @@ struct Scene {
     Context& far_context() { return **server; }
 
     Listener listen(ListenOptions options = {}) {
+        if (options.policy == Policy{} && stack_of_stories() == Stack::sctp_udp)
+            options.policy = policy_of_stories();
         return far_context().listen({.port = server_port, .identity = identity},
                                     std::move(options));
     }
@@ -178,7 +185,7 @@ struct Scene {
     }
     InitiateOptions pinned(InitiateOptions options = {}) const {
         options.trust = Trust::pinned(identity.pin());
-        if (options.policy == Policy{}) options.policy.stacks = {stack_of_stories()};
+        if (options.policy == Policy{}) options.policy = policy_of_stories();
         return options;
     }
     Carrier initiate(InitiateOptions options = {}) {
