@@ -10,9 +10,11 @@
 namespace {
 
 constexpr const char* usage =
-    "usage: parallel_fetch [--carriers N] [--out DIR] [--generate SIZE] [DIR]\n"
+    "usage: parallel_fetch [--stack STACK] [--carriers N] [--out DIR] [--generate SIZE] [DIR]\n"
     "       parallel_fetch serve DIR [--port P] [--cert FILE --key FILE] [--generate SIZE]\n"
-    "       parallel_fetch get URL [--carriers N] [--out DIR] [--pin PIN | --ca FILE]\n"
+    "       parallel_fetch get URL [--stack STACK] [--carriers N] [--out DIR]\n"
+    "                              [--pin PIN | --ca FILE]\n"
+    "STACK is quic (default) or sctp-dtls; a server serves both on its port.\n"
     "SIZE is a number of bytes, with K, M or G: that much generated content instead of files.\n"
     "Exits with 0 when every file is as it must be.\n";
 
@@ -22,6 +24,7 @@ struct Options {
     std::size_t carriers = 8;
     std::uint16_t port = 4433;
     std::uint64_t generate = 0;
+    post::Policy policy{.stacks = {post::Stack::quic}};
 };
 
 std::uint64_t number(const std::string& text, std::uint64_t most) {
@@ -32,6 +35,12 @@ std::uint64_t number(const std::string& text, std::uint64_t most) {
     const bool fine = error == std::errc{} && (unit.empty() || shift > 0) && value <= most >> shift;
     if (!fine || value == 0) throw std::invalid_argument("no number that fits: " + text);
     return value << shift;
+}
+
+post::Stack stack_named(const std::string& name) {
+    for (const post::Stack stack : {post::Stack::quic, post::Stack::sctp_dtls})
+        if (name == post::to_string(stack)) return stack;
+    throw std::invalid_argument("no stack of that name: " + name);
 }
 
 Options parse(int argc, char** argv) {
@@ -58,6 +67,8 @@ Options parse(int argc, char** argv) {
             options.carriers = number(value, 10'000);
         else if (word == "--port")
             options.port = static_cast<std::uint16_t>(number(value, 65535));
+        else if (word == "--stack")
+            options.policy.stacks = {stack_named(value)};
         else if (word == "--generate")
             options.generate = number(value, std::uint64_t{1} << 40);
         else
@@ -97,7 +108,8 @@ int get(const Options& options, const std::string& url) {
                        : !options.ca.empty() ? post::Trust::authorities_file(options.ca)
                                              : post::Trust::system();
     post::Context context;
-    example::FetchClient client(context, {.carriers = options.carriers, .out = options.out});
+    example::FetchClient client(
+        context, {.carriers = options.carriers, .out = options.out, .policy = options.policy});
     return client.get(post::Remote(url), trust) ? 0 : 1;
 }
 
@@ -112,7 +124,8 @@ int both(const Options& options, const std::string& folder) {
     bool good = false;
     {
         post::Context here;
-        example::FetchClient client(here, {.carriers = options.carriers, .out = options.out});
+        example::FetchClient client(
+            here, {.carriers = options.carriers, .out = options.out, .policy = options.policy});
         good = client.get(post::Remote("localhost", port), post::Trust::pinned(identity.pin()));
     }
     there.stop();

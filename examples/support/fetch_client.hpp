@@ -15,6 +15,7 @@ public:
     struct Options {
         std::size_t carriers = 8;
         std::string out;  // empty: verify only
+        post::Policy policy{};
     };
 
     FetchClient(post::Context& context, Options options)
@@ -22,7 +23,8 @@ public:
 
     // Returns when all is fetched and verified, or has failed; true: every file is as it must be.
     bool get(const post::Remote& remote, const post::Trust& trust) {
-        const auto task = fetch_all(context_.initiate(remote, {.trust = trust}));
+        const auto task = fetch_all(
+            context_.initiate(remote, {.policy = options_.policy, .trust = trust}));
         context_.run();
         return task.done() && complete_ && failures_ == 0;
     }

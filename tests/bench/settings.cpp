@@ -16,7 +16,8 @@ program, the server on one core and the client on another; the rounds are interl
 once, then each again), since a machine has slow and fast phases. ROW is a row's name or the
 beginning of one ("bulk", "messages-64"); without any, all rows are measured.
 
-  --stack NAME        protocol stack of the rows that are not limits: quic (default)
+  --stack NAME        protocol stack of the rows that are not limits: quic (default),
+                      sctp-dtls or sctp-udp
   --protection NAME   what protects their packets: gnutls, ipsec-mb, or the better one of those that
                       are there (default); row bulk-gnutls apart
   --rounds N          default 3
@@ -98,7 +99,7 @@ Settings Settings::parse(int count, char** words) {
         else
             settings.rows.emplace_back(option);
     }
-    if (settings.stack != "quic")
+    if (settings.stack != "quic" && settings.stack != "sctp-dtls" && settings.stack != "sctp-udp")
         throw std::invalid_argument("--stack: the library has no " + settings.stack);
     if (settings.protection != "automatic" && settings.protection != "gnutls" &&
         settings.protection != "ipsec-mb")
