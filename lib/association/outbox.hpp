@@ -133,7 +133,11 @@ public:
 private:
     using Bond = OutRare::Bond;
 
-    OutClass& class_for(OutLane& lane, NicenessClass niceness);
+    OutClass& class_for(OutLane& lane, NicenessClass niceness) {
+        OutClass* const found = lane.find(niceness);
+        return found ? *found : make_class(lane, niceness);
+    }
+    OutClass& make_class(OutLane& lane, NicenessClass niceness);
     void release_if_idle(OutLane& lane);
 
     // The schedule.
@@ -143,11 +147,39 @@ private:
     void arrange_all(OutLane& lane);
     void take_out(OutLane& lane);
 
-    void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes);
-    void count_unsettled(OutLane& lane, std::int64_t bytes);
+    void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
+        const auto more = static_cast<std::uint64_t>(bytes);  // or less: modulo 2^64
+        lane.queued += more;
+        queue.queued += more;
+        queued_bytes_ += more;
+        queued_of_class_[queue.niceness.value()] += more;
+    }
+    void count_unsettled(OutLane& lane, std::int64_t bytes) {
+        lane.in_flight += static_cast<std::uint64_t>(bytes);
+        unsettled_bytes_ += static_cast<std::uint64_t>(bytes);
+        heard_ |= bytes < 0;
+    }
+    void count_message(OutLane& lane) {
+        ++lane.unsettled;
+        ++lane.work->waiting;
+        ++unsettled_messages_;
+        ++outstanding_;
+    }
+    void count_fates(OutLane& lane, std::uint64_t messages) {
+        lane.unsettled -= messages;
+        unsettled_messages_ -= messages;
+        outstanding_ -= messages;
+        heard_ = true;
+    }
     bool spent() const { return unsettled_bytes_ >= limits_.unsettled; }
     bool owed(const OutLane& lane) const;
     void release_held_up();
+
+    // Plain messages in line (outbox_line.cpp).
+    Sequence push_plain(OutLane& lane, OutClass& queue, Bytes content, const Terms& terms);
+    bool pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Piece& piece);
+    void on_packed(OutLane& lane, const OutWork::Pulled& pulled);
+    void settle_plain(OutLane& lane, OutClass& queue, std::uint64_t end);
 
     // Pulling.
     void pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
@@ -192,8 +224,13 @@ private:
     void settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                 const Error* error = nullptr);
     void lose(OutLane& lane, OutClass& queue, std::uint64_t sequence, const Error& error);
-    void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error* error,
-                bool maybe_delivered);
+    void report(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
+                const Error* error = nullptr, bool maybe_delivered = false) {
+        if (entry.on_fate != no_fate || lane.fates)
+            tell(lane, entry, sequence, kind, error, maybe_delivered);
+    }
+    void tell(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
+              const Error* error, bool maybe_delivered);
 
     // In the order of time; among equals as they were sent, so that each is found at once.
     struct Expiry {
