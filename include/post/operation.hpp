@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <post/anchor.hpp>
 #include <post/function.hpp>
 #include <post/result.hpp>
 
@@ -20,8 +21,6 @@ namespace post {
 class Context;
 
 namespace core {
-
-class Anchor;
 
 // What an operation that waits shares with the library: one answer, one listener, two holders.
 struct WaitingBase {
@@ -68,26 +67,6 @@ public:
 
 private:
     W* waiting_ = nullptr;
-};
-
-// A counted reference to a Context's core that may outlive it.
-class AnchorRef {
-public:
-    AnchorRef() = default;
-    explicit AnchorRef(Anchor* anchor);
-    AnchorRef(const AnchorRef& other);
-    AnchorRef(AnchorRef&& other) noexcept : anchor_(std::exchange(other.anchor_, nullptr)) {}
-    AnchorRef& operator=(AnchorRef other) noexcept {
-        std::swap(anchor_, other.anchor_);
-        return *this;
-    }
-    ~AnchorRef();
-    Anchor* get() const { return anchor_; }
-    Anchor* operator->() const { return anchor_; }
-    explicit operator bool() const { return anchor_ != nullptr; }
-
-private:
-    Anchor* anchor_ = nullptr;
 };
 
 // The application's end of a waiting operation was dropped, or got a listener.

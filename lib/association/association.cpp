@@ -36,8 +36,7 @@ Association::~Association() {
         if (lane.draining) --shared_.draining;
 }
 
-Lane* Association::find(CarrierId carrier) {
-    if (last_ && last_->id() == carrier) return last_;
+Lane* Association::look_up(CarrierId carrier) {
     const auto at = lanes_.find(carrier);
     return at == lanes_.end() ? nullptr : &at->second;
 }
@@ -97,8 +96,7 @@ void Association::refuse(CarrierId carrier) {
     cut(*lane, Error(Errc::carrier_refused));
 }
 
-void Association::activate() {
-    if (state_ != State::fresh) return;
+void Association::begin() {
     state_ = State::connecting;
     if (options_.remote) attempts_.begin(*options_.remote);
 }
@@ -175,8 +173,8 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
     Bytes bytes = content.size() < SmallBlocks::largest
                       ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
                       : std::move(content).take();
-    const bool simple = options.antecedents.empty() && options.properties.empty();
-    if (!simple) return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
+    if (!options.antecedents.empty() || !options.properties.empty())
+        return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
     return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
 }

@@ -70,7 +70,9 @@ public:
     void adopt(CarrierId carrier, Tag tag);
     void refuse(CarrierId carrier);
     // Starts connecting; send and announced forks do so by themselves.
-    void activate();
+    void activate() {
+        if (state_ == State::fresh) begin();
+    }
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
     // happened when it does not.
@@ -143,13 +145,18 @@ public:
 private:
     // Supply.
     Outgoing* next() override;
+    Run more(std::uint64_t room) override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
     void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) override;
     void blocked(CarrierId carrier) override;
 
-    Lane* find(CarrierId carrier);
+    Lane* find(CarrierId carrier) {
+        return last_ && last_->id() == carrier ? last_ : look_up(carrier);
+    }
+    Lane* look_up(CarrierId carrier);
     const Lane* find(CarrierId carrier) const;
     Lane& make(CarrierId carrier);
+    void begin();
     Outgoing* open_for(Lane& lane);
     void drain_mapping(Instant now);
     void handle(Instant now, event::Arrived& event);

@@ -102,6 +102,10 @@ Outgoing* Association::next() {
     return &out_;
 }
 
+Supply::Run Association::more(std::uint64_t room) {
+    return outbox_.more(room, std::min<std::uint64_t>(chunk_, small_content - 1));
+}
+
 // A fork opens its parent first, so that the peer knows whom to ask.
 Outgoing* Association::open_for(Lane& lane) {
     Lane* first = &lane;

@@ -97,6 +97,14 @@ struct OutEntry {
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 
+    // In line, of content only, and nothing has happened to it.
+    bool plain() const { return !rare && !apart && !final && state == State::queued; }
+    // All of it is pulled.
+    void leave() {
+        pulled = content.size();
+        state = State::pulled;
+        passed = true;
+    }
     // Others have to leave before it.
     bool waits() const { return rare && (rare->holding > 0 || rare->ahead); }
     Feed* feed() const { return rare ? rare->feed.get() : nullptr; }

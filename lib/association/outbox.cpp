@@ -29,14 +29,10 @@ bool Outbox::writable(const OutLane& lane, NicenessClass niceness) const {
     return of_lane < limits_.carrier_budget && of_all < limits_.budget;
 }
 
-Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
+Sequence Outbox::push_rare(OutLane& lane, Bytes&& content, const Terms& terms) {
     const SendOptions& options = terms.options;
     const NicenessClass niceness = class_of(options.niceness);
     OutClass& queue = class_for(lane, niceness);
-    const bool plain = options.ordered && options.niceness.value() < niceness_classes &&
-                       !options.final && terms.deadline == never && !terms.extras &&
-                       terms.before.empty() && terms.fed == 0;
-    if (plain) return push_plain(lane, queue, std::move(content), terms);
     const std::uint64_t sequence = queue.end();
     count_queued(lane, queue, static_cast<std::int64_t>(content.size()));
     OutEntry& entry = queue.entries.emplace();

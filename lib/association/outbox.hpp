@@ -24,6 +24,7 @@
 #include "lib/association/out_lane.hpp"
 #include "lib/association/pool.hpp"
 #include "lib/association/schedule.hpp"
+#include "mappings/mapping.hpp"
 #include "mappings/values.hpp"
 
 namespace post::core {
@@ -45,6 +46,11 @@ public:
         core::Boxed<Extras> extras{};             // for the wire
         std::span<const OutRare::Bond> before{};  // its antecedents; a lane that is gone: settled
         std::uint64_t fed = 0;  // not 0: so many bytes come by feed(); the content is empty
+        // It has its place in line, and nothing to tell the peer's library.
+        bool plain() const {
+            return options.ordered && options.niceness.value() < niceness_classes &&
+                   !options.final && deadline == never && !extras && before.empty() && fed == 0;
+        }
     };
     // Of a message whose content is made while it is sent so much is kept ahead, and asked for at
     // once.
@@ -61,7 +67,10 @@ public:
     // Whether the budgets have room for a message of this class: what is less urgent is not
     // counted, since it would not stand in its way.
     bool writable(const OutLane& lane, NicenessClass niceness = {}) const;
-    Sequence push(OutLane& lane, Bytes content, const Terms& terms);
+    Sequence push(OutLane& lane, Bytes content, const Terms& terms) {
+        return terms.plain() ? push_plain(lane, std::move(content), terms.options, terms.on_fate)
+                             : push_rare(lane, std::move(content), terms);
+    }
     // Whether the lane ever sent, or holds, such a message.
     bool knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const;
     void finish(OutLane& lane);
@@ -113,6 +122,8 @@ public:
     // What goes next of the lane that turn() gave: a Piece of at most `chunk` bytes, Skip, Abandon
     // or Finish.
     void next(Instant now, std::uint64_t chunk, Outgoing& out);
+    // More of the lane whose turn it is: what follows the piece that was pulled last (Supply::more).
+    Supply::Run more(std::uint64_t room, std::uint64_t largest);
     // The next pieces of the lane are in packets.
     void packed(OutLane& lane, std::uint64_t pieces);
     // The piece that was pulled last travels alone, and is in a packet.
@@ -133,6 +144,7 @@ public:
 private:
     using Bond = OutRare::Bond;
 
+    Sequence push_rare(OutLane& lane, Bytes&& content, const Terms& terms);
     OutClass& class_for(OutLane& lane, NicenessClass niceness) {
         OutClass* const found = lane.find(niceness);
         return found ? *found : make_class(lane, niceness);
@@ -176,7 +188,9 @@ private:
     void release_held_up();
 
     // Plain messages in line (outbox_line.cpp).
-    Sequence push_plain(OutLane& lane, OutClass& queue, Bytes content, const Terms& terms);
+    Sequence push_plain(OutLane& lane, Bytes&& content, const SendOptions& options,
+                        FateToken on_fate);
+    void go_on(OutLane& lane, OutClass& queue);
     bool pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Piece& piece);
     void on_packed(OutLane& lane, const OutWork::Pulled& pulled);
     void settle_plain(OutLane& lane, OutClass& queue, std::uint64_t end);
@@ -256,6 +270,7 @@ private:
     Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
     std::vector<Skip> gaps_;
+    std::vector<std::span<const std::byte>> run_;
     Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::uint64_t queued_bytes_ = 0;
     std::array<std::uint64_t, niceness_classes> queued_of_class_{};

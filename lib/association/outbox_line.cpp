@@ -6,17 +6,19 @@
 
 namespace post::core {
 
-// Behind others in line it changes nobody's place in the schedule.
-Sequence Outbox::push_plain(OutLane& lane, OutClass& queue, Bytes content, const Terms& terms) {
+Sequence Outbox::push_plain(OutLane& lane, Bytes&& content, const SendOptions& options,
+                            FateToken on_fate) {
+    OutClass& queue = class_for(lane, class_of(options.niceness));
     const bool first = queue.next == queue.entries.size();
     const std::uint64_t sequence = queue.end();
     count_queued(lane, queue, static_cast<std::int64_t>(content.size()));
     OutEntry& entry = queue.entries.emplace();
     entry.content = std::move(content);
-    entry.niceness = terms.options.niceness;
-    entry.on_fate = terms.on_fate;
-    entry.idempotent = terms.options.idempotent;
+    entry.niceness = options.niceness;
+    entry.on_fate = on_fate;
+    entry.idempotent = options.idempotent;
     count_message(lane);
+    // Behind others it changes nobody's place in the schedule.
     if (first) arrange(lane, queue);
     return Sequence{sequence};
 }
@@ -25,7 +27,7 @@ Sequence Outbox::push_plain(OutLane& lane, OutClass& queue, Bytes content, const
 bool Outbox::pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Piece& piece) {
     OutEntry& entry = queue.entries[queue.next];
     const std::uint64_t size = entry.content.size();
-    if (entry.rare || entry.state != OutEntry::State::queued || size > chunk) return false;
+    if (!entry.plain() || size > chunk) return false;
     OutWork& work = *lane.work;
     const std::uint64_t sequence = queue.first + queue.next;
     piece.carrier = lane.carrier;
@@ -34,22 +36,59 @@ bool Outbox::pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Pie
     piece.offset = 0;
     piece.total = size;
     piece.bytes = size < small_content ? Bytes::lent(entry.content.data(), size) : entry.content;
-    piece.marks = Marks{.idempotent = entry.idempotent, .final = entry.final};
+    piece.marks = Marks{.idempotent = entry.idempotent};
     if (piece.extras) piece.extras = {};
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);
-    entry.pulled = size;
-    entry.state = OutEntry::State::pulled;
-    entry.passed = true;
+    entry.leave();
     ++queue.next;
-    queue.skip_passed();
     if (--work.waiting == 0) arrange_tail(lane);
     piece.marks.ask = lane.queued == 0 && work.waiting == 0;
     work.hand_over(queue.niceness, sequence);
-    const bool goes_on = queue.next < queue.entries.size() && !queue.entries[queue.next].rare;
-    if (!goes_on) arrange(lane, queue);
+    go_on(lane, queue);
     return true;
+}
+
+// The first in line has left. Another plain one takes its place; all else is looked at.
+void Outbox::go_on(OutLane& lane, OutClass& queue) {
+    queue.skip_passed();
+    const bool plain = queue.next < queue.entries.size() && !queue.entries[queue.next].rare;
+    if (!plain) arrange(lane, queue);
+}
+
+// Nobody else is as urgent, so that none would have its turn meanwhile. The last message is left to
+// next(): it asks for an answer.
+Supply::Run Outbox::more(std::uint64_t room, std::uint64_t largest) {
+    if (!schedule_.alone(turn_) || !turn_->queue) return {};
+    OutLane& lane = *turn_->lane;
+    OutClass& queue = *turn_->queue;
+    OutWork& work = *lane.work;
+    OutWork::Pulled* const before = work.in_hand.empty() ? nullptr : &work.in_hand.back();
+    const bool follows = before && before->plain && before->niceness == queue.niceness &&
+                         before->sequence + before->count == queue.first + queue.next;
+    if (!follows || !queue.plain_line()) return {};
+    run_.clear();
+    std::uint64_t bytes = 0;
+    const std::uint64_t left = limits_.unsettled - std::min(limits_.unsettled, unsettled_bytes_);
+    while (bytes + run_.size() < room && bytes < left && run_.size() + 1 < work.waiting &&
+           queue.next < queue.entries.size()) {
+        OutEntry& entry = queue.entries[queue.next];
+        const std::uint64_t size = entry.content.size();
+        if (!entry.plain() || entry.idempotent || size > largest) break;
+        run_.push_back(entry.content.span());
+        bytes += size;
+        entry.leave();
+        ++queue.next;
+    }
+    if (run_.empty()) return {};
+    work.waiting -= run_.size();
+    before->count += static_cast<std::uint32_t>(run_.size());
+    count_queued(lane, queue, -static_cast<std::int64_t>(bytes));
+    count_unsettled(lane, static_cast<std::int64_t>(bytes));
+    schedule_.served(bytes + run_.size());
+    go_on(lane, queue);
+    return run_;
 }
 
 void Outbox::on_packed(OutLane& lane, const OutWork::Pulled& pulled) {

@@ -60,6 +60,10 @@ public:
     void take_out(Place& place);
     // Whose turn it is; nullptr: nobody's.
     Place* turn() { return decided_ ? turn_ : decide(); }
+    // Whether it is this one's turn, and nobody else's is as near.
+    bool alone(const Place* place) {
+        return place && turn() == place && place->level_->places.size() == 1;
+    }
     // Whose turn it was has been given so many bytes.
     void served(std::uint64_t bytes) {
         if (!turn_) return;
