@@ -9,7 +9,6 @@ namespace post::core {
 namespace {
 
 constexpr Duration idle_close = std::chrono::seconds(5);
-constexpr std::uint64_t largest_chunk = 64 * 1024;
 
 // For a mapping that is lost and says its last word.
 struct Nothing final : Supply {
@@ -96,7 +95,7 @@ Outgoing* Association::next() {
         const Path path = mapping_->path();
         const std::uint64_t rate = path.rate / 500;
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
-                                           largest_chunk);
+                                           Outbox::largest_chunk);
     }
     outbox_.next(now_, chunk_, out_);
     return &out_;

@@ -56,6 +56,8 @@ public:
     // once.
     static constexpr std::uint64_t made_ahead = 1024 * 1024;
     static constexpr std::uint64_t meal = 256 * 1024;
+    // What of a message is pulled in one go.
+    static constexpr std::uint64_t largest_chunk = 64 * 1024;
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
     // `works` lends lanes what they need while something is on its way.
     Outbox(const Limits& limits, std::uint64_t& outstanding, Pool<OutWork>& works)
@@ -122,7 +124,7 @@ public:
     // What goes next of the lane that turn() gave: a Piece of at most `chunk` bytes, Skip, Abandon
     // or Finish.
     void next(Instant now, std::uint64_t chunk, Outgoing& out);
-    // More of the lane whose turn it is: what follows the piece that was pulled last (Supply::more).
+    // More of the lane whose turn it is: what follows the piece pulled last (Supply::more).
     Supply::Run more(std::uint64_t room, std::uint64_t largest);
     // The next pieces of the lane are in packets.
     void packed(OutLane& lane, std::uint64_t pieces);

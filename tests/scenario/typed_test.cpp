@@ -376,6 +376,24 @@ TEST_SUITE("scenario") {
         CHECK(got[2].error().detail.view().find("largest is 100") != std::string_view::npos);
     }
 
+    TEST_CASE("a fork has its Carrier's largest value") {
+        PlainScene scene;
+        scene.write({"one\n"});
+        Lines lines(std::move(scene.reader()));
+        lines.largest_value(100);
+        Carrier answer;
+        scene.writer.accept([&](Carrier fork) {
+            answer = std::move(fork);
+            answer.send(std::string(100, 'y') + "\n");
+            return true;
+        });
+        Lines fork = lines.fork();
+        fork.send("go");
+        auto line = fork.receive();
+        REQUIRE(scene.until([&] { return line.ready(); }));
+        CHECK(line.get().error() == Errc::message_too_large);
+    }
+
     TEST_CASE("a codec of whole messages says that a plain peer has none") {
         PlainScene scene;
         scene.write({"one"});
