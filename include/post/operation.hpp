@@ -7,6 +7,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -83,6 +84,9 @@ public:
     // An operation whose answer is known at once.
     Operation(Result<T> answer, core::AnchorRef anchor = {})
         : answer_(std::move(answer)), anchor_(std::move(anchor)) {}
+    template <class Value>
+    Operation(std::in_place_t, Value&& value, core::AnchorRef anchor)
+        : answer_(std::in_place, std::forward<Value>(value)), anchor_(std::move(anchor)) {}
     Operation(core::WaitingRef<core::Waiting<T>> waiting, core::AnchorRef anchor)
         : waiting_(std::move(waiting)), anchor_(std::move(anchor)) {}
     Operation(Operation&&) noexcept = default;
@@ -104,7 +108,8 @@ public:
     void then(Function<void(Result<T>)> callback) && {
         auto waiting = std::move(waiting_);
         if (!waiting) {
-            waiting = core::WaitingRef<core::Waiting<T>>(new core::Waiting<T>);
+            waiting = core::WaitingRef<core::Waiting<T>>(new
+                                                             core::Waiting<T>);
             waiting->answer = std::move(answer_);
         }
         auto* state = waiting.get();  // lives while its notify does: the core holds both

@@ -155,16 +155,17 @@ Result<Sequence> Association::send(Instant now, CarrierId carrier, Content conte
     return take_in(now, *find(carrier), std::move(content), options, on_fate);
 }
 
-std::optional<Sequence> Association::send_if_writable(Instant now, CarrierId carrier,
-                                                      Content& content, const SendOptions& options,
-                                                      FateToken on_fate) {
+bool Association::send_if_writable(Instant now, CarrierId carrier, Content& content,
+                                   const SendOptions& options, FateToken on_fate,
+                                   Sequence& sequence) {
     Lane* lane = find(carrier);
     const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
                       content.size() <= peer_largest_ &&
                       outbox_.writable(lane->out, class_of(options.niceness));
-    if (!fine) return std::nullopt;
+    if (!fine) return false;
     last_ = lane;
-    return take_in(now, *lane, std::move(content), options, on_fate);
+    sequence = take_in(now, *lane, std::move(content), options, on_fate);
+    return true;
 }
 
 Sequence Association::take_in(Instant now, Lane& lane, Content&& content,

@@ -75,9 +75,9 @@ public:
     }
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
-    // happened when it does not.
-    std::optional<Sequence> send_if_writable(Instant now, CarrierId carrier, Content& content,
-                                             const SendOptions& options, FateToken on_fate);
+    // happened when it does not, and the answer is false.
+    bool send_if_writable(Instant now, CarrierId carrier, Content& content,
+                          const SendOptions& options, FateToken on_fate, Sequence& sequence);
     // Takes the message, whatever the budget: the caller asked writable. Its place among those of
     // its Carrier and class, or why not.
     // `fed` bytes of a message that has no content yet are asked for by happened::Wanted.
@@ -160,6 +160,7 @@ private:
     Outgoing* open_for(Lane& lane);
     void drain_mapping(Instant now);
     void handle(Instant now, event::Arrived& event);
+    void handle(Instant now, event::ArrivedRun& event);
     void handle(Instant now, event::Established& event);
     void handle(Instant now, event::Opened& event);
     void handle(Instant now, event::Finished& event);

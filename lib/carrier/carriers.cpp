@@ -67,21 +67,22 @@ Sending Carriers::send(CarrierKey key, Generated content, const SendOptions& opt
 }
 
 Sending Carriers::send(CarrierKey key, Content&& content) {
-    const SendOptions* const own = defaults(key);
+    const Row* row = rows_.find(key);
+    const SendOptions* const own = row && row->callbacks ? row->callbacks->defaults.get() : nullptr;
     return send(key, std::move(content), 0, own ? *own : plain_, no_fate);
 }
 
-// Nothing has happened when there is no answer.
-std::optional<MessageId> Carriers::send_at_once(const Row& row, Content& content,
-                                                const SendOptions& options, FateToken token) {
-    if (row.end || queues(row, options)) return std::nullopt;
+// False: nothing has happened.
+bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions& options,
+                            FateToken token, MessageId& id) {
+    if (row.end || queues(row, options)) return false;
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
                         options.properties.empty();
     Association* association = this->association(row);
-    if (!association || (!simple && association->terms_error(options))) return std::nullopt;
-    const auto sequence = association->send_if_writable(now_, row.carrier, content, options, token);
-    if (!sequence) return std::nullopt;
-    return MessageId{row.carrier, options.niceness, *sequence};
+    if (!association || (!simple && association->terms_error(options))) return false;
+    id.carrier = row.carrier;
+    id.niceness = options.niceness;
+    return association->send_if_writable(now_, row.carrier, content, options, token, id.sequence);
 }
 
 // What waits for room is not overtaken by what is as nice, or nicer.
@@ -95,9 +96,9 @@ bool Carriers::queues(const Row& row, const SendOptions& options) {
 Sending Carriers::send(CarrierKey key, Content&& content, std::uint64_t fed,
                        const SendOptions& options, FateToken token) {
     const Row* row = rows_.find(key);
-    if (row && fed == 0)
-        if (const auto sent = send_at_once(*row, content, options, token))
-            return Sending(*sent, anchor());
+    MessageId id;
+    if (row && fed == 0 && send_at_once(*row, content, options, token, id))
+        return Sending(std::in_place, id, anchor());
     return send_later(key, std::move(content), fed, options, token);
 }
 

@@ -191,8 +191,8 @@ private:
     template <class T> void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
     template <class W> void fail_all(std::vector<WaitingRef<W>>& queue, const Error& error);
     FateToken keep(OnFate on_fate);
-    std::optional<MessageId> send_at_once(const Row& row, Content& content,
-                                          const SendOptions& options, FateToken token);
+    bool send_at_once(const Row& row, Content& content, const SendOptions& options, FateToken token,
+                      MessageId& id);
     Sending send(CarrierKey key, Content&& content, std::uint64_t fed, const SendOptions& options,
                  FateToken token);
     Sending send_later(CarrierKey key, Content&& content, std::uint64_t fed,

@@ -164,12 +164,15 @@ void Carriers::give_to_ready(CarrierKey key) {
         if (again && again->ready_owns && !again->ready) again->ready = std::move(ready);
     };
     int given = 0;
+    Bytes::Dropped dropped;  // contents that the callback has left here
     try {
         while (association && more && given++ < most_messages) {
-            const ReceiveParts parts = row->callbacks ? row->callbacks->ready_parts : whole;
-            auto message = take(*association, row->carrier, parts);
+            auto message = row->callbacks
+                               ? take(*association, row->carrier, row->callbacks->ready_parts)
+                               : association->take(row->carrier);
             if (!message) break;
-            more = (*ready)(lent, std::move(*message));
+            more = ready->lend(lent, std::move(*message));
+            if (message->size() < small_content) dropped.add(std::move(*message).content());
             if (!lent) lent = lend(key);  // the callback took it over
             row = rows_.find(key);
             if (!row || !row->ready_owns) return;
