@@ -25,7 +25,15 @@ namespace core {
 
 // What an operation that waits shares with the library: one answer, one listener, two holders.
 struct WaitingBase {
+    WaitingBase() = default;
+    WaitingBase(const WaitingBase&) = delete;
+    WaitingBase& operator=(const WaitingBase&) = delete;
     virtual ~WaitingBase() = default;
+    // In memory that the Context lends.
+    static void* operator new(std::size_t size, Anchor& anchor) { return anchor.take(size); }
+    static void operator delete(void* memory, Anchor&) noexcept { Anchor::give(memory); }
+    static void operator delete(void* memory) noexcept { Anchor::give(memory); }
+
     virtual void fail(Error error) = 0;
     virtual bool answered() const = 0;
     virtual void dropped(Anchor&) {}  // the application let go before there was an answer
@@ -70,6 +78,8 @@ private:
     W* waiting_ = nullptr;
 };
 
+// Whose memory a wait has; one that belongs to no Context has an Anchor of its own.
+inline Anchor& home(const AnchorRef& anchor) { return anchor ? *anchor.get() : *new Anchor; }
 // The application's end of a waiting operation was dropped, or got a listener.
 void abandoned(const AnchorRef& anchor, WaitingBase& waiting);
 void listened(const AnchorRef& anchor, WaitingRef<WaitingBase> waiting);
@@ -108,7 +118,7 @@ public:
     void then(Function<void(Result<T>)> callback) && {
         auto waiting = std::move(waiting_);
         if (!waiting) {
-            waiting = core::WaitingRef<core::Waiting<T>>(new
+            waiting = core::WaitingRef<core::Waiting<T>>(new (core::home(anchor_))
                                                              core::Waiting<T>);
             waiting->answer = std::move(answer_);
         }

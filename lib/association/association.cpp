@@ -171,9 +171,7 @@ bool Association::send_if_writable(Instant now, CarrierId carrier, Content& cont
 Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
                               const SendOptions& options, FateToken on_fate) {
     const Instant deadline = deadline_of(now, options);
-    Bytes bytes = content.size() < SmallBlocks::largest
-                      ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
-                      : std::move(content).take();
+    Bytes bytes = shared_.keep(std::move(content));
     if (!options.antecedents.empty() || !options.properties.empty())
         return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();

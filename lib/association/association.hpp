@@ -39,6 +39,12 @@ struct Shared {
     std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
     std::uint64_t outstanding = 0;              // messages without a fate
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
+
+    // What is sent, as it is held until it is settled.
+    Bytes keep(Content&& content) {
+        if (content.size() >= SmallBlocks::largest) return std::move(content).take();
+        return sent.keep(std::as_bytes(std::span(content.view())));
+    }
 };
 
 class Association final : private Supply {

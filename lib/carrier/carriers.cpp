@@ -125,9 +125,9 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
                                             fed);
         return Sending(MessageId{row->carrier, options.niceness, *sent}, anchor());
     }
-    WaitingRef<WaitingSend> waiting(new WaitingSend);
+    WaitingRef<WaitingSend> waiting(new (anchor_) WaitingSend);
     waiting->carrier = key;
-    waiting->content = std::move(content).take();
+    waiting->content = associations_.shared().keep(std::move(content));
     waiting->options = options;
     waiting->on_fate = token;
     waiting->fed = fed;
@@ -164,7 +164,7 @@ void Carriers::give_up(WaitingSend& waiting) {
 }
 
 Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOptions& options) {
-    const WaitingRef<WaitingFate> waiting(new WaitingFate);
+    const WaitingRef<WaitingFate> waiting(new (anchor_) WaitingFate);
     ++awaited_;
     Sending sending = send(key, std::move(content), options, [this, waiting](const Fate& fate) {
         if (fate.kind != Fate::Kind::sent) answer<Fate>(waiting, fate);
@@ -240,7 +240,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
 
 template <class W> WaitingRef<W> Carriers::wait(std::vector<WaitingRef<W>>& queue) {
     std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
-    WaitingRef<W> waiting(new W);
+    WaitingRef<W> waiting(new (anchor_) W);
     queue.push_back(waiting);
     ++awaited_;
     return waiting;
