@@ -379,16 +379,13 @@ TEST_SUITE("scenario") {
     TEST_CASE("a fork has its Carrier's largest value") {
         PlainScene scene;
         scene.write({"one\n"});
-        Lines lines(std::move(scene.reader()));
+        scene.reader();
+        Lines lines(std::move(scene.writer));
         lines.largest_value(100);
-        Carrier answer;
-        scene.writer.accept([&](Carrier fork) {
-            answer = std::move(fork);
-            answer.send(std::string(100, 'y') + "\n");
-            return true;
-        });
         Lines fork = lines.fork();
-        fork.send("go");
+        fork.send("two");
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        scene.accepted[1].send(std::string(100, 'y') + "\n");
         auto line = fork.receive();
         REQUIRE(scene.until([&] { return line.ready(); }));
         CHECK(line.get().error() == Errc::message_too_large);
