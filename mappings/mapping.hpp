@@ -42,6 +42,15 @@ public:
     // The most urgent thing that nothing blocks, or nullptr. It counts as begun: the mapping will
     // write it all, in this order within the Carrier. Valid until the next call of next().
     virtual Outgoing* next() = 0;
+    // More of the Carrier and class whose whole message next() gave last: the contents of those
+    // right behind it, as long as they need nothing but that (no marks, no extras, no chunks), each
+    // of less than small_content bytes; with one byte for each not much more than `room`. They
+    // count as pulled, piece by piece, and are lent as a Piece's. A mapping may do without.
+    using Run = std::span<const std::span<const std::byte>>;
+    virtual Run more(std::uint64_t room) {
+        static_cast<void>(room);
+        return {};
+    }
     // The next `pieces` pieces of this Carrier, in the order in which they were pulled, are in
     // packets to their last byte.
     virtual void packed(CarrierId carrier, std::uint64_t pieces) = 0;

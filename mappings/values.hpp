@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -177,6 +178,24 @@ struct Opened {
 struct Arrived {
     Piece piece;
 };
+// Whole messages of class 0, one behind the other, each of less than small_content bytes, without
+// marks but for `ask` on the last: what many an Arrived would say. The list is lent as bytes are.
+struct ArrivedRun {
+    CarrierId carrier;
+    Sequence first;
+    std::span<const std::span<const std::byte>> contents;
+    std::uint64_t bytes = 0;  // of all of them
+    bool ask = false;
+    Piece piece(std::size_t at) const {
+        Piece piece;
+        piece.carrier = carrier;
+        piece.sequence = Sequence{first.value() + at};
+        piece.total = contents[at].size();
+        piece.bytes = Bytes::lent(contents[at].data(), contents[at].size());
+        piece.marks.ask = ask && at + 1 == contents.size();
+        return piece;
+    }
+};
 // A whole message that came alone. It used up nothing of the windows. With raw framing it is of the
 // open Carrier with the lowest id.
 struct ArrivedAlone {
@@ -226,9 +245,9 @@ struct Lost {
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::Established, event::Opened, event::Finished,
-                           event::Reset, event::Stopped, event::Acked, event::Unblocked,
-                           event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone,
-                           Skip, Abandon, Settings, Refuse, Delivered>;
+using Event = std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
+                           event::Finished, event::Reset, event::Stopped, event::Acked,
+                           event::Unblocked, event::Ended, event::Lost, event::ArrivedAlone,
+                           event::SettledAlone, Skip, Abandon, Settings, Refuse, Delivered>;
 
 }  // namespace post

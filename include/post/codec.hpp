@@ -139,6 +139,7 @@ public:
         : own_(std::move(other.carrier())),
           codec_(other.codec_),
           reading_(std::move(other.reading_)),
+          largest_(other.largest_),
           messages_(other.messages_) {}
     TypedCarrier& operator=(TypedCarrier&& other) requires std::is_copy_assignable_v<C> {
         if (this == &other) return *this;
@@ -146,6 +147,7 @@ public:
         lent_ = nullptr;
         codec_ = other.codec_;
         reading_ = std::move(other.reading_);
+        largest_ = other.largest_;
         messages_ = other.messages_;
         return *this;
     }
@@ -193,30 +195,34 @@ public:
             return carrier().ready({});
         }
         if (!past && !reading()->idle()) {
-            read(reading(), codec_, std::move(on_value));
+            read(reading(), codec_, largest_, std::move(on_value));
             return carrier().ready({});  // what it replaces, if that is a Carrier's still
         }
         TypedCarrier reader({}, codec_);
         reader.reading_ = reading_;
+        reader.largest_ = largest_;
         reader.messages_ = messages_;
         carrier().ready([reader = std::move(reader), on_value = std::move(on_value)](
                             Carrier& lent, InMessage message) mutable {
             reader.lent_ = &lent;
             if (!message.raw()) return on_value(reader, decode(reader.codec_, std::move(message)));
             reader.reading()->add(std::move(message));
-            read(reader.reading(), reader.codec_, std::move(on_value));
+            read(reader.reading(), reader.codec_, reader.largest_, std::move(on_value));
             return false;  // the reading has a handle of its own now
         });
     }
     // The longest value that is cut out of a plain peer's stream, bytes: a longer one ends it with
     // message_too_large. Default: Deframer::default_largest, 16 MiB. (Of messages it is
-    // Carrier::largest_message.)
+    // Carrier::largest_message.) Later forks have it too.
     void largest_value(std::size_t bytes) requires StreamCodec<C> {
-        if (!past_reading()) reading()->largest(bytes);
+        largest_ = bytes;
+        if (reading_) reading_->largest(bytes);
     }
     // The next stream of the same Association, with the same codec.
     TypedCarrier fork(Carrier::ForkOptions options = {}) {
-        return TypedCarrier(carrier().fork(options), codec_);
+        TypedCarrier next(carrier().fork(options), codec_);
+        next.largest_ = largest_;
+        return next;
     }
 
     Carrier& carrier() { return lent_ ? *lent_ : own_; }
@@ -238,18 +244,24 @@ private:
         return messages_;
     }
     const std::shared_ptr<Reading>& reading() {
-        if (!reading_) reading_ = std::make_shared<Reading>(carrier(), codec_);
+        if (!reading_) {
+            reading_ = std::make_shared<Reading>(carrier(), codec_);
+            if (largest_ > 0) reading_->largest(largest_);
+        }
         return reading_;
     }
     // Values come from the reading. What the callback moves out of its argument goes on there.
-    static void read(const std::shared_ptr<Reading>& reading, const C& codec, OnValue on_value) {
-        reading->ready([codec, weak = std::weak_ptr(reading), on_value = std::move(on_value)](
-                           Carrier& lent, Result<Value> value) mutable {
-            TypedCarrier reader({}, codec);
-            reader.lent_ = &lent;
-            reader.reading_ = weak.lock();
-            return on_value(reader, std::move(value));
-        });
+    static void read(const std::shared_ptr<Reading>& reading, const C& codec, std::size_t largest,
+                     OnValue on_value) {
+        reading->ready(
+            [codec, largest, weak = std::weak_ptr(reading), on_value = std::move(on_value)](
+                Carrier& lent, Result<Value> value) mutable {
+                TypedCarrier reader({}, codec);
+                reader.lent_ = &lent;
+                reader.largest_ = largest;
+                reader.reading_ = weak.lock();
+                return on_value(reader, std::move(value));
+            });
     }
 
     Carrier own_;
@@ -257,6 +269,7 @@ private:
     [[no_unique_address]] C codec_{};
     Buffer buffer_;
     std::shared_ptr<Reading> reading_;  // none where the peer is known to send messages
+    std::size_t largest_ = 0;           // value; 0: the Deframer's own
     bool messages_ = false;             // it is known
 };
 

@@ -43,6 +43,8 @@ public:
 
     explicit operator bool() const { return table_ != nullptr; }
     R operator()(Args... args) { return table_->call(space_, std::forward<Args>(args)...); }
+    // The same without a move on the way: what it does not take of them the caller still has.
+    R lend(Args&&... args) { return table_->call(space_, std::forward<Args>(args)...); }
 
 private:
     static constexpr std::size_t inside_size = 6 * sizeof(void*);

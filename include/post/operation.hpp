@@ -7,11 +7,13 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
+#include <post/anchor.hpp>
 #include <post/function.hpp>
 #include <post/result.hpp>
 
@@ -21,11 +23,17 @@ class Context;
 
 namespace core {
 
-class Anchor;
-
 // What an operation that waits shares with the library: one answer, one listener, two holders.
 struct WaitingBase {
+    WaitingBase() = default;
+    WaitingBase(const WaitingBase&) = delete;
+    WaitingBase& operator=(const WaitingBase&) = delete;
     virtual ~WaitingBase() = default;
+    // In memory that the Context lends.
+    static void* operator new(std::size_t size, Anchor& anchor) { return anchor.take(size); }
+    static void operator delete(void* memory, Anchor&) noexcept { Anchor::give(memory); }
+    static void operator delete(void* memory) noexcept { Anchor::give(memory); }
+
     virtual void fail(Error error) = 0;
     virtual bool answered() const = 0;
     virtual void dropped(Anchor&) {}  // the application let go before there was an answer
@@ -70,26 +78,8 @@ private:
     W* waiting_ = nullptr;
 };
 
-// A counted reference to a Context's core that may outlive it.
-class AnchorRef {
-public:
-    AnchorRef() = default;
-    explicit AnchorRef(Anchor* anchor);
-    AnchorRef(const AnchorRef& other);
-    AnchorRef(AnchorRef&& other) noexcept : anchor_(std::exchange(other.anchor_, nullptr)) {}
-    AnchorRef& operator=(AnchorRef other) noexcept {
-        std::swap(anchor_, other.anchor_);
-        return *this;
-    }
-    ~AnchorRef();
-    Anchor* get() const { return anchor_; }
-    Anchor* operator->() const { return anchor_; }
-    explicit operator bool() const { return anchor_ != nullptr; }
-
-private:
-    Anchor* anchor_ = nullptr;
-};
-
+// Whose memory a wait has; one that belongs to no Context has an Anchor of its own.
+inline Anchor& home(const AnchorRef& anchor) { return anchor ? *anchor.get() : *new Anchor; }
 // The application's end of a waiting operation was dropped, or got a listener.
 void abandoned(const AnchorRef& anchor, WaitingBase& waiting);
 void listened(const AnchorRef& anchor, WaitingRef<WaitingBase> waiting);
@@ -104,6 +94,9 @@ public:
     // An operation whose answer is known at once.
     Operation(Result<T> answer, core::AnchorRef anchor = {})
         : answer_(std::move(answer)), anchor_(std::move(anchor)) {}
+    template <class Value>
+    Operation(std::in_place_t, Value&& value, core::AnchorRef anchor)
+        : answer_(std::in_place, std::forward<Value>(value)), anchor_(std::move(anchor)) {}
     Operation(core::WaitingRef<core::Waiting<T>> waiting, core::AnchorRef anchor)
         : waiting_(std::move(waiting)), anchor_(std::move(anchor)) {}
     Operation(Operation&&) noexcept = default;
@@ -125,7 +118,8 @@ public:
     void then(Function<void(Result<T>)> callback) && {
         auto waiting = std::move(waiting_);
         if (!waiting) {
-            waiting = core::WaitingRef<core::Waiting<T>>(new core::Waiting<T>);
+            waiting = core::WaitingRef<core::Waiting<T>>(new (core::home(anchor_))
+                                                             core::Waiting<T>);
             waiting->answer = std::move(answer_);
         }
         auto* state = waiting.get();  // lives while its notify does: the core holds both

@@ -35,11 +35,14 @@ struct Policy {
 // 2^60, largest_message at most half of receive_budget, timeouts above zero; anything else is
 // refused with invalid_argument by initiate and listen.
 struct Bounds {
-    std::uint64_t largest_message = 16 * 1024 * 1024;  // received, bytes
-    std::uint64_t receive_budget = 64 * 1024 * 1024;   // received and untaken, an Association
-    std::uint64_t send_budget = 1024 * 1024;           // not yet in a packet, a Carrier, bytes
+    // Received and taken whole, bytes; who receives in parts (ReceiveParts) has no limit.
+    std::uint64_t largest_message = 16 * 1024 * 1024;
+    std::uint64_t receive_budget = 64 * 1024 * 1024;  // received and untaken, an Association
+    std::uint64_t send_budget = 1024 * 1024;          // not yet in a packet, a Carrier, bytes
     std::uint64_t association_send_budget = 64 * 1024 * 1024;
-    std::uint64_t unsettled = 32 * 1024 * 1024;             // packed and not yet acked, bytes
+    // Packed and not yet acked, bytes. Each Carrier may go beyond it by one message, or by 576 KiB
+    // of each long one that is begun, so that the peer has something to acknowledge.
+    std::uint64_t unsettled = 32 * 1024 * 1024;
     std::uint64_t carriers = 65536;                         // that the peer may have open
     Duration handshake_timeout = std::chrono::seconds(10);  // for each candidate
     Duration idle_timeout = std::chrono::seconds(30);       // the lesser of both ends'

@@ -49,7 +49,7 @@ public:
     // The next value, which may be there at once.
     Asked ask() {
         std::erase_if(asked_, [](const Asked& asked) { return !asked->wanted; });
-        Asked asked(new WaitingValue<Value>);
+        Asked asked(new (home(lent_.anchor())) WaitingValue<Value>);
         asked_.push_back(asked);
         if (!owned_) pump();  // else a turn of the Context does, since it calls on_value
         return asked;

@@ -36,8 +36,7 @@ Association::~Association() {
         if (lane.draining) --shared_.draining;
 }
 
-Lane* Association::find(CarrierId carrier) {
-    if (last_ && last_->id() == carrier) return last_;
+Lane* Association::look_up(CarrierId carrier) {
     const auto at = lanes_.find(carrier);
     return at == lanes_.end() ? nullptr : &at->second;
 }
@@ -97,8 +96,7 @@ void Association::refuse(CarrierId carrier) {
     cut(*lane, Error(Errc::carrier_refused));
 }
 
-void Association::activate() {
-    if (state_ != State::fresh) return;
+void Association::begin() {
     state_ = State::connecting;
     if (options_.remote) attempts_.begin(*options_.remote);
 }
@@ -157,26 +155,25 @@ Result<Sequence> Association::send(Instant now, CarrierId carrier, Content conte
     return take_in(now, *find(carrier), std::move(content), options, on_fate);
 }
 
-std::optional<Sequence> Association::send_if_writable(Instant now, CarrierId carrier,
-                                                      Content& content, const SendOptions& options,
-                                                      FateToken on_fate) {
+bool Association::send_if_writable(Instant now, CarrierId carrier, Content& content,
+                                   const SendOptions& options, FateToken on_fate,
+                                   Sequence& sequence) {
     Lane* lane = find(carrier);
     const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
                       content.size() <= peer_largest_ &&
                       outbox_.writable(lane->out, class_of(options.niceness));
-    if (!fine) return std::nullopt;
+    if (!fine) return false;
     last_ = lane;
-    return take_in(now, *lane, std::move(content), options, on_fate);
+    sequence = take_in(now, *lane, std::move(content), options, on_fate);
+    return true;
 }
 
 Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
                               const SendOptions& options, FateToken on_fate) {
     const Instant deadline = deadline_of(now, options);
-    Bytes bytes = content.size() < SmallBlocks::largest
-                      ? shared_.sent.keep(std::as_bytes(std::span(content.view())))
-                      : std::move(content).take();
-    const bool simple = options.antecedents.empty() && options.properties.empty();
-    if (!simple) return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
+    Bytes bytes = shared_.keep(std::move(content));
+    if (!options.antecedents.empty() || !options.properties.empty())
+        return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
     return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
 }

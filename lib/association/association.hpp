@@ -39,6 +39,12 @@ struct Shared {
     std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
     std::uint64_t outstanding = 0;              // messages without a fate
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
+
+    // What is sent, as it is held until it is settled.
+    Bytes keep(Content&& content) {
+        if (content.size() >= SmallBlocks::largest) return std::move(content).take();
+        return sent.keep(std::as_bytes(std::span(content.view())));
+    }
 };
 
 class Association final : private Supply {
@@ -70,12 +76,14 @@ public:
     void adopt(CarrierId carrier, Tag tag);
     void refuse(CarrierId carrier);
     // Starts connecting; send and announced forks do so by themselves.
-    void activate();
+    void activate() {
+        if (state_ == State::fresh) begin();
+    }
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
-    // happened when it does not.
-    std::optional<Sequence> send_if_writable(Instant now, CarrierId carrier, Content& content,
-                                             const SendOptions& options, FateToken on_fate);
+    // happened when it does not, and the answer is false.
+    bool send_if_writable(Instant now, CarrierId carrier, Content& content,
+                          const SendOptions& options, FateToken on_fate, Sequence& sequence);
     // Takes the message, whatever the budget: the caller asked writable. Its place among those of
     // its Carrier and class, or why not.
     // `fed` bytes of a message that has no content yet are asked for by happened::Wanted.
@@ -144,16 +152,22 @@ public:
 private:
     // Supply.
     Outgoing* next() override;
+    Run more(std::uint64_t room) override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
     void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) override;
     void blocked(CarrierId carrier) override;
 
-    Lane* find(CarrierId carrier);
+    Lane* find(CarrierId carrier) {
+        return last_ && last_->id() == carrier ? last_ : look_up(carrier);
+    }
+    Lane* look_up(CarrierId carrier);
     const Lane* find(CarrierId carrier) const;
     Lane& make(CarrierId carrier);
+    void begin();
     Outgoing* open_for(Lane& lane);
     void drain_mapping(Instant now);
     void handle(Instant now, event::Arrived& event);
+    void handle(Instant now, event::ArrivedRun& event);
     void handle(Instant now, event::Established& event);
     void handle(Instant now, event::Opened& event);
     void handle(Instant now, event::Finished& event);

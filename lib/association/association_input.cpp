@@ -141,6 +141,17 @@ void Association::handle(Instant now, event::Arrived& event) {
     violation(taken.error().message());
 }
 
+void Association::handle(Instant now, event::ArrivedRun& event) {
+    Lane* lane = find(event.carrier);
+    if (!lane) return;
+    last_ = lane;
+    if (inbox_.handle_run(now, lane->in, event)) return;
+    for (std::size_t i = 0; i < event.contents.size(); ++i) {
+        event::Arrived one{event.piece(i)};
+        handle(now, one);
+    }
+}
+
 // What of a message's antecedents is still to come. False: one of them cannot exist.
 bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after) {
     const bool even = options_.role == Role::client;  // our Carriers' ids

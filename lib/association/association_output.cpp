@@ -9,7 +9,6 @@ namespace post::core {
 namespace {
 
 constexpr Duration idle_close = std::chrono::seconds(5);
-constexpr std::uint64_t largest_chunk = 64 * 1024;
 
 // For a mapping that is lost and says its last word.
 struct Nothing final : Supply {
@@ -96,10 +95,14 @@ Outgoing* Association::next() {
         const Path path = mapping_->path();
         const std::uint64_t rate = path.rate / 500;
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
-                                           largest_chunk);
+                                           Outbox::largest_chunk);
     }
     outbox_.next(now_, chunk_, out_);
     return &out_;
+}
+
+Supply::Run Association::more(std::uint64_t room) {
+    return outbox_.more(room, std::min<std::uint64_t>(chunk_, small_content - 1));
 }
 
 // A fork opens its parent first, so that the peer knows whom to ask.

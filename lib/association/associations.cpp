@@ -5,13 +5,6 @@
 
 namespace post::core {
 
-Associations::Slot* Associations::slot(AssociationId id) {
-    const auto at = static_cast<std::uint32_t>(id.value());
-    if (at >= slots_.size()) return nullptr;
-    Slot& found = slots_[at];
-    return found.association && found.generation == id.value() >> 32 ? &found : nullptr;
-}
-
 const Associations::Slot* Associations::slot(AssociationId id) const {
     return const_cast<Associations*>(this)->slot(id);
 }
@@ -43,16 +36,6 @@ Association* Associations::share(const Key& key) {
     const bool ending = !found || found->state() == Association::State::closing ||
                         found->state() == Association::State::gone;
     return ending ? nullptr : found;
-}
-
-Association* Associations::use(AssociationId id) {
-    Slot* found = slot(id);
-    if (!found) return nullptr;
-    if (!found->active) {
-        found->active = true;
-        active_.push_back(id);
-    }
-    return found->association.get();
 }
 
 Association* Associations::peek(AssociationId id) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/association/association.hpp"
@@ -24,7 +25,12 @@ public:
     // A live association with this key.
     Association* share(const Key& key);
     // The association, which then has a place in this turn; nullptr when it is gone.
-    Association* use(AssociationId id);
+    Association* use(AssociationId id) {
+        Slot* const found = slot(id);
+        if (!found) return nullptr;
+        if (!std::exchange(found->active, true)) active_.push_back(id);
+        return found->association.get();
+    }
     // The association, and no place in this turn.
     Association* peek(AssociationId id);
     const Association* find(AssociationId id) const;
@@ -58,7 +64,12 @@ private:
     static AssociationId id_of(std::uint32_t slot, std::uint32_t generation) {
         return AssociationId{std::uint64_t{generation} << 32 | slot};
     }
-    Slot* slot(AssociationId id);
+    Slot* slot(AssociationId id) {
+        const auto at = static_cast<std::uint32_t>(id.value());
+        if (at >= slots_.size()) return nullptr;
+        Slot& found = slots_[at];
+        return found.association && found.generation == id.value() >> 32 ? &found : nullptr;
+    }
     const Slot* slot(AssociationId id) const;
 
     Shared shared_;

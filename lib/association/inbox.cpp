@@ -18,15 +18,6 @@ constexpr std::size_t most_kept_messages = 256;
 
 }  // namespace
 
-// What a message takes beside its content, so that empty ones, and those with properties, are not
-// for nothing.
-std::uint64_t Inbox::overhead_of(const InMessage& message) {
-    std::uint64_t bytes = sizeof(InMessage);
-    for (const auto& entry : message.properties())
-        bytes += sizeof entry + entry.first.size() + entry.second.size();
-    return bytes;
-}
-
 std::vector<Assembly>::iterator Inbox::find(InWork& work, NicenessClass niceness,
                                             Sequence sequence) {
     return std::find_if(work.unfinished.begin(), work.unfinished.end(), [&](const Assembly& one) {
@@ -67,31 +58,30 @@ void Inbox::release_if_idle(InLane& lane) {
     works_.give(std::move(lane.work));
 }
 
-// The common case: the next message of class 0, short and whole, of a Carrier in good order.
-bool Inbox::take_next(Instant now, InLane& lane, const Piece& piece) {
-    const std::uint64_t size = piece.bytes.size();
-    const bool common = piece.total == size && size < SmallBlocks::largest && !plain_ &&
-                        !piece.extras && !lane.discarding && !lane.over &&
-                        piece.niceness == NicenessClass{} && size <= limit(lane) && lane.work &&
-                        lane.work->unfinished.empty() && lane.work->successors == 0;
-    if (!common) return false;
-    Receipts& receipts = lane.work->receipts.front();
-    if (!receipts.next(piece.sequence)) return false;
-    lane.received += size;
-    charge(size);
+// The common case: the next messages of class 0, short and whole, of a Carrier in good order.
+bool Inbox::handle_run(Instant now, InLane& lane, const event::ArrivedRun& run) {
+    if (plain_ || lane.discarding || lane.over || limit(lane) < small_content) return false;
+    InWork& work = this->work(lane);
+    const auto count = static_cast<std::uint32_t>(run.contents.size());
+    if (!work.unfinished.empty() || work.successors > 0) return false;
+    if (!work.receipts.front().next(run.first, count)) return false;
+    if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
+    lane.received += run.bytes;
+    charge(run.bytes);
     hold(lane);
-    InMessage& message = lane.work->whole.emplace(small_.keep(piece.bytes.span()), Niceness{},
-                                                  piece.sequence);
-    finished(now, lane, message, &receipts, piece.marks);
+    std::uint64_t sequence = run.first.value();
+    for (const auto content : run.contents)
+        work.whole.emplace(small_.keep(content), Niceness{}, Sequence{sequence++});
+    lane.ask |= run.ask;
+    count_finished(now, lane, count, run.bytes, count * sizeof(InMessage));
     if (!successors_.empty()) {
-        settle({lane.carrier, piece.niceness, piece.sequence}, 1, true);
+        settle({lane.carrier, {}, run.first}, count, true);
         give_out_free(now);
     }
     return true;
 }
 
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After* after) {
-    if (take_next(now, lane, piece)) return {};
     const std::uint64_t size = piece.bytes.size();
     if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
     InWork& work = this->work(lane);
@@ -224,33 +214,24 @@ std::optional<Error> Inbox::too_large(const InLane& lane) const {
 
 void Inbox::finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                    const Marks& marks) {
-    Receipts* const receipts = plain_ ? nullptr : &this->receipts(lane, name.niceness);
-    if (receipts) receipts->add(name.sequence);
-    finished(now, lane, lane.work->whole.push(std::move(message)), receipts, marks);
+    if (!plain_) receipts(lane, name.niceness).add(name.sequence);
+    message.mark(marks.idempotent, marks.final);
+    lane.final |= marks.final;
+    lane.ask |= marks.ask && !plain_;
+    count_finished(now, lane, 1, message.size(), overhead_of(message));
+    lane.work->whole.push(std::move(message));
     settle(name, 1, true);
 }
 
-void Inbox::finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
-                     const Marks& marks) {
-    InWork& work = *lane.work;
-    message.mark(marks.idempotent, marks.final);
-    lane.final |= marks.final;
-    work.untaken += message.size();
-    finished_ += message.size();
-    weigh(lane, static_cast<std::int64_t>(overhead_of(message)));
+void Inbox::count_finished(Instant now, InLane& lane, std::uint32_t messages, std::uint64_t bytes,
+                           std::uint64_t overhead) {
+    lane.work->untaken += bytes;
+    finished_ += bytes;
+    weigh(lane, static_cast<std::int64_t>(overhead));
     readable(lane);
-    if (!receipts) return;
-    lane.ask |= marks.ask;
-    ++work.unreported;
+    if (plain_) return;
+    lane.work->unreported += messages;
     report_later(now, lane);
-}
-
-// What it holds beside content became more, or less.
-void Inbox::weigh(InLane& lane, std::int64_t overhead) {
-    const auto more = static_cast<std::uint64_t>(overhead);  // or less: modulo 2^64
-    lane.work->overhead += more;
-    overhead_ += more;
-    context_.overhead += more;
 }
 
 void Inbox::readable(InLane& lane) {
@@ -344,12 +325,13 @@ std::optional<InMessage> Inbox::take(InLane& lane) {
         return std::nullopt;
     }
     InWork& work = *lane.work;
-    InMessage message = std::move(work.whole.front());
+    std::optional<InMessage> message(std::move(work.whole.front()));
     work.whole.pop();
-    work.untaken -= message.size();
-    finished_ -= message.size();
-    weigh(lane, -static_cast<std::int64_t>(overhead_of(message)));
-    release(lane, message.size());
+    const std::uint64_t size = message->size();
+    work.untaken -= size;
+    finished_ -= size;
+    weigh(lane, -static_cast<std::int64_t>(overhead_of(*message)));
+    release(lane, size);
     return message;
 }
 

@@ -155,6 +155,8 @@ public:
     // What came. An error is the peer's fault: message_too_large ends the Carrier, anything else
     // the association.
     Result<void> handle_piece(Instant now, InLane& lane, Piece&& piece, After* after = nullptr);
+    // False: it is not that simple, take piece by piece.
+    bool handle_run(Instant now, InLane& lane, const event::ArrivedRun& run);
     // What came alone, without a window that promised room for it; dropped where there is none.
     void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after);
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
@@ -207,13 +209,19 @@ public:
     void set_plain(bool plain) { plain_ = plain; }
 
 private:
-    static std::uint64_t overhead_of(const InMessage& message);
+    // What a message takes beside its content, so that empty ones, and those with properties, are
+    // not for nothing.
+    static std::uint64_t overhead_of(const InMessage& message) {
+        std::uint64_t bytes = sizeof(InMessage);
+        for (const auto& entry : message.properties())
+            bytes += sizeof entry + entry.first.size() + entry.second.size();
+        return bytes;
+    }
     static std::vector<Assembly>::iterator find(InWork& work, NicenessClass niceness,
                                                 Sequence sequence);
     InWork& work(InLane& lane);
     void release_if_idle(InLane& lane);
     bool has_room(const InLane& lane, std::uint64_t size) const;
-    bool take_next(Instant now, InLane& lane, const Piece& piece);
     void finish(Instant now, InLane& lane, InMessage message, const Antecedent& name,
                 const Marks& marks);
     void come(Instant now, InLane& lane, InMessage message, const Antecedent& name,
@@ -230,10 +238,16 @@ private:
     std::uint64_t limit(const InLane& lane) const;
     void wake_for_part(InLane& lane);
     bool may_part(const Assembly& one, const InLane& lane) const;
-    void weigh(InLane& lane, std::int64_t overhead);
+    // What it holds beside content became more, or less.
+    void weigh(InLane& lane, std::int64_t overhead) {
+        const auto more = static_cast<std::uint64_t>(overhead);  // or less: modulo 2^64
+        lane.work->overhead += more;
+        overhead_ += more;
+        context_.overhead += more;
+    }
     Error too_long(const InLane& lane, std::uint64_t total) const;
-    void finished(Instant now, InLane& lane, InMessage& message, Receipts* receipts,
-                  const Marks& marks);
+    void count_finished(Instant now, InLane& lane, std::uint32_t messages, std::uint64_t bytes,
+                        std::uint64_t overhead);
     Bytes keep(const Bytes& bytes);
     void append(Assembly& assembly, Bytes bytes);
     void charge(std::uint64_t bytes);

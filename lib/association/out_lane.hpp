@@ -1,6 +1,7 @@
 // OutLane: the sending half of one Carrier: its messages from send to their fate.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -96,6 +97,14 @@ struct OutEntry {
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 
+    // In line, of content only, and nothing has happened to it.
+    bool plain() const { return !rare && !apart && !final && state == State::queued; }
+    // All of it is pulled.
+    void leave() {
+        pulled = content.size();
+        state = State::pulled;
+        passed = true;
+    }
     // Others have to leave before it.
     bool waits() const { return rare && (rare->holding > 0 || rare->ahead); }
     Feed* feed() const { return rare ? rare->feed.get() : nullptr; }
@@ -140,6 +149,10 @@ struct OutClass {
     }
     OutEntry& at(std::uint64_t sequence) { return entries[sequence - first]; }
     std::uint64_t end() const { return first + entries.size(); }
+    // The first in line moves on to one that has not passed.
+    void skip_passed() {
+        while (next < entries.size() && (entries[next].apart || entries[next].passed)) ++next;
+    }
     // Nothing but the line, and nobody in it is hurried: the common case.
     bool plain_line() const {
         return !hurry && apart.empty() && begun.empty() && next < entries.size();
@@ -159,10 +172,13 @@ inline void trim(OutClass& queue) {
 
 // What a lane has while a message of it has no fate. Lent: an idle Carrier owns none.
 struct OutWork {
+    // A piece, or a run of plain messages that are one piece each.
     struct Pulled {
         NicenessClass niceness;
-        bool last = false;  // the piece completes its message
-        std::uint32_t bytes = 0;
+        bool last = false;        // the piece completes its message
+        bool plain = false;       // more may join the run
+        std::uint32_t count = 1;  // messages
+        std::uint64_t bytes = 0;  // of a piece that is not plain
         std::uint64_t sequence = 0;
     };
     // The format's slots for unfinished messages of one Carrier (FORMAT.md, 4.2).
@@ -175,6 +191,28 @@ struct OutWork {
     OutPlace tail;              // of the end of the direction, or the announcement of the Carrier
     std::uint64_t waiting = 0;  // messages that have not passed
     std::size_t begun = 0;      // of those, in part in packets
+
+    // The next plain message was pulled.
+    void hand_over(NicenessClass niceness, std::uint64_t sequence) {
+        Pulled* const run = in_hand.empty() ? nullptr : &in_hand.back();
+        const bool joins = run && run->plain && run->niceness == niceness &&
+                           run->sequence + run->count == sequence;
+        if (joins)
+            ++run->count;
+        else
+            in_hand.push({.niceness = niceness, .last = true, .plain = true, .sequence = sequence});
+    }
+    // Takes the first of them, at most `pieces`, which become so many fewer.
+    static Pulled take_front(Ring<Pulled>& from, std::uint64_t& pieces) {
+        Pulled& front = from.front();
+        Pulled taken = front;
+        taken.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(front.count, pieces));
+        pieces -= taken.count;
+        front.count -= taken.count;
+        front.sequence += taken.count;
+        if (front.count == 0) from.pop();
+        return taken;
+    }
 };
 
 // The sending half of one Carrier.

@@ -11,13 +11,6 @@ namespace {
 // Classes with more room than this give it back when their lane rests.
 constexpr std::size_t most_kept_entries = 256;
 
-// The first in line moves on to one that has not passed.
-void skip_passed(OutClass& queue) {
-    while (queue.next < queue.entries.size() &&
-           (queue.entries[queue.next].apart || queue.entries[queue.next].passed))
-        ++queue.next;
-}
-
 MessageId id_of(const OutLane& lane, const OutEntry& entry, std::uint64_t sequence) {
     return {lane.carrier, entry.niceness, Sequence{sequence}};
 }
@@ -36,21 +29,7 @@ bool Outbox::writable(const OutLane& lane, NicenessClass niceness) const {
     return of_lane < limits_.carrier_budget && of_all < limits_.budget;
 }
 
-void Outbox::count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
-    const auto more = static_cast<std::uint64_t>(bytes);  // or less: modulo 2^64
-    lane.queued += more;
-    queue.queued += more;
-    queued_bytes_ += more;
-    queued_of_class_[queue.niceness.value()] += more;
-}
-
-void Outbox::count_unsettled(OutLane& lane, std::int64_t bytes) {
-    lane.in_flight += static_cast<std::uint64_t>(bytes);
-    unsettled_bytes_ += static_cast<std::uint64_t>(bytes);
-    heard_ |= bytes < 0;
-}
-
-Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
+Sequence Outbox::push_rare(OutLane& lane, Bytes&& content, const Terms& terms) {
     const SendOptions& options = terms.options;
     const NicenessClass niceness = class_of(options.niceness);
     OutClass& queue = class_for(lane, niceness);
@@ -79,13 +58,10 @@ Sequence Outbox::push(OutLane& lane, Bytes content, const Terms& terms) {
         count_queued(lane, queue, static_cast<std::int64_t>(entry.rare->feed->counted));
         ask(lane, queue, sequence);
     }
-    ++lane.unsettled;
-    ++lane.work->waiting;
-    ++unsettled_messages_;
-    ++outstanding_;
+    count_message(lane);
     if (terms.deadline != never)
         expiries_.insert({terms.deadline, lane.carrier, niceness, sequence, &lane});
-    skip_passed(queue);
+    queue.skip_passed();
     if (entry.apart && entry.ordered) line_up(queue, sequence);
     count_in(queue, sequence);
     if (!terms.before.empty()) bind({lane.carrier, niceness, sequence, &lane}, terms.before);
@@ -145,7 +121,7 @@ void Outbox::remove(OutLane& lane) {
     works_.give(std::move(lane.work));
 }
 
-OutClass& Outbox::class_for(OutLane& lane, NicenessClass niceness) {
+OutClass& Outbox::make_class(OutLane& lane, NicenessClass niceness) {
     if (!lane.work) {
         lane.work = works_.take();
         lane.work->tail.lane = &lane;
@@ -230,11 +206,13 @@ void Outbox::next(Instant now, std::uint64_t chunk, Outgoing& out) {
 }
 
 void Outbox::pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out) {
-    const std::uint64_t sequence = queue.plain_line() ? queue.first + queue.next
-                                                      : first_of(lane, queue)->sequence;
+    const bool in_line = queue.plain_line();
+    Piece* const kept = std::get_if<Piece>(&out);
+    if (in_line && kept && pull_plain(lane, queue, chunk, *kept)) return;
+    const std::uint64_t sequence = in_line ? queue.first + queue.next
+                                           : first_of(lane, queue)->sequence;
     if (!pass_settled(lane, queue, sequence, out)) {
-        if (!std::holds_alternative<Piece>(out)) out.emplace<Piece>();
-        Piece& piece = std::get<Piece>(out);
+        Piece& piece = kept ? *kept : out.emplace<Piece>();
         const OutEntry& entry = queue.at(sequence);
         piece.extras = {};
         if (entry.rare && entry.pulled == 0) piece.extras = extras_for(now, entry);
@@ -270,7 +248,7 @@ void Outbox::pass(OutLane& lane, OutClass& queue, std::uint64_t sequence) {
     count_out(queue, sequence);
     queue.at(sequence).passed = true;
     if (!queue.last_of_kind.empty()) leave_line(queue, sequence);
-    skip_passed(queue);
+    queue.skip_passed();
     if (--lane.work->waiting == 0) arrange_tail(lane);
 }
 
@@ -331,7 +309,8 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     if (!last && (!was_begun || feed)) count_in(queue, sequence);
     if (feed) ask(lane, queue, sequence);
     piece.marks.ask = last && lane.queued == 0 && lane.work->waiting == 0;
-    lane.work->in_hand.push({queue.niceness, last, static_cast<std::uint32_t>(size), sequence});
+    lane.work->in_hand.push(
+        {.niceness = queue.niceness, .last = last, .bytes = size, .sequence = sequence});
 }
 
 // What became of what was pulled.
@@ -339,21 +318,10 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
 void Outbox::packed(OutLane& lane, std::uint64_t pieces) {
     if (!lane.work) return;
     OutWork& work = *lane.work;
-    for (; pieces > 0 && !work.in_hand.empty(); --pieces) {
-        const OutWork::Pulled pulled = work.in_hand.front();
-        work.in_hand.pop();
+    while (pieces > 0 && !work.in_hand.empty()) {
+        const OutWork::Pulled pulled = OutWork::take_front(work.in_hand, pieces);
         if (peer_.plain) work.awaiting.push(pulled);
-        if (!pulled.last) continue;
-        OutClass& queue = *lane.find(pulled.niceness);
-        if (pulled.sequence < queue.first) continue;  // settled before we heard that it was packed
-        OutEntry& entry = queue.at(pulled.sequence);
-        if (entry.state != OutEntry::State::pulled) continue;
-        entry.state = OutEntry::State::packed;
-        if (entry.rare)
-            on_packed(entry);
-        else
-            ++packed_messages_;
-        report(lane, entry, id_of(lane, entry, pulled.sequence), Fate::Kind::sent, nullptr, false);
+        if (pulled.last) on_packed(lane, pulled);
     }
     release_if_idle(lane);
 }
@@ -389,6 +357,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
                             "had no room for it");
         if (!settle_ranges(*delivered.dropped, Fate::Kind::expired, &dropped)) return false;
     }
+    settle_plain(lane, *queue, delivered.watermark.value());
     if (!settle_all(queue->first, delivered.watermark.value(), Fate::Kind::acked, nullptr) ||
         !settle_ranges(delivered.ranges, Fate::Kind::acked, nullptr))
         return false;
@@ -413,17 +382,20 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
 void Outbox::handle_acked(OutLane& lane, std::uint64_t pieces) {
     if (!lane.work) return;
     OutWork& work = *lane.work;
-    for (; pieces > 0 && !work.awaiting.empty(); --pieces) {
-        const OutWork::Pulled pulled = work.awaiting.front();
-        work.awaiting.pop();
+    while (pieces > 0 && !work.awaiting.empty()) {
+        const OutWork::Pulled pulled = OutWork::take_front(work.awaiting, pieces);
         OutClass& queue = *lane.find(pulled.niceness);
-        if (pulled.sequence < queue.first) continue;
-        OutEntry& entry = queue.at(pulled.sequence);
-        if (entry.state == OutEntry::State::settled) continue;
-        entry.delivered += pulled.bytes;
-        count_unsettled(lane, -static_cast<std::int64_t>(pulled.bytes));
-        if (entry.feed()) release_fed(entry);
-        if (pulled.last) settle(lane, queue, pulled.sequence, Fate::Kind::acked);
+        const std::uint64_t end = pulled.sequence + pulled.count;
+        for (std::uint64_t at = std::max(pulled.sequence, queue.first); at < end; ++at) {
+            OutEntry& entry = queue.at(at);
+            if (entry.state == OutEntry::State::settled) continue;
+            const std::uint64_t bytes = pulled.plain ? entry.content.size() : pulled.bytes;
+            entry.delivered += bytes;
+            count_unsettled(lane, -static_cast<std::int64_t>(bytes));
+            // Of the last bytes settle() tells.
+            if (entry.feed() && !pulled.last) release_fed(entry);
+            if (pulled.last) settle(lane, queue, at, Fate::Kind::acked);
+        }
         trim(queue);
     }
     settled_.flush();
@@ -438,10 +410,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     count_queued(lane, queue, -static_cast<std::int64_t>(unpulled));
     count_unsettled(lane, -static_cast<std::int64_t>(entry.pulled - entry.delivered));
     entry.delivered = entry.pulled;
-    --lane.unsettled;
-    heard_ = true;
-    --unsettled_messages_;
-    --outstanding_;
+    count_fates(lane, 1);
     if (entry.deadline != never)
         expiries_.erase({entry.deadline, lane.carrier, queue.niceness, sequence, &lane});
     const bool alone = entry.alone != OutEntry::Alone::no;
@@ -462,14 +431,13 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     if (kind != Fate::Kind::acked) remember_failed(id_of(lane, entry, sequence));
     entry.state = OutEntry::State::settled;
     if (!entry.passed) count_in(queue, sequence);
-    report(lane, entry, id_of(lane, entry, sequence), kind, error, maybe);
+    report(lane, entry, sequence, kind, error, maybe);
     settled_.add(std::move(entry.content));
 }
 
-void Outbox::report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind,
-                    const Error* error, bool maybe_delivered) {
-    if (entry.on_fate == no_fate && !lane.fates) return;
-    Fate fate{kind, id, error ? *error : Error{}, maybe_delivered};
+void Outbox::tell(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
+                  const Error* error, bool maybe_delivered) {
+    Fate fate{kind, id_of(lane, entry, sequence), error ? *error : Error{}, maybe_delivered};
     events_.push_back(happened::Progress{lane.tag, std::move(fate), entry.on_fate});
 }
 

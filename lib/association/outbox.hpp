@@ -24,6 +24,7 @@
 #include "lib/association/out_lane.hpp"
 #include "lib/association/pool.hpp"
 #include "lib/association/schedule.hpp"
+#include "mappings/mapping.hpp"
 #include "mappings/values.hpp"
 
 namespace post::core {
@@ -45,11 +46,18 @@ public:
         core::Boxed<Extras> extras{};             // for the wire
         std::span<const OutRare::Bond> before{};  // its antecedents; a lane that is gone: settled
         std::uint64_t fed = 0;  // not 0: so many bytes come by feed(); the content is empty
+        // It has its place in line, and nothing to tell the peer's library.
+        bool plain() const {
+            return options.ordered && options.niceness.value() < niceness_classes &&
+                   !options.final && deadline == never && !extras && before.empty() && fed == 0;
+        }
     };
     // Of a message whose content is made while it is sent so much is kept ahead, and asked for at
     // once.
     static constexpr std::uint64_t made_ahead = 1024 * 1024;
     static constexpr std::uint64_t meal = 256 * 1024;
+    // What of a message is pulled in one go.
+    static constexpr std::uint64_t largest_chunk = 64 * 1024;
     // `settled` counts down what run() waits for: messages without their fate, of all associations.
     // `works` lends lanes what they need while something is on its way.
     Outbox(const Limits& limits, std::uint64_t& outstanding, Pool<OutWork>& works)
@@ -61,7 +69,10 @@ public:
     // Whether the budgets have room for a message of this class: what is less urgent is not
     // counted, since it would not stand in its way.
     bool writable(const OutLane& lane, NicenessClass niceness = {}) const;
-    Sequence push(OutLane& lane, Bytes content, const Terms& terms);
+    Sequence push(OutLane& lane, Bytes content, const Terms& terms) {
+        return terms.plain() ? push_plain(lane, std::move(content), terms.options, terms.on_fate)
+                             : push_rare(lane, std::move(content), terms);
+    }
     // Whether the lane ever sent, or holds, such a message.
     bool knows(const OutLane& lane, NicenessClass niceness, Sequence sequence) const;
     void finish(OutLane& lane);
@@ -113,6 +124,8 @@ public:
     // What goes next of the lane that turn() gave: a Piece of at most `chunk` bytes, Skip, Abandon
     // or Finish.
     void next(Instant now, std::uint64_t chunk, Outgoing& out);
+    // More of the lane whose turn it is: what follows the piece pulled last (Supply::more).
+    Supply::Run more(std::uint64_t room, std::uint64_t largest);
     // The next pieces of the lane are in packets.
     void packed(OutLane& lane, std::uint64_t pieces);
     // The piece that was pulled last travels alone, and is in a packet.
@@ -133,7 +146,12 @@ public:
 private:
     using Bond = OutRare::Bond;
 
-    OutClass& class_for(OutLane& lane, NicenessClass niceness);
+    Sequence push_rare(OutLane& lane, Bytes&& content, const Terms& terms);
+    OutClass& class_for(OutLane& lane, NicenessClass niceness) {
+        OutClass* const found = lane.find(niceness);
+        return found ? *found : make_class(lane, niceness);
+    }
+    OutClass& make_class(OutLane& lane, NicenessClass niceness);
     void release_if_idle(OutLane& lane);
 
     // The schedule.
@@ -143,11 +161,41 @@ private:
     void arrange_all(OutLane& lane);
     void take_out(OutLane& lane);
 
-    void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes);
-    void count_unsettled(OutLane& lane, std::int64_t bytes);
+    void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
+        const auto more = static_cast<std::uint64_t>(bytes);  // or less: modulo 2^64
+        lane.queued += more;
+        queue.queued += more;
+        queued_bytes_ += more;
+        queued_of_class_[queue.niceness.value()] += more;
+    }
+    void count_unsettled(OutLane& lane, std::int64_t bytes) {
+        lane.in_flight += static_cast<std::uint64_t>(bytes);
+        unsettled_bytes_ += static_cast<std::uint64_t>(bytes);
+        heard_ |= bytes < 0;
+    }
+    void count_message(OutLane& lane) {
+        ++lane.unsettled;
+        ++lane.work->waiting;
+        ++unsettled_messages_;
+        ++outstanding_;
+    }
+    void count_fates(OutLane& lane, std::uint64_t messages) {
+        lane.unsettled -= messages;
+        unsettled_messages_ -= messages;
+        outstanding_ -= messages;
+        heard_ = true;
+    }
     bool spent() const { return unsettled_bytes_ >= limits_.unsettled; }
     bool owed(const OutLane& lane) const;
     void release_held_up();
+
+    // Plain messages in line (outbox_line.cpp).
+    Sequence push_plain(OutLane& lane, Bytes&& content, const SendOptions& options,
+                        FateToken on_fate);
+    void go_on(OutLane& lane, OutClass& queue);
+    bool pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Piece& piece);
+    void on_packed(OutLane& lane, const OutWork::Pulled& pulled);
+    void settle_plain(OutLane& lane, OutClass& queue, std::uint64_t end);
 
     // Pulling.
     void pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chunk, Outgoing& out);
@@ -192,8 +240,13 @@ private:
     void settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate::Kind kind,
                 const Error* error = nullptr);
     void lose(OutLane& lane, OutClass& queue, std::uint64_t sequence, const Error& error);
-    void report(OutLane& lane, OutEntry& entry, MessageId id, Fate::Kind kind, const Error* error,
-                bool maybe_delivered);
+    void report(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
+                const Error* error = nullptr, bool maybe_delivered = false) {
+        if (entry.on_fate != no_fate || lane.fates)
+            tell(lane, entry, sequence, kind, error, maybe_delivered);
+    }
+    void tell(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
+              const Error* error, bool maybe_delivered);
 
     // In the order of time; among equals as they were sent, so that each is found at once.
     struct Expiry {
@@ -219,6 +272,7 @@ private:
     Ring<MessageId> failed_order_;
     std::vector<Happened> events_;
     std::vector<Skip> gaps_;
+    std::vector<std::span<const std::byte>> run_;
     Bytes::Dropped settled_;  // contents, for as long as one call goes on
     std::uint64_t queued_bytes_ = 0;
     std::array<std::uint64_t, niceness_classes> queued_of_class_{};

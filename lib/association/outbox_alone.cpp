@@ -19,7 +19,7 @@ void Outbox::packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequen
     entry.state = OutEntry::State::packed;
     entry.alone = OutEntry::Alone::flying;
     if (entry.rare) on_packed(entry);
-    report(lane, entry, {lane.carrier, entry.niceness, sequence}, Fate::Kind::sent, nullptr, false);
+    report(lane, entry, sequence.value(), Fate::Kind::sent);
 }
 
 void Outbox::settled_alone(OutLane& lane, const event::SettledAlone& message, Instant patience) {

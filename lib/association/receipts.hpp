@@ -21,10 +21,10 @@ public:
     NicenessClass niceness() const { return niceness_; }
     // True when it is known already.
     bool has(Sequence sequence) const;
-    // True, and it is settled, when it is the very next one with nothing behind it.
-    bool next(Sequence sequence) {
-        if (sequence.value() != watermark_ || !ranges_.empty() || partial_) return false;
-        ++watermark_;
+    // True, and they are settled, when the first is the very next one with nothing behind it.
+    bool next(Sequence first, std::uint64_t count) {
+        if (first.value() != watermark_ || !ranges_.empty() || partial_) return false;
+        watermark_ += count;
         return changed_ = true;
     }
     // `count` messages from `first` on are settled: arrived, or announced as never to come.

@@ -1,8 +1,6 @@
 // The levels of the schedule and the order inside of each.
 #include "lib/association/schedule.hpp"
 
-#include <algorithm>
-
 namespace post::core {
 
 void Schedule::move(Place& place, const Key& key, Instant deadline) {
@@ -18,6 +16,7 @@ void Schedule::move(Place& place, const Key& key, Instant deadline) {
 }
 
 void Schedule::insert(Level& level, Place& place) {
+    decided_ = false;
     place.level_ = &level;
     place.rank_ = place.deadline_ == never ? place.served_ : 0;
     if (spare_.empty()) {
@@ -33,13 +32,17 @@ void Schedule::take_out(Place& place) {
     Level* const level = place.level_;
     if (!level) return;
     place.level_ = nullptr;
-    if (turn_ == &place) turn_ = nullptr;
+    if (turn_ == &place) {
+        turn_ = nullptr;
+        decided_ = false;
+    }
     auto node = level->places.extract(order_of(place));
     if (spare_.size() < most_kept) spare_.push_back(std::move(node));
     if (level->places.empty() && levels_.size() > most_kept) levels_.erase(level->key);
 }
 
-Schedule::Place* Schedule::turn() {
+Schedule::Place* Schedule::decide() {
+    decided_ = true;
     for (auto& [key, level] : levels_) {
         if (level.places.empty()) continue;
         return turn_ = level.places.begin()->place;
@@ -47,18 +50,16 @@ Schedule::Place* Schedule::turn() {
     return turn_ = nullptr;
 }
 
-void Schedule::served(std::uint64_t bytes) {
-    if (!turn_) return;
+// To the next of its equals, when it has got too far ahead of it.
+void Schedule::give_way() {
     Place& place = *turn_;
     Level& level = *place.level_;
-    level.clock = std::max(level.clock, place.served_);
-    place.served_ += bytes * place.cost_;
-    if (place.deadline_ != never || level.places.size() == 1) return;
     const auto at = level.places.begin();
     const Order& next = *std::next(at);
     if (at->place != &place || next.deadline != never ||
         place.served_ < next.rank + quantum * scale)
         return;
+    decided_ = false;
     auto node = level.places.extract(at);
     place.rank_ = place.served_;
     node.value() = order_of(place);

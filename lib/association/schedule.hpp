@@ -4,6 +4,7 @@
 // blocked, waits for another message or has nothing left takes itself out.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -58,9 +59,19 @@ public:
     }
     void take_out(Place& place);
     // Whose turn it is; nullptr: nobody's.
-    Place* turn();
+    Place* turn() { return decided_ ? turn_ : decide(); }
+    // Whether it is this one's turn, and nobody else's is as near.
+    bool alone(const Place* place) {
+        return place && turn() == place && place->level_->places.size() == 1;
+    }
     // Whose turn it was has been given so many bytes.
-    void served(std::uint64_t bytes);
+    void served(std::uint64_t bytes) {
+        if (!turn_) return;
+        Level& level = *turn_->level_;
+        level.clock = std::max(level.clock, turn_->served_);
+        turn_->served_ += bytes * turn_->cost_;
+        if (turn_->deadline_ == never && level.places.size() > 1) give_way();
+    }
 
 private:
     struct Order {
@@ -89,11 +100,14 @@ private:
         return {place.deadline_, place.rank_, place.arrival_, &place};
     }
     void move(Place& place, const Key& key, Instant deadline);
+    Place* decide();
+    void give_way();
     void insert(Level& level, Place& place);
 
     std::map<Key, Level> levels_;  // empty ones are kept for their next use, up to a number
     std::vector<Places::node_type> spare_;
     Place* turn_ = nullptr;
+    bool decided_ = false;  // nothing has happened that would make it another one's turn
     std::uint64_t arrivals_ = 0;
 };
 

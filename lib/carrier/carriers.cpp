@@ -66,27 +66,51 @@ Sending Carriers::send(CarrierKey key, Generated content, const SendOptions& opt
     return send(key, Content(Bytes{}), size, options, token);
 }
 
-Sending Carriers::send(CarrierKey key, Content content, std::uint64_t fed,
-                       const SendOptions& options, FateToken token) {
-    Row* row = rows_.find(key);
-    Association* association = row ? this->association(*row) : nullptr;
-    // What waits for room is not overtaken by what is as nice, or nicer.
-    const bool queues = row && row->callbacks &&
-                        std::any_of(row->callbacks->sending.begin(), row->callbacks->sending.end(),
-                                    [&](const auto& waiting) {
-                                        return waiting->options.niceness <= options.niceness;
-                                    });
+Sending Carriers::send(CarrierKey key, Content&& content) {
+    const Row* row = rows_.find(key);
+    const SendOptions* const own = row && row->callbacks ? row->callbacks->defaults.get() : nullptr;
+    return send(key, std::move(content), 0, own ? *own : plain_, no_fate);
+}
+
+// False: nothing has happened.
+bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions& options,
+                            FateToken token, MessageId& id) {
+    if (row.end || queues(row, options)) return false;
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
                         options.properties.empty();
-    Error terms = simple || !association ? Error{} : association->terms_error(options);
-    if (association && !row->end && !queues && !terms && fed == 0)
-        if (const auto sequence = association->send_if_writable(now_, row->carrier, content,
-                                                                options, token))
-            return Sending(MessageId{row->carrier, options.niceness, *sequence}, anchor());
+    Association* association = this->association(row);
+    if (!association || (!simple && association->terms_error(options))) return false;
+    id.carrier = row.carrier;
+    id.niceness = options.niceness;
+    return association->send_if_writable(now_, row.carrier, content, options, token, id.sequence);
+}
+
+// What waits for room is not overtaken by what is as nice, or nicer.
+bool Carriers::queues(const Row& row, const SendOptions& options) {
+    if (!row.callbacks || row.callbacks->sending.empty()) return false;
+    return std::any_of(
+        row.callbacks->sending.begin(), row.callbacks->sending.end(),
+        [&](const auto& waiting) { return waiting->options.niceness <= options.niceness; });
+}
+
+Sending Carriers::send(CarrierKey key, Content&& content, std::uint64_t fed,
+                       const SendOptions& options, FateToken token) {
+    const Row* row = rows_.find(key);
+    MessageId id;
+    if (row && fed == 0 && send_at_once(*row, content, options, token, id))
+        return Sending(std::in_place, id, anchor());
+    return send_later(key, std::move(content), fed, options, token);
+}
+
+// It is refused, or has to wait for room; or its content is still to be made.
+Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fed,
+                             const SendOptions& options, FateToken token) {
+    Row* row = rows_.find(key);
+    Association* association = row ? this->association(*row) : nullptr;
     Error error = row && row->end ? *row->end
                   : !association  ? Error(Errc::carrier_closed)
                                   : association->send_error(row->carrier, content.size() + fed);
-    if (!error) error = std::move(terms);
+    if (!error) error = association->terms_error(options);
     if (error) {
         // The message's one fate, as for every other.
         const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
@@ -95,14 +119,15 @@ Sending Carriers::send(CarrierKey key, Content content, std::uint64_t fed,
                                       Fate{Fate::Kind::failed, id, error, false}, token});
         return Sending(Result<MessageId>(error), anchor());
     }
-    if (fed > 0 && !queues && association->writable(row->carrier, options.niceness)) {
+    if (fed > 0 && !queues(*row, options) &&
+        association->writable(row->carrier, options.niceness)) {
         const auto sent = association->send(now_, row->carrier, std::move(content), options, token,
                                             fed);
         return Sending(MessageId{row->carrier, options.niceness, *sent}, anchor());
     }
-    WaitingRef<WaitingSend> waiting(new WaitingSend);
+    WaitingRef<WaitingSend> waiting(new (anchor_) WaitingSend);
     waiting->carrier = key;
-    waiting->content = std::move(content).take();
+    waiting->content = associations_.shared().keep(std::move(content));
     waiting->options = options;
     waiting->on_fate = token;
     waiting->fed = fed;
@@ -139,7 +164,7 @@ void Carriers::give_up(WaitingSend& waiting) {
 }
 
 Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOptions& options) {
-    const WaitingRef<WaitingFate> waiting(new WaitingFate);
+    const WaitingRef<WaitingFate> waiting(new (anchor_) WaitingFate);
     ++awaited_;
     Sending sending = send(key, std::move(content), options, [this, waiting](const Fate& fate) {
         if (fate.kind != Fate::Kind::sent) answer<Fate>(waiting, fate);
@@ -215,7 +240,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
 
 template <class W> WaitingRef<W> Carriers::wait(std::vector<WaitingRef<W>>& queue) {
     std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
-    WaitingRef<W> waiting(new W);
+    WaitingRef<W> waiting(new (anchor_) W);
     queue.push_back(waiting);
     ++awaited_;
     return waiting;
@@ -419,11 +444,6 @@ void Carriers::drop(ListenerKey key) {
 std::vector<ListenerKey> Carriers::poll_closed() { return std::exchange(closed_, {}); }
 
 // Loops and time.
-
-void Carriers::used() {
-    if (dispatching_ || std::exchange(used_, true) || !on_use_) return;
-    on_use_();
-}
 
 void Carriers::set(Alarm& alarm) {
     // Outside a turn the clock is not known: the next turn, which is due at once, starts the count.

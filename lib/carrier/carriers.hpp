@@ -8,8 +8,10 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include <post/anchor.hpp>
 #include <post/carrier.hpp>
 #include <post/context.hpp>
 #include <post/listener.hpp>
@@ -17,7 +19,6 @@
 #include "lib/association/associations.hpp"
 #include "lib/association/pool.hpp"
 #include "lib/carrier/alarms.hpp"
-#include "lib/carrier/anchor.hpp"
 #include "lib/carrier/slots.hpp"
 
 namespace post::core {
@@ -95,6 +96,7 @@ public:
     Carrier open(Association& association, const Association::NewCarrier& carrier,
                  ListenerKey listener);
     Sending send(CarrierKey key, Content content, const SendOptions& options, OnFate on_fate);
+    Sending send(CarrierKey key, Content&& content);  // with the Carrier's defaults
     Sending send(CarrierKey key, Generated content, const SendOptions& options, OnFate on_fate);
     Operation<Fate> deliver(CarrierKey key, Content content, const SendOptions& options);
     // nullptr: none of its own.
@@ -134,7 +136,9 @@ public:
     void set(Alarm& alarm);
     void cancel(Alarm& alarm) { alarms_.remove(alarm); }
     // A handle is used: who sleeps elsewhere hears of it.
-    void used();
+    void used() {
+        if (!dispatching_ && !std::exchange(used_, true) && on_use_) on_use_();
+    }
     void on_use(Function<void()> on_use) { on_use_ = std::move(on_use); }
 
     // What happened below, and the calls that it causes.
@@ -187,8 +191,13 @@ private:
     template <class T> void answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result);
     template <class W> void fail_all(std::vector<WaitingRef<W>>& queue, const Error& error);
     FateToken keep(OnFate on_fate);
-    Sending send(CarrierKey key, Content content, std::uint64_t fed, const SendOptions& options,
+    bool send_at_once(const Row& row, Content& content, const SendOptions& options, FateToken token,
+                      MessageId& id);
+    Sending send(CarrierKey key, Content&& content, std::uint64_t fed, const SendOptions& options,
                  FateToken token);
+    Sending send_later(CarrierKey key, Content&& content, std::uint64_t fed,
+                       const SendOptions& options, FateToken token);
+    static bool queues(const Row& row, const SendOptions& options);
     bool hears(const Row* row, FateToken token) const;
     static std::optional<InMessage> take(Association& association, CarrierId carrier,
                                          ReceiveParts parts);
@@ -200,6 +209,7 @@ private:
     Anchor& anchor_;
     Associations& associations_;
     Slots<CarrierKey, Row> rows_;
+    const SendOptions plain_{};
     Pool<Carrier::OnMessage> readies_;
     Slots<ListenerKey, ListenerRow> listeners_;
     std::vector<ListenerKey> closed_;

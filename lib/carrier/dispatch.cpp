@@ -164,12 +164,15 @@ void Carriers::give_to_ready(CarrierKey key) {
         if (again && again->ready_owns && !again->ready) again->ready = std::move(ready);
     };
     int given = 0;
+    Bytes::Dropped dropped;  // contents that the callback has left here
     try {
         while (association && more && given++ < most_messages) {
-            const ReceiveParts parts = row->callbacks ? row->callbacks->ready_parts : whole;
-            auto message = take(*association, row->carrier, parts);
+            auto message = row->callbacks
+                               ? take(*association, row->carrier, row->callbacks->ready_parts)
+                               : association->take(row->carrier);
             if (!message) break;
-            more = (*ready)(lent, std::move(*message));
+            more = ready->lend(lent, std::move(*message));
+            if (message->size() < small_content) dropped.add(std::move(*message).content());
             if (!lent) lent = lend(key);  // the callback took it over
             row = rows_.find(key);
             if (!row || !row->ready_owns) return;
@@ -216,14 +219,13 @@ void Carriers::make(happened::Writable& event) {
     if (!association || !row->callbacks) return;
     // In their order, but for those that less urgent ones would keep waiting.
     Niceness full{0xffffffff};
-    std::vector<WaitingRef<WaitingSend>> left;
-    for (const auto& waiting : std::exchange(row->callbacks->sending, {})) {
+    std::erase_if(row->callbacks->sending, [&](const auto& waiting) {
         const Niceness niceness = waiting->options.niceness;
         const Error wrong = association->send_error(row->carrier, waiting->size());
         if (!wrong && (niceness >= full || !association->writable(row->carrier, niceness))) {
             full = std::min(full, niceness);
-            left.push_back(waiting);
-            continue;
+            association->starve(row->carrier, niceness);
+            return false;
         }
         const auto sent = association->send(now_, row->carrier, std::move(waiting->content),
                                             waiting->options, waiting->on_fate, waiting->fed);
@@ -236,9 +238,8 @@ void Carriers::make(happened::Writable& event) {
                  Fate{Fate::Kind::failed, id, sent.error(), false});
             answer<MessageId>(waiting, sent.error());
         }
-    }
-    for (const auto& waiting : left) association->starve(row->carrier, waiting->options.niceness);
-    row->callbacks->sending = std::move(left);
+        return true;
+    });
 }
 
 void Carriers::fate(FateToken token, Tag carrier, Fate fate) {

@@ -6,16 +6,6 @@ namespace post {
 
 namespace core {
 
-AnchorRef::AnchorRef(Anchor* anchor) : anchor_(anchor) {
-    if (anchor_) ++anchor_->count;
-}
-
-AnchorRef::AnchorRef(const AnchorRef& other) : AnchorRef(other.anchor_) {}
-
-AnchorRef::~AnchorRef() {
-    if (anchor_ && --anchor_->count == 0) delete anchor_;
-}
-
 void abandoned(const AnchorRef& anchor, WaitingBase& waiting) {
     if (anchor && anchor->carriers) anchor->carriers->abandoned(waiting);
 }
@@ -104,9 +94,7 @@ Operation<Fate> Carrier::deliver(Content content, SendOptions options) {
 }
 
 Sending Carrier::send(Content content) {
-    auto* table = core::carriers(anchor_);
-    if (const SendOptions* defaults = table ? table->defaults(key_) : nullptr)
-        return table->send(key_, std::move(content), *defaults, {});
+    if (auto* table = core::carriers(anchor_)) return table->send(key_, std::move(content));
     return send(std::move(content), SendOptions{});
 }
 

@@ -77,6 +77,35 @@ void Decoder::feed(Bytes input) {
 
 bool Decoder::next_short(Piece& piece) { return take_short(piece, true); }
 
+event::ArrivedRun Decoder::next_run(std::span<std::span<const std::byte>> list) {
+    event::ArrivedRun run{CarrierId{carrier_}, Sequence{next_}, {}};
+    if (mode_ != Mode::frames || next_ > wire::varint_max - list.size()) return run;
+    const std::byte* at = input_.begin();
+    const std::byte* const end = input_.end();
+    std::size_t count = 0;
+    while (count < list.size() && at != end && !run.ask) {
+        const auto first = std::to_integer<std::uint8_t>(*at);
+        if (!brief::is(first)) break;
+        const std::size_t framing = first & brief::two_bytes ? 2 : 1;
+        const auto left = static_cast<std::size_t>(end - at);
+        if (left < framing) break;
+        const std::size_t length = framing == 1
+                                       ? first & 0x1fU
+                                       : (first & 0x0fU) << 8 | std::to_integer<unsigned>(at[1]);
+        if (left - framing < length || length >= small_content) break;
+        list[count++] = {at + framing, length};
+        run.bytes += length;
+        run.ask = first & brief::ask;
+        at += framing + length;
+    }
+    const auto taken = static_cast<std::size_t>(at - input_.begin());
+    run.contents = list.first(count);
+    next_ += count;
+    overhead_ += static_cast<std::uint32_t>(taken - run.bytes);
+    input_.remove_prefix(taken);
+    return run;
+}
+
 bool Decoder::take_short(Piece& piece, bool lend) {
     const std::size_t size = input_.size();
     if (mode_ != Mode::frames || size == 0) return false;

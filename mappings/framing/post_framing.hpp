@@ -111,6 +111,9 @@ public:
     // come whole is put into `piece`, with bytes that are lent until the next feed. False means
     // nothing but that next() has to be asked.
     bool next_short(Piece& piece);
+    // The same for as many of them as `list` has places for, each of less than small_content bytes,
+    // up to the first with the mark `ask`. Without contents there was none.
+    event::ArrivedRun next_run(std::span<std::span<const std::byte>> list);
 
     std::optional<CarrierId> carrier() const {
         return carrier_ == nobody ? std::nullopt : std::optional(CarrierId{carrier_});

@@ -148,9 +148,10 @@ private:
     bool on_settings(Stream& stream, const Settings& settings);
 
     // streams_send.cpp
-    void begin(Outgoing& outgoing, Supply& supply, std::size_t packet);
+    void begin(Outgoing& outgoing, Supply& supply);
     void begin_carrier(const Open& open, Supply& supply);
     void begin_piece(Piece& piece, Supply& supply, std::size_t packet);
+    std::uint64_t begin_run(const Piece& first, Supply& supply, std::uint64_t room);
     void write_piece(Stream& stream, const Piece& piece);
     template <class Value> void write_frame(Stream& stream, const Value& value);
     template <class Value> void write_association(const Value& value);

@@ -30,26 +30,24 @@ bool Streams::on_data(Stream& stream, std::span<const std::byte> bytes, bool fin
 bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     auto& decoder = stream.decoder;
     auto kept = inbox_.keep(bytes);
-    decoder.feed(inbox_.share(kept));
+    decoder.feed(Bytes::lent(kept.data(), kept.size()));
     std::uint64_t content = 0;
-    bool lent = false;
     for (;;) {
-        // Short messages are the common case: each is decoded right into its event.
-        for (;;) {
-            Piece& piece = inbox_.fresh();
-            if (!decoder.next_short(piece)) break;
-            content += piece.total;
+        // Short messages are the common case: a run of them is one event.
+        if (const auto run = decoder.next_run(inbox_.list()); !run.contents.empty()) {
+            content += run.bytes;
             stream.brought_message = true;
-            if (piece.total >= small_content)
-                piece.bytes = inbox_.share(piece.bytes);
-            else if (!std::exchange(lent, true))
-                inbox_.hold(inbox_.share(kept));
+            inbox_.arrived(run);
+            if (!kept.empty()) inbox_.hold(std::move(kept));
+            continue;
         }
-        inbox_.forget_fresh();
         auto frame = decoder.next();
         if (!frame) return violate(frame.error());
         if (!frame->has_value()) break;
-        if (auto* part = std::get_if<Piece>(&**frame)) content += part->bytes.size();
+        if (auto* part = std::get_if<Piece>(&**frame)) {
+            content += part->bytes.size();
+            if (!part->bytes.empty()) part->bytes = inbox_.share(part->bytes);
+        }
         if (!on_frame(stream, std::move(**frame))) return false;
     }
     // What was framing is never taken by anybody above, so its window goes back from here.

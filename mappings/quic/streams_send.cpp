@@ -20,20 +20,27 @@ Stream* Streams::next(Supply& supply, const Allowance& allowance) {
     for (int i = 0; i < 1024 && waiting < allowance.room; ++i) {
         auto* outgoing = supply.next();
         if (outgoing == nullptr) break;
-        const auto* piece = std::get_if<Piece>(outgoing);
-        waiting += 1 + (piece ? piece->bytes.size() : 0);
-        begin(*outgoing, supply, allowance.packet);
+        auto* piece = std::get_if<Piece>(outgoing);
+        if (piece == nullptr) {
+            ++waiting;
+            begin(*outgoing, supply);
+            continue;
+        }
+        waiting += 1 + piece->bytes.size();
+        begin_piece(*piece, supply, allowance.packet);
         if (waits_alone()) break;
+        if (post_ && waiting < allowance.room)
+            waiting += begin_run(*piece, supply, allowance.room - waiting);
     }
     return ready_.first();
 }
 
-void Streams::begin(Outgoing& outgoing, Supply& supply, std::size_t packet) {
+void Streams::begin(Outgoing& outgoing, Supply& supply) {
     std::visit(
         [&](auto& value) {
             using Value = std::remove_reference_t<decltype(value)>;
             if constexpr (std::is_same_v<Value, Piece>) {
-                begin_piece(value, supply, packet);
+                // begin_piece
             } else if constexpr (std::is_same_v<Value, Open>) {
                 begin_carrier(value, supply);
             } else if constexpr (std::is_same_v<Value, Finish>) {
@@ -81,6 +88,32 @@ void Streams::begin_piece(Piece& piece, Supply& supply, std::size_t packet) {
         supply.packed(piece.carrier, count);
     if (auto count = stream->send.take_acked(); count > 0)
         inbox_.add(event::Acked{piece.carrier, count});
+}
+
+// The messages behind it; how much they take.
+std::uint64_t Streams::begin_run(const Piece& first, Supply& supply, std::uint64_t room) {
+    auto* stream = find(first.carrier);
+    if (stream == nullptr || !stream->may_send()) return 0;
+    const auto run = supply.more(room);
+    if (run.empty()) return 0;
+    Piece piece;
+    piece.carrier = first.carrier;
+    piece.niceness = first.niceness;
+    piece.sequence = first.sequence;
+    std::uint64_t taken = run.size();
+    change_send(*stream, [&](SendStream& send) {
+        std::array<std::byte, framing::largest_frame> header;
+        for (const auto content : run) {
+            piece.sequence = Sequence{piece.sequence.value() + 1};
+            piece.total = content.size();
+            piece.bytes = Bytes::lent(content.data(), content.size());
+            const auto size = stream->encoder.write(header, piece);
+            send.append_piece(pool_, std::span(header).first(size), piece.bytes);
+            taken += content.size();
+        }
+    });
+    make_ready(*stream);
+    return taken;
 }
 
 void Streams::write_piece(Stream& stream, const Piece& piece) {

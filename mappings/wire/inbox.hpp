@@ -4,7 +4,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,6 +17,10 @@
 #include "mappings/values.hpp"
 
 namespace post::wire {
+
+// The contents of runs of short messages are listed in such (event::ArrivedRun): about as many as a
+// packet has.
+using RunList = std::array<std::span<const std::byte>, 32>;
 
 // Blocks for received bytes, used again when nobody refers to them any more. One an endpoint.
 class ReceiveBlocks {
@@ -25,8 +32,20 @@ public:
     }
     // A part of what was kept last, held by one more.
     Bytes share(const Bytes& lent) { return block_.share(lent.data(), lent.size()); }
+    std::unique_ptr<RunList> take_list() {
+        if (lists_.empty()) return std::make_unique<RunList>();
+        auto list = std::move(lists_.back());
+        lists_.pop_back();
+        return list;
+    }
+    void give(std::vector<std::unique_ptr<RunList>>& lists) {
+        for (auto& list : lists)
+            if (lists_.size() < most_lists) lists_.push_back(std::move(list));
+        lists.clear();
+    }
 
 private:
+    static constexpr std::size_t most_lists = 256;
     static constexpr std::uint32_t slices = 1024;
     static constexpr std::size_t block_size = 64 * 1024;
     static constexpr std::size_t most_blocks = 8;
@@ -50,6 +69,7 @@ private:
 
     Block block_;
     Ring<Block> used_;
+    std::vector<std::unique_ptr<RunList>> lists_;
 };
 
 class Inbox {
@@ -61,12 +81,18 @@ public:
 
     void add(Event event) { events_.push_back(std::move(event)); }
 
-    // An event for a whole message, to be filled in place; forget_fresh when there is none.
-    Piece& fresh() {
-        events_.emplace_back(std::in_place_type<event::Arrived>);
-        return std::get<event::Arrived>(events_.back()).piece;
+    // Places for the contents of a run.
+    std::span<std::span<const std::byte>> list() {
+        if (lists_.empty() || listed_ == std::tuple_size_v<RunList>) {
+            lists_.push_back(blocks_.take_list());
+            listed_ = 0;
+        }
+        return std::span(*lists_.back()).subspan(listed_);
     }
-    void forget_fresh() { events_.pop_back(); }
+    void arrived(const event::ArrivedRun& run) {
+        listed_ += run.contents.size();
+        events_.emplace_back(run);
+    }
     // Holds the memory of lent bytes for as long as events may refer to it.
     void hold(Bytes bytes) { held_.push_back(std::move(bytes)); }
 
@@ -90,8 +116,12 @@ public:
     }
 
     void drain(std::vector<Event>& events) {
+        for (Bytes& bytes : lent_) dropped_.add(std::move(bytes));
+        dropped_.flush();
         lent_.clear();
         lent_.swap(held_);
+        blocks_.give(lent_lists_);
+        lent_lists_.swap(lists_);
         if (events.empty()) {
             events.swap(events_);
             return;
@@ -117,6 +147,10 @@ private:
     std::vector<Event> events_;
     std::vector<Bytes> held_;  // what the events refer to
     std::vector<Bytes> lent_;  // what those refer to that were drained last
+    Bytes::Dropped dropped_;
+    std::vector<std::unique_ptr<RunList>> lists_;       // of the events
+    std::vector<std::unique_ptr<RunList>> lent_lists_;  // of those that were drained last
+    std::size_t listed_ = 0;                            // places that are taken in the last list
     ReceiveBlocks& blocks_;
 };
 

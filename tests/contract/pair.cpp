@@ -91,6 +91,7 @@ void End::drain() {
     if (!mapping) return;
     std::vector<Event> fresh;
     mapping->poll_events(fresh);
+    spread_runs(fresh);
     for (auto& event : fresh) {
         if (auto* unblocked = std::get_if<event::Unblocked>(&event)) {
             if (unblocked->carrier) supply.unblock(*unblocked->carrier);

@@ -22,6 +22,21 @@ inline CarrierId carrier_of(const Outgoing& outgoing) {
         outgoing);
 }
 
+// Each message of a run as an event of its own, held.
+inline void spread_runs(std::vector<Event>& events) {
+    std::vector<Event> spread;
+    for (Event& event : events) {
+        const auto* run = std::get_if<event::ArrivedRun>(&event);
+        if (!run) spread.push_back(std::move(event));
+        for (std::size_t i = 0; run && i < run->contents.size(); ++i) {
+            Piece piece = run->piece(i);
+            piece.bytes = piece.bytes.held();
+            spread.emplace_back(event::Arrived{std::move(piece)});
+        }
+    }
+    events = std::move(spread);
+}
+
 class QueueSupply final : public Supply {
 public:
     void push(Outgoing outgoing) { queue_.push_back(std::move(outgoing)); }

@@ -213,6 +213,7 @@ std::string Siege::acknowledgement() {
 void Siege::drain() {
     fresh_.clear();
     victim_->poll_events(fresh_);
+    spread_runs(fresh_);
     for (auto& event : fresh_) {
         if (auto* lost = std::get_if<event::Lost>(&event)) lost_ = lost->error;
         opened_ += std::holds_alternative<event::Opened>(event);

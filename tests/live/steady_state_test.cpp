@@ -5,6 +5,7 @@
 #include <string>
 
 #include <doctest/doctest.h>
+#include <post/coro.hpp>
 #include <post/post.hpp>
 
 #include "tests/live/allocations.hpp"
@@ -61,6 +62,56 @@ private:
     std::uint64_t messages_ = 0;
 };
 
+// Two coroutines that wait for each other's messages, and with a send budget of one byte for room
+// behind each of their own.
+class Awaiting {
+public:
+    Awaiting() {
+        const auto identity = post::Identity::self_signed("localhost");
+        post::Bounds bounds;
+        bounds.send_budget = 1;
+        post::ListenOptions listen;
+        listen.bounds = bounds;
+        listener_ = server_.listen({.port = 0, .identity = identity}, listen);
+        listener_.accept([this](post::Carrier carrier) {
+            answer(std::move(carrier));
+            return true;
+        });
+        post::InitiateOptions options;
+        options.trust = post::Trust::pinned(identity.pin());
+        options.bounds = bounds;
+        ask(client_.initiate(post::Remote("127.0.0.1", listener_.port()), options));
+    }
+    void run(std::uint64_t rounds) {
+        const std::uint64_t end = rounds_ + rounds;
+        while (rounds_ < end) {
+            client_.turn();
+            server_.turn();
+        }
+    }
+
+private:
+    post::Task<> ask(post::Carrier carrier) {
+        const std::string content(64, 'x');
+        for (bool good = true; good; ++rounds_) {
+            post::Sending first = carrier.send(content);
+            good = static_cast<bool>(co_await carrier.send(content));
+            good = good && co_await carrier.receive() && co_await carrier.receive();
+        }
+    }
+    post::Task<> answer(post::Carrier carrier) {
+        for (bool good = true; good;) {
+            auto message = co_await carrier.receive();
+            good = message && co_await carrier.send(message->view());
+        }
+    }
+
+    std::uint64_t rounds_ = 0;
+    post::Context server_;
+    post::Context client_;
+    post::Listener listener_;
+};
+
 struct Count {
     double per_packet = 0;
     double per_message = 0;
@@ -97,6 +148,16 @@ TEST_SUITE("live") {
         const Count made = count(post::Bytes(std::string(1 << 20, 'x')), 64 << 20, 128 << 20);
         MESSAGE(made.per_packet << " allocations a packet, " << made.per_message << " a message");
         CHECK(made.per_packet < 0.06);
+    }
+
+    TEST_CASE("waiting for messages, and for room, allocates nothing") {
+        Awaiting awaiting;
+        awaiting.run(1000);
+        const std::uint64_t before = post::test::allocations();
+        awaiting.run(1000);
+        const std::uint64_t made = post::test::allocations() - before;
+        MESSAGE(made << " allocations in 1000 rounds");
+        CHECK(made == 0);
     }
 
     // A message that is cut at the end of a packet needs a place to be put together in.

@@ -21,7 +21,7 @@ using std::chrono_literals::operator""s;
 // Operations that are awaited and whose answers come by hand, all made before the counting.
 struct Answers {
     core::AnchorRef anchor;
-    core::WaitingRef<core::Waiting<int>> waiting{new core::Waiting<int>};
+    core::WaitingRef<core::Waiting<int>> waiting{new (core::home({})) core::Waiting<int>};
     Operation<int> operation() { return {waiting, anchor}; }
     void answer() {
         waiting->answer.emplace(1);

@@ -4,7 +4,6 @@
 // leaves messages untaken can be reset for it, when the budget of all is spent.
 #include <algorithm>
 
-#include "lib/carrier/anchor.hpp"
 #include "lib/carrier/carriers.hpp"
 #include "tests/scenario/book.hpp"
 

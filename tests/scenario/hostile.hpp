@@ -99,6 +99,7 @@ private:
         }
         std::vector<Event> events;
         mapping_->poll_events(events);
+        spread_runs(events);
         for (const Event& event : events) {
             established_ |= std::holds_alternative<event::Established>(event);
             if (const auto* lost = std::get_if<event::Lost>(&event)) lost_ = lost->error;

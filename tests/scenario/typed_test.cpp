@@ -376,6 +376,21 @@ TEST_SUITE("scenario") {
         CHECK(got[2].error().detail.view().find("largest is 100") != std::string_view::npos);
     }
 
+    TEST_CASE("a fork has its Carrier's largest value") {
+        PlainScene scene;
+        scene.write({"one\n"});
+        scene.reader();
+        Lines lines(std::move(scene.writer));
+        lines.largest_value(100);
+        Lines fork = lines.fork();
+        fork.send("two");
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        scene.accepted[1].send(std::string(100, 'y') + "\n");
+        auto line = fork.receive();
+        REQUIRE(scene.until([&] { return line.ready(); }));
+        CHECK(line.get().error() == Errc::message_too_large);
+    }
+
     TEST_CASE("a codec of whole messages says that a plain peer has none") {
         PlainScene scene;
         scene.write({"one"});

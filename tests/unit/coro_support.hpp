@@ -25,7 +25,7 @@ public:
     Bench& operator=(const Bench&) = delete;
 
     Operation<int> operation() {
-        core::WaitingRef<core::Waiting<int>> waiting(new core::Waiting<int>);
+        core::WaitingRef<core::Waiting<int>> waiting(new (*anchor_.get()) core::Waiting<int>);
         waits_.push_back(waiting);
         return {waiting, anchor_};
     }

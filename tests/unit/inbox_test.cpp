@@ -1,8 +1,10 @@
 // Inbox: messages put together from pieces, what is copied, what is charged, and what is reported.
 #include "lib/association/inbox.hpp"
 
+#include <array>
 #include <ostream>
 #include <random>
+#include <span>
 
 #include <doctest/doctest.h>
 
@@ -46,6 +48,33 @@ TEST_SUITE("unit") {
         CHECK(rig.take(lane) == "(nothing)");
         CHECK(rig.inbox.charged() == 0);
         CHECK(rig.charge.charged == 0);
+    }
+
+    TEST_CASE("a run of short messages is taken in together, where nothing is special") {
+        InRig rig;
+        InLane& lane = rig.lane(0);
+        const Bytes text("onetwo");
+        const std::array<std::span<const std::byte>, 3> contents{
+            text.span().first(3), text.span().subspan(3), text.span().first(0)};
+        post::event::ArrivedRun run{lane.carrier, Sequence{0}, contents, 6, true};
+        CHECK(rig.inbox.handle_run(rig.now, lane, run));
+        CHECK(lane.ask);
+        CHECK(rig.inbox.charged() == 6);
+        CHECK(lane.work->receipts.front().watermark() == 3);
+        run.first = Sequence{4};
+        CHECK(!rig.inbox.handle_run(rig.now, lane, run));  // one is missing
+        CHECK(rig.arrive(lane, 3, "big", 0, 6));
+        CHECK(!rig.inbox.handle_run(rig.now, lane, run));  // one is unfinished
+        CHECK(rig.arrive(lane, 3, "ger", 3, 6));
+        CHECK(rig.inbox.handle_run(rig.now, lane, run));
+        rig.inbox.set_limit(lane, 100);
+        run.first = Sequence{7};
+        CHECK(!rig.inbox.handle_run(rig.now, lane, run));  // perhaps one is too long
+        for (const char* one : {"one", "two", "", "bigger", "one", "two", ""})
+            CHECK(rig.take(lane) == one);
+        CHECK(rig.take(lane) == "(nothing)");
+        CHECK(rig.inbox.charged() == 0);
+        CHECK(rig.charge.overhead == 0);
     }
 
     TEST_CASE("an empty message is a message") {

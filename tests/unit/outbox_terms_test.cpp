@@ -241,6 +241,23 @@ TEST_SUITE("unit") {
         CHECK(lane.queued == 0);
     }
 
+    TEST_CASE(
+        "of what is made while it is sent each piece of news comes once, from a plain peer too") {
+        Rig rig;
+        rig.outbox.know_peer({.plain = true});
+        auto& lane = rig.lane(0);
+        const auto sequence = rig.outbox.push(lane, {}, {.options = {}, .fed = 3});
+        for (const char* part : {"a", "b", "c"}) rig.outbox.feed(lane, {}, sequence, Bytes(part));
+        CHECK(rig.pull_all().size() == 3);
+        rig.outbox.packed(lane, 3);
+        for (int i = 0; i < 3; ++i) rig.outbox.handle_acked(lane, 1);
+        std::vector<std::uint64_t> told;
+        for (const post::core::Happened& event : rig.outbox.events())
+            if (const auto* furthered = std::get_if<post::core::happened::Furthered>(&event))
+                told.push_back(furthered->bytes);
+        CHECK(told == std::vector<std::uint64_t>{1, 2, 3});
+    }
+
     TEST_CASE("what others wait for is as urgent as they are, and so is what it waits for itself") {
         Rig rig;
         const MessageId a = rig.send(rig.lane(0), "a", {.niceness = 9});

@@ -386,6 +386,34 @@ TEST_SUITE("unit") {
         CHECK(!decoder.between_frames());
     }
 
+    TEST_CASE("next_run gives short messages together, up to one that asks, and only whole ones") {
+        auto stream = say({message(0, "a"), message(1, std::string(40, 'b')),
+                           message(2, "", {.ask = true}), message(3, "d"), message(4, "e"),
+                           message(5, std::string(small_content, 'f')), message(6, "gg")});
+        stream.pop_back();
+        Decoder decoder(carrier);
+        decoder.feed(test::bytes_of(stream));
+        std::array<std::span<const std::byte>, 3> list;
+        auto run = decoder.next_run(list);
+        CHECK(run.first == Sequence{0});
+        CHECK(run.bytes == 41);
+        CHECK(run.ask);
+        REQUIRE(run.contents.size() == 3);
+        CHECK(test::describe(run.piece(1)) == "message 4:0/1 +0/40: " + std::string(40, 'b'));
+        CHECK(run.piece(2).marks.ask);
+        CHECK(!run.piece(1).marks.ask);
+        CHECK(decoder.next_run(std::span(list).first(1)).contents.size() == 1);
+        run = decoder.next_run(list);
+        CHECK(run.first == Sequence{4});
+        CHECK(run.contents.size() == 1);
+        CHECK(!run.ask);
+        CHECK(decoder.next_run(list).contents.empty());
+        CHECK(std::get<Piece>(*decoder.next().value()).total == small_content);
+        CHECK(decoder.next_run(list).contents.empty());
+        CHECK(std::get<Piece>(*decoder.next().value()).bytes.view() == "g");
+        CHECK(decoder.take_overhead() == 1 + 2 + 1 + 1 + 1 + 2 + 1);
+    }
+
     TEST_CASE("raw framing makes each arrival a message") {
         framing::RawDecoder decoder(carrier);
         CHECK(test::describe(decoder.take("ab")) == "message 4:0/0 +0/2: ab");
