@@ -85,6 +85,10 @@ private:
     void ask_for_resets();
     void settle(Channel& channel);
     void wake(Channel& channel);
+    // Whether its half of a stream is there, and not still being reset for the one before it.
+    bool can_say(const Channel& channel) const {
+        return channel.stream && (channel.said || !resetting_[*channel.stream]);
+    }
     bool violate(std::string detail, Errc code = Errc::protocol_violation);
     std::uint64_t wire_code(const Error& reason) const;
 
@@ -101,6 +105,7 @@ private:
     bool on_frames(StreamId stream, std::span<const std::byte> bytes);
     bool on_open(StreamId stream, std::span<const std::byte> bytes);
     bool on_carrier_frame(Channel& channel, framing::Frame&& frame);
+    bool account(Channel& channel, std::uint64_t bytes);
     bool on_piece(Channel& channel, Piece&& piece);
     bool on_alone(std::span<const std::byte> bytes);
     bool on_credit(const framing::Credit& credit);
@@ -133,7 +138,10 @@ private:
     Progress write(Channel& channel, Outgoing& outgoing, Supply& supply);
     template <class Value> bool write_frame(Channel& channel, const Value& value);
     Progress write_open(Channel& channel, const Open& open);
+    void begin_piece(Piece& piece, Supply& supply);
     Progress write_piece(Channel& channel, Piece& piece, Supply& supply);
+    void append_frame(Channel& channel, const Piece& piece);
+    std::size_t add_run(Channel& channel, const Piece& first, Supply& supply);
     bool goes_alone(const Channel& channel, const Piece& piece) const;
     Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
     Progress write_raw(Channel& channel, Piece& piece, Supply& supply);

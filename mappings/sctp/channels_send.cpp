@@ -11,6 +11,8 @@ namespace {
 
 // FORMAT.md, 8.2: the content of a user message.
 constexpr std::uint64_t largest_content = 16 * 1024;
+// The common header, and that of an I-DATA chunk.
+constexpr std::size_t data_header = 12 + 20;
 // Values that one call pulls.
 constexpr int most_pulled = 4096;
 
@@ -33,7 +35,10 @@ void Channels::fill(Supply& supply) {
         if (post_ && total_sent_ >= total_limit_ && stuck_) break;
         Outgoing* const outgoing = supply.next();
         if (!outgoing) break;
-        begin(*outgoing, supply);
+        if (auto* piece = std::get_if<Piece>(outgoing))
+            begin_piece(*piece, supply);
+        else
+            begin(*outgoing, supply);
     }
     if (control_.empty()) ask_for_resets();
 }
@@ -114,6 +119,20 @@ void Channels::begin(Outgoing& outgoing, Supply& supply) {
         outgoing);
 }
 
+void Channels::begin_piece(Piece& piece, Supply& supply) {
+    Channel* const channel = find(piece.carrier);
+    if (!channel || !channel->may_send() || channel->finishing) return;
+    Progress progress = Progress::full;
+    if (channel->begun.empty() && can_say(*channel))
+        progress = post_ ? write_piece(*channel, piece, supply)
+                         : write_raw(*channel, piece, supply);
+    if (progress == Progress::done) return;
+    piece.bytes = piece.bytes.held();
+    channel->begun.push_back(std::move(piece));
+    if (progress == Progress::blocked) return block(*channel, supply);
+    if (channel->stream) wake(*channel);
+}
+
 void Channels::begin_carrier(const Open& open, Supply& supply) {
     if (find(open.carrier)) return;
     Channel& channel = add(open.carrier, open.kind, true);
@@ -134,7 +153,7 @@ void Channels::begin_carrier(const Open& open, Supply& supply) {
 // nothing is left, or when it is the peer's turn.
 void Channels::advance(Channel& channel, Supply& supply) {
     while (!channel.begun.empty()) {
-        if (!channel.stream || (resetting_[*channel.stream] && !channel.said)) break;
+        if (!can_say(channel)) break;
         if (!room()) return keep_lent(channel);
         const Progress progress = write(channel, channel.begun.front(), supply);
         if (progress == Progress::full) return keep_lent(channel);
@@ -222,28 +241,66 @@ Channels::Progress Channels::write_piece(Channel& channel, Piece& piece, Supply&
         if (goes_alone(channel, piece)) return write_alone(channel, piece, supply);
         piece.marks.reliable = true;
     }
-    while (true) {
+    for (;;) {
         const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
         const std::uint64_t window = std::min({channel.window(), total, largest_content});
         const std::uint64_t size = std::min<std::uint64_t>(window, piece.bytes.size());
         if (size == 0 && !piece.bytes.empty()) return Progress::blocked;
         Piece part = piece;
         part.bytes = piece.bytes.slice(0, static_cast<std::size_t>(size));
-        scratch_.resize(framing::largest_frame + part.bytes.size());
-        const std::size_t header = channel.encoder.write(scratch_, part);
-        std::copy(part.bytes.begin(), part.bytes.end(),
-                  scratch_.begin() + static_cast<std::ptrdiff_t>(header));
-        say_or_hold(label(channel, ppid::post), std::span(scratch_).first(header + size));
+        scratch_.clear();
+        append_frame(channel, part);
         channel.sent += size;
         total_sent_ += size;
-        if (size == piece.bytes.size()) break;
+        const bool whole = size == piece.bytes.size();
+        const std::size_t others = whole && piece.first() && size < small_content
+                                       ? add_run(channel, piece, supply)
+                                       : 0;
+        say_or_hold(label(channel, ppid::post), scratch_);
+        if (whole) {
+            supply.packed(channel.carrier, 1 + others);
+            return Progress::done;
+        }
         piece.offset += size;
         piece.bytes.remove_prefix(static_cast<std::size_t>(size));
         piece.extras = {};
         if (!room()) return Progress::full;
     }
-    supply.packed(channel.carrier, 1);
-    return Progress::done;
+}
+
+void Channels::append_frame(Channel& channel, const Piece& piece) {
+    const std::size_t before = scratch_.size();
+    scratch_.resize(before + framing::largest_frame + piece.bytes.size());
+    const auto space = std::span(scratch_).subspan(before);
+    const std::size_t header = channel.encoder.write(space, piece);
+    std::copy(piece.bytes.begin(), piece.bytes.end(),
+              space.begin() + static_cast<std::ptrdiff_t>(header));
+    scratch_.resize(before + header + piece.bytes.size());
+}
+
+// What stands right behind a small message goes in the same user message, as far as a packet
+// reaches; how many.
+std::size_t Channels::add_run(Channel& channel, const Piece& first, Supply& supply) {
+    const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
+    const std::uint64_t window = std::min(channel.window(), total);
+    const std::size_t packet = socket_->packet_size();
+    const std::size_t used = scratch_.size() + data_header;
+    // What comes may be longer by one message.
+    if (packet <= used || window <= small_content) return 0;
+    const auto run = supply.more(std::min<std::uint64_t>(packet - used, window - small_content));
+    Piece piece;
+    piece.carrier = first.carrier;
+    piece.niceness = first.niceness;
+    piece.sequence = first.sequence;
+    for (const auto content : run) {
+        piece.sequence = Sequence{piece.sequence.value() + 1};
+        piece.total = content.size();
+        piece.bytes = Bytes::lent(content.data(), content.size());
+        append_frame(channel, piece);
+        channel.sent += content.size();
+        total_sent_ += content.size();
+    }
+    return run.size();
 }
 
 bool Channels::goes_alone(const Channel& channel, const Piece& piece) const {
