@@ -95,6 +95,8 @@ bool Channels::on_notice(const Notice& notice) {
 // All is acknowledged: more is not known of a single message, and nothing sooner.
 void Channels::on_dry() {
     dry_ = true;
+    for (CarrierId carrier : std::exchange(said_, {}))
+        if (Channel* channel = find(carrier)) channel->acknowledged = true;
     for (CarrierId carrier : std::exchange(unacked_, {}))
         if (Channel* channel = find(carrier))
             inbox_.add(event::Acked{carrier, std::exchange(channel->unacked, 0)});

@@ -187,6 +187,7 @@ private:
     framing::Encoder wide_encoder_;
     std::map<std::uint32_t, Flight> flights_;
     std::uint32_t next_context_ = 1;
+    std::vector<CarrierId> said_;     // opened by us since all was acknowledged
     std::vector<CarrierId> unacked_;  // plain peers: those with pieces that are not acknowledged
     std::uint64_t fresh_limit_ = 0;   // what the peer takes of a fresh Carrier
     std::uint64_t total_limit_ = 0;   // and of all

@@ -226,6 +226,7 @@ void Channels::say_or_hold(const Label& label, std::span<const std::byte> bytes)
 
 Channels::Progress Channels::write_open(Channel& channel, const Open& open) {
     channel.said = true;
+    said_.push_back(channel.carrier);
     if (options_.dcep) {
         const auto bytes = sctp::write(ChannelOpen{});
         say_or_hold(label(channel, ppid::dcep), bytes);

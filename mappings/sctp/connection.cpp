@@ -16,6 +16,8 @@ namespace post::sctp {
 namespace {
 
 constexpr std::string_view signature = "post";
+// A listener's answer is at most three times as long as what it answers.
+constexpr std::size_t least_greeting = 260;
 // What the largest user message and a notice need.
 constexpr std::size_t read_space = 256 * 1024;
 
@@ -350,6 +352,8 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
 // As many packets as make one run: of one size, but for the last.
 Datagrams Connection::flush(std::span<std::byte> space) {
     PacketQueue& packets = line_.packets;
+    if (!dtls_ && state_ == State::associating && packets.size() == 1)
+        packets.pad_init(least_greeting);
     std::size_t used = 0;
     std::size_t segment = 0;
     Ecn ecn = Ecn::not_ect;

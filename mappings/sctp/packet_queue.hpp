@@ -31,6 +31,8 @@ public:
         return std::span(bytes_).subspan(packet.begin, packet.size);
     }
     Ecn ecn() const { return packets_[next_].ecn; }
+    // An INIT that waits alone grows to `size` by a parameter that nobody reads (RFC 4820, 4.2).
+    void pad_init(std::size_t size);
     void pop() {
         if (++next_ < packets_.size()) return;
         packets_.clear();
