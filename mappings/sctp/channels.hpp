@@ -196,13 +196,13 @@ private:
     std::uint64_t total_allowed_ = 0;
     std::uint64_t total_told_ = 0;
     std::uint64_t next_peer_carrier_;       // plain peers
-    std::size_t unchecked_ = 0;             // bytes said since the socket was asked for room
     std::uint32_t add_step_;                // streams that the next request is for
     wire::RateLimit fruitless_{1000, 100};  // resets of what brought nothing whole
     Instant now_{};
     Error violation_;
     bool post_ = false;
     bool dry_ = true;
+    bool full_ = false;  // the socket took nothing more
     bool adding_streams_ = false;
     bool windows_told_ = false;
     bool stuck_ = false;  // something pulled waits for the peer's budget

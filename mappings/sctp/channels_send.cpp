@@ -20,6 +20,7 @@ constexpr int most_pulled = 4096;
 
 void Channels::fill(Supply& supply) {
     if (!socket_) return;
+    full_ = false;
     if (post_) say_credit();
     for (int i = 0; i < most_pulled; ++i) {
         if (!room()) break;
@@ -45,19 +46,13 @@ void Channels::fill(Supply& supply) {
 
 // Whether the association would put more into a packet now. What it took and could not send yet
 // is behind everything that is more urgent, so it gets next to nothing beyond what leaves at once.
-bool Channels::room() {
-    if (unchecked_ < socket_->packet_size()) return true;
-    if (socket_->status().pending > 0) return false;
-    unchecked_ = 0;
-    return true;
-}
+bool Channels::room() { return !full_ && socket_->unsent() == 0; }
 
 bool Channels::say(const Label& label, std::span<const std::byte> bytes) {
     if (!socket_->send(label, bytes)) {
-        unchecked_ = socket_->packet_size();
+        full_ = true;
         return false;
     }
-    unchecked_ += bytes.size();
     dry_ = false;
     return true;
 }
@@ -70,28 +65,28 @@ bool Channels::say_held() {
     return true;
 }
 
-// Windows are told when it matters: when they have grown by a good part, or the peer is about to
-// stop for want of one.
+// A window is told anew when a quarter of it would be news.
 void Channels::say_credit() {
     using framing::Credit;
+    const auto due = [](std::uint64_t allowed, std::uint64_t told, std::uint64_t received) {
+        return allowed > told && allowed - told >= (allowed - received) / 4;
+    };
     if (!std::exchange(windows_told_, true))
         say_wide(Credit{Credit::Of::fresh, {}, options_.limits.carrier_window});
-    const std::uint64_t total_left = total_told_ - std::min(total_told_, total_received_);
-    if (total_allowed_ - total_told_ > total_left / 2) {
+    if (due(total_allowed_, total_told_, total_received_)) {
         total_told_ = total_allowed_;
         say_wide(Credit{Credit::Of::all, {}, total_told_});
     }
     std::size_t kept = 0;
     for (Channel* channel : credited_) {
-        const std::uint64_t left = channel->told - std::min(channel->told, channel->received);
-        if (channel->allowed - channel->told > left / 2) {
-            channel->told = channel->allowed;
-            channel->credited = false;
-            if (!channel->receive_dropped && !channel->receive_over)
-                say_wide(Credit{Credit::Of::carrier, channel->carrier, channel->told});
-        } else {
+        if (!due(channel->allowed, channel->told, channel->received)) {
             credited_[kept++] = channel;
+            continue;
         }
+        channel->told = channel->allowed;
+        channel->credited = false;
+        if (!channel->receive_dropped && !channel->receive_over)
+            say_wide(Credit{Credit::Of::carrier, channel->carrier, channel->told});
     }
     credited_.resize(kept);
 }

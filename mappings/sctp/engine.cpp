@@ -149,10 +149,9 @@ void Engine::take(std::uint64_t number, std::span<const std::byte> packet, Ecn e
     Line* line = find(number);
     if (line) touch(*line);
     if (packet.empty()) return;
-    if (line)
-        line->packets.push(packet, ecn, line->joined);
-    else
-        strays_.push(packet, ecn, 0);
+    if (!line) return strays_.push(packet, ecn, 0);
+    line->sent.count(packet);
+    line->packets.push(packet, ecn, line->joined);
 }
 
 void Engine::touch(Line& line) {

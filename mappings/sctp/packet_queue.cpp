@@ -35,6 +35,22 @@ bool bundles(std::span<const std::byte> packet) {
 
 }  // namespace
 
+void NewData::count(std::span<const std::byte> packet) {
+    for (std::size_t at = common_header; at < packet.size();) {
+        const auto chunk = chunk_at(packet, at);
+        if (!chunk) return;
+        at = after(*chunk);
+        if (!carries_data(chunk->type)) continue;
+        const std::size_t header = chunk->type == ChunkType::data ? 16 : 20;  // RFC 8260, 2.1
+        if (chunk->size < header) return;
+        const std::uint32_t tsn = get32(packet, chunk->begin + 4);
+        if (begun_ && static_cast<std::int32_t>(tsn - next_) < 0) continue;
+        begun_ = true;
+        next_ = tsn + 1;
+        bytes_ += chunk->size - header;
+    }
+}
+
 void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t joined) {
     if (!empty() && packet.size() > common_header) {
         Packet& last = packets_.back();

@@ -1,3 +1,6 @@
+// NewData: how much user data has left in packets, each byte counted when it leaves first. usrsctp
+// does not tell how much of what it was given still waits.
+//
 // PacketQueue: SCTP packets that wait to leave, in one run of memory. Small packets of one
 // association join: usrsctp makes one for each small message, where the path could carry many.
 #pragma once
@@ -10,6 +13,17 @@
 #include "mappings/wire/datagrams.hpp"
 
 namespace post::sctp {
+
+class NewData {
+public:
+    void count(std::span<const std::byte> packet);
+    std::uint64_t bytes() const { return bytes_; }
+
+private:
+    std::uint64_t bytes_ = 0;
+    std::uint32_t next_ = 0;  // the lowest TSN that was never sent
+    bool begun_ = false;
+};
 
 class PacketQueue {
 public:

@@ -2,6 +2,7 @@
 // comes as notices, in order with the messages. It knows no Carrier.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -95,8 +96,10 @@ public:
     // Says nothing to the peer.
     ~Socket();
 
-    // A socket that takes associations on a port, from any line; and the next one that it took.
-    static struct socket* listening(Engine& engine, const SocketOptions& options, int backlog);
+    // A socket that takes associations on a port, from one line or (none) from any; and the next
+    // one that it took.
+    static struct socket* listening(Engine& engine, const Line* line, const SocketOptions& options,
+                                    int backlog);
     static struct socket* accept(Engine& engine, struct socket* listening);
     static void close(Engine& engine, struct socket* native);
 
@@ -115,17 +118,19 @@ public:
     // The largest SCTP packet.
     void packet_size(std::size_t size);
     std::size_t packet_size() const { return line_.joined; }
-    void heartbeat(std::optional<Duration> interval);
+    // Asks the peer for a sign of life.
+    void ping();
 
     struct Status {
         std::size_t unacked = 0;  // chunks
-        std::size_t pending = 0;  // messages that no packet has begun to carry
         std::size_t window = 0;   // of the peer, bytes
         std::size_t congestion_window = 0;
         Duration smoothed_rtt{};
         Duration retransmission{};
     };
     Status status() const;
+    // Bytes that were given to send() and are in no packet yet.
+    std::uint64_t unsent() const { return given_ - std::min(given_, line_.sent.bytes()); }
 
 private:
     void hear();
@@ -135,6 +140,7 @@ private:
     Line& line_;
     SocketOptions options_;
     struct socket* native_ = nullptr;
+    std::uint64_t given_ = 0;
     bool closed_ = false;  // usrsctp has no more of it
 };
 
