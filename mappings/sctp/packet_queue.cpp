@@ -1,6 +1,7 @@
 #include "mappings/sctp/packet_queue.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "mappings/sctp/packet.hpp"
 
@@ -43,12 +44,26 @@ void NewData::count(std::span<const std::byte> packet) {
         if (!carries_data(chunk->type)) continue;
         const std::size_t header = chunk->type == ChunkType::data ? 16 : 20;  // RFC 8260, 2.1
         if (chunk->size < header) return;
-        const std::uint32_t tsn = get32(packet, chunk->begin + 4);
-        if (begun_ && static_cast<std::int32_t>(tsn - next_) < 0) continue;
-        begun_ = true;
-        next_ = tsn + 1;
-        bytes_ += chunk->size - header;
+        if (first_time(get32(packet, chunk->begin + 4))) bytes_ += chunk->size - header;
     }
+}
+
+bool NewData::first_time(std::uint32_t tsn) {
+    if (!std::exchange(begun_, true)) next_ = tsn;
+    if (static_cast<std::int32_t>(tsn - next_) >= 0) {
+        if (tsn != next_) gaps_.push_back({next_, tsn});
+        next_ = tsn + 1;
+        return true;
+    }
+    for (std::size_t i = 0; i < gaps_.size(); ++i) {
+        const Gap gap = gaps_[i];
+        if (tsn - gap.first >= gap.end - gap.first) continue;
+        gaps_.erase(gaps_.begin() + static_cast<std::ptrdiff_t>(i));
+        if (tsn != gap.first) gaps_.push_back({gap.first, tsn});
+        if (tsn + 1 != gap.end) gaps_.push_back({tsn + 1, gap.end});
+        return true;
+    }
+    return false;
 }
 
 void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t joined) {

@@ -20,8 +20,16 @@ public:
     std::uint64_t bytes() const { return bytes_; }
 
 private:
+    // TSNs [first, end): packets that another thread's timers caused come behind younger ones.
+    struct Gap {
+        std::uint32_t first;
+        std::uint32_t end;
+    };
+    bool first_time(std::uint32_t tsn);
+
     std::uint64_t bytes_ = 0;
-    std::uint32_t next_ = 0;  // the lowest TSN that was never sent
+    std::uint32_t next_ = 0;  // above all that were sent
+    std::vector<Gap> gaps_;   // below it, and not sent
     bool begun_ = false;
 };
 

@@ -15,10 +15,12 @@ namespace post::sctp {
 
 namespace {
 
-// Of the round trip on the paths of today; RFC 9260's second is for those of its time.
-constexpr std::uint32_t least_retransmission = 200;  // milliseconds
-constexpr std::uint32_t first_retransmission = 1000;
-constexpr std::uint32_t most_retransmission = 5'000;
+// Milliseconds, for the paths of today; RFC 9260's seconds are for those of its time. The least is
+// above what a peer may wait with its SACK; and where much is lost no round trip can be measured, so
+// that the most is what counts.
+constexpr std::uint32_t least_retransmission = 220;
+constexpr std::uint32_t first_retransmission = 500;
+constexpr std::uint32_t most_retransmission = 1000;
 // The idle timeout of the connection ends it before these do.
 constexpr std::uint16_t most_attempts = 100;
 constexpr std::uint32_t sack_delay = 20;  // milliseconds
@@ -320,6 +322,8 @@ void Socket::packet_size(std::size_t size) {
     auto remote = address_of(line_.id, options_.remote_port);
     std::memcpy(&path.spp_address, &remote, sizeof remote);
     path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // the connection pings when it wants to
+    // A path that is given up carries nothing any more, and there is no other.
+    path.spp_pathmaxrxt = most_attempts;
     // Without the common header, and whole words.
     path.spp_pathmtu = static_cast<std::uint32_t>((size - common_header) & ~std::size_t{3});
     set(native_, SCTP_PEER_ADDR_PARAMS, path);

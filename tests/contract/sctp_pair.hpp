@@ -13,15 +13,20 @@
 
 namespace post::test {
 
-// What both have: each end its part of usrsctp.
+// What both have: each end its part of usrsctp, whose clock is the Pair's.
 class EnginePair : public Pair {
 public:
     static constexpr bool is_quic = false;
-    using Pair::Pair;
+    explicit EnginePair(const PairOptions& options) : Pair(options) {}
+
+private:
+    sim::Timeline timeline_;
+    sim::ambient::Scope ambient_{timeline_, options_.seed};
 
 protected:
     Instant shared_deadline() const override;
     void serve_shared() override;
+    void on_time() override { timeline_.advance_to(sim::Timeline::start + (now_ - Instant(1s))); }
     sctp::TransportOptions transport(const Limits& limits) const;
     static sctp::EndpointOptions seeded(std::uint64_t seed);
 
