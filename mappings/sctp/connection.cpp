@@ -282,10 +282,11 @@ void Connection::down(const notice::Down& down) {
     lose(std::move(error));
 }
 
-// Nothing comes of it any more, and nothing is to be said.
+// Nothing comes of it any more. What usrsctp has said of it still leaves.
 void Connection::lose(Error error) {
     tell(std::move(error));
-    state_ = State::over;
+    state_ = line_.packets.empty() ? State::over : State::closing;
+    said_ = true;
 }
 
 // The same, and the peer is told why.

@@ -28,6 +28,8 @@ void set_defaults() {
     usrsctp_sysctl_set_sctp_pktdrop_enable(0);
     usrsctp_sysctl_set_sctp_max_chunks_on_queue(4096);
     usrsctp_sysctl_set_sctp_initial_cwnd(10);
+    // Silence ends an association, and not bad luck.
+    usrsctp_sysctl_set_sctp_max_retran_chunk(0);
     usrsctp_sysctl_set_sctp_max_burst_default(0);
     usrsctp_sysctl_set_sctp_fr_max_burst_default(0);
     usrsctp_sysctl_set_sctp_use_cwnd_based_maxburst(0);
