@@ -175,7 +175,12 @@ void Socket::connect() {
     packet_size(options_.packet);
 }
 
-bool Socket::send(const Label& label, std::span<const std::byte> bytes) {
+void Socket::take_parts() {
+    const Engine::Entry entry(engine_);
+    set(native_, SCTP_EXPLICIT_EOR, 1);
+}
+
+std::size_t Socket::send(const Label& label, std::span<const std::byte> bytes) {
     const Engine::Entry entry(engine_);
     sctp_sendv_spa how{};
     how.sendv_flags = SCTP_SEND_SNDINFO_VALID;
@@ -191,8 +196,10 @@ bool Socket::send(const Label& label, std::span<const std::byte> bytes) {
     }
     const auto sent = usrsctp_sendv(native_, bytes.data(), bytes.size(), nullptr, 0, &how,
                                     sizeof how, SCTP_SENDV_SPA, 0);
+    if (sent >= 0) return static_cast<std::size_t>(sent);
     // What cannot be sent at all goes nowhere: the notice that the association is gone follows.
-    return sent >= 0 || (errno != EWOULDBLOCK && errno != ENOBUFS && errno != EMSGSIZE);
+    const bool later = errno == EWOULDBLOCK || errno == ENOBUFS || errno == EMSGSIZE;
+    return later ? 0 : bytes.size();
 }
 
 Socket::Received Socket::receive(std::span<std::byte> space) {
