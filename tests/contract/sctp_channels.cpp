@@ -87,7 +87,7 @@ TEST_SUITE("contract") {
         REQUIRE(pair.connect());
         const ChannelInfo all[] = {
             {"chat", "irc", {}},
-            {std::string("\0\xff", 2), std::string(65535, 'p'), {.ordered = false}},
+            {std::string("\0\xff", 2), std::string(200, 'p'), {.ordered = false}},
             {"", "", {.ordered = false, .retransmissions = 3}},
             {"", "", {.lifetime = 250ms, .priority = 1024}},
         };
