@@ -70,8 +70,10 @@ struct Terms {
 };
 
 post::Carrier fork(post::Carrier& carrier, const Terms& terms) {
-    return carrier.fork(
-        {.label = terms.label, .protocol = terms.protocol, .channel = terms.options});
+    return carrier.fork({.announce = true,
+                         .label = terms.label,
+                         .protocol = terms.protocol,
+                         .channel = terms.options});
 }
 
 const post::SendOptions as_text{.text = true};
@@ -152,7 +154,10 @@ post::Task<> expect_terms(post::Carrier& carrier, const Terms& terms) {
 }
 
 post::Task<> play(post::Carrier first, const Terms& terms) {
+    co_await first.send("hello");  // the first message opens it
     co_await expect_terms(first, terms);
+    const auto hello = co_await next(first, "hello");
+    check(!hello.text() && hello.size() == 5, "the first message did not come back");
     said("label and protocol");
 
     const Terms all[] = {

@@ -151,7 +151,8 @@ public:
     Carrier fork(ForkOptions options);
     Carrier fork() { return fork(ForkOptions{}); }
     // Takes the Carriers that the peer forks from this one, until `on_carrier` returns false; an
-    // empty Carrier::OnCarrier ends it too.
+    // empty Carrier::OnCarrier ends it too. A plain peer does not say from which one it forks: all
+    // that it opens go to the first Carrier that was initiated to it.
     void accept(OnCarrier on_carrier);
     // The next one. From the first call on up to 1024 forks wait for the following calls; further
     // ones are refused.

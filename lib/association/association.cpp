@@ -379,9 +379,13 @@ const ChannelInfo* Association::channel(CarrierId carrier) const {
     return lane && lane->channel ? &*lane->channel : nullptr;
 }
 
+// A plain peer names no parent. What it opens belongs to the Carrier that was initiated first.
 Tag Association::parent(CarrierId carrier) const {
     const Lane* lane = find(carrier);
-    const Lane* parent = lane && lane->parent ? find(*lane->parent) : nullptr;
+    const bool nameless = lane && !lane->parent && plain_ && options_.role == Role::client;
+    const Lane* parent = nameless               ? find(CarrierId{0})
+                         : lane && lane->parent ? find(*lane->parent)
+                                                : nullptr;
     return parent ? parent->out.tag : no_tag;
 }
 

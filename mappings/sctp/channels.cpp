@@ -101,6 +101,8 @@ bool Channels::on_notice(const Notice& notice) {
 void Channels::on_dry() {
     if (rest_) return;
     dry_ = true;
+    for (CarrierId carrier : std::exchange(said_, {}))
+        if (Channel* channel = find(carrier)) channel->acknowledged = true;
     for (CarrierId carrier : std::exchange(unacked_, {}))
         if (Channel* channel = find(carrier))
             inbox_.add(event::Acked{carrier, std::exchange(channel->unacked, 0)});

@@ -94,6 +94,10 @@ private:
     void ask_for_resets();
     void settle(Channel& channel);
     void wake(Channel& channel);
+    // Whether its half of a stream is there, and not still being reset for the one before it.
+    bool can_say(const Channel& channel) const {
+        return channel.stream && (channel.said || !resetting_[*channel.stream]);
+    }
     bool violate(std::string detail, Errc code = Errc::protocol_violation);
     std::uint64_t wire_code(const Error& reason) const;
 
@@ -115,6 +119,7 @@ private:
     bool on_frames(StreamId stream, std::span<const std::byte> bytes);
     bool on_open(StreamId stream, std::span<const std::byte> bytes);
     bool on_carrier_frame(Channel& channel, framing::Frame&& frame);
+    bool account(Channel& channel, std::uint64_t bytes);
     bool on_piece(Channel& channel, Piece&& piece);
     bool on_alone(std::span<const std::byte> bytes);
     bool on_credit(const framing::Credit& credit);
@@ -148,7 +153,10 @@ private:
     Progress write(Channel& channel, Outgoing& outgoing, Supply& supply);
     template <class Value> bool write_frame(Channel& channel, const Value& value);
     Progress write_open(Channel& channel, const Open& open);
+    void begin_piece(Piece& piece, Supply& supply);
     Progress write_piece(Channel& channel, Piece& piece, Supply& supply);
+    void append_frame(Channel& channel, const Piece& piece);
+    std::size_t add_run(Channel& channel, const Piece& first, Supply& supply);
     bool goes_alone(const Channel& channel, const Piece& piece) const;
     Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
     Progress write_raw(Channel& channel, Piece& piece, Supply& supply);
@@ -202,6 +210,7 @@ private:
     framing::Encoder wide_encoder_;
     std::map<std::uint32_t, Flight> flights_;
     std::uint32_t next_context_ = 1;
+    std::vector<CarrierId> said_;     // opened by us since all was acknowledged
     std::vector<CarrierId> unacked_;  // plain peers: those with pieces that are not acknowledged
     std::uint64_t fresh_limit_ = 0;   // what the peer takes of a fresh Carrier
     std::uint64_t total_limit_ = 0;   // and of all
@@ -210,13 +219,13 @@ private:
     std::uint64_t total_allowed_ = 0;
     std::uint64_t total_told_ = 0;
     std::uint64_t next_peer_carrier_;       // plain peers
-    std::size_t unchecked_ = 0;             // bytes said since the socket was asked for room
     std::uint32_t add_step_;                // streams that the next request is for
     wire::RateLimit fruitless_{1000, 100};  // resets of what brought nothing whole
     Instant now_{};
     Error violation_;
     bool post_ = false;
     bool dry_ = true;
+    bool full_ = false;  // the socket took nothing more
     bool adding_streams_ = false;
     bool windows_told_ = false;
     bool stuck_ = false;  // something pulled waits for the peer's budget

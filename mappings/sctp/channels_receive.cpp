@@ -31,8 +31,8 @@ Kind kind_of(std::uint32_t identifier) {
     }
 }
 
-// A frame with its content: FORMAT.md, 8.2.
-constexpr std::size_t largest_post_message = 16 * 1024 + 1089;
+// FORMAT.md, 8.2.
+constexpr std::size_t largest_post_message = 20 * 1024;
 
 }  // namespace
 
@@ -236,25 +236,39 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
     return ends_here(wide_decoder_);
 }
 
-// One user message is one frame.
 bool Channels::ends_here(framing::Decoder& decoder) {
     auto more = decoder.next();
     if (!more) return violate_as(more.error());
     return (!more->has_value() && decoder.between_frames()) ||
-           violate("a user message is not exactly one frame");
+           violate("a user message does not end with a frame");
 }
 
+// One user message is one frame or several.
 bool Channels::on_frames(StreamId stream, std::span<const std::byte> bytes) {
     Channel* channel = at(stream);
     if (channel && channel->receive_over && makes_room(*channel)) channel = nullptr;
     if (!channel) return on_open(stream, bytes);
     channel->acknowledged = true;
     framing::Decoder& decoder = channel->decoder;
-    decoder.feed(inbox_.keep(bytes));
-    auto frame = decoder.next();
-    if (!frame) return violate_as(frame.error());
-    if (frame->has_value() && !on_carrier_frame(*channel, std::move(**frame))) return false;
-    return ends_here(decoder);
+    auto kept = inbox_.keep(bytes);
+    decoder.feed(Bytes::lent(kept.data(), kept.size()));
+    for (;;) {
+        if (const auto run = decoder.next_run(inbox_.list()); !run.contents.empty()) {
+            if (!account(*channel, run.bytes)) return false;
+            channel->brought_message = true;
+            if (channel->receive_dropped) continue;
+            inbox_.arrived(run);
+            if (!kept.empty()) inbox_.hold(std::move(kept));
+            continue;
+        }
+        auto frame = decoder.next();
+        if (!frame) return violate_as(frame.error());
+        if (!frame->has_value())
+            return decoder.between_frames() || violate("a user message does not end with a frame");
+        if (auto* part = std::get_if<Piece>(&**frame); part && !part->bytes.empty())
+            part->bytes = inbox_.share(part->bytes);
+        if (!on_carrier_frame(*channel, std::move(**frame))) return false;
+    }
 }
 
 // The first frame of a stream of the peer's.
@@ -308,21 +322,23 @@ bool Channels::on_carrier_frame(Channel& channel, framing::Frame&& frame) {
         frame);
 }
 
-bool Channels::on_piece(Channel& channel, Piece&& piece) {
-    const std::uint64_t size = piece.bytes.size();
-    channel.received += size;
-    total_received_ += size;
+// Content that came, against what was promised.
+bool Channels::account(Channel& channel, std::uint64_t bytes) {
+    channel.received += bytes;
+    total_received_ += bytes;
     if (channel.received > channel.allowed)
         return violate(named(channel.carrier) + " got more than its CREDIT");
     if (total_received_ > total_allowed_)
         return violate("all Carriers together got more than their CREDIT");
+    // Nobody above will give it back.
+    if (channel.receive_dropped) extend_budget(bytes);
+    return true;
+}
+
+bool Channels::on_piece(Channel& channel, Piece&& piece) {
+    if (!account(channel, piece.bytes.size())) return false;
     channel.brought_message = channel.brought_message || piece.last();
-    if (channel.receive_dropped) {
-        // Nobody above will give it back.
-        extend_budget(size);
-        return true;
-    }
-    inbox_.arrived(std::move(piece));
+    if (!channel.receive_dropped) inbox_.arrived(std::move(piece));
     return true;
 }
 

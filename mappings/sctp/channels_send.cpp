@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t largest_content = 16 * 1024;
 // Of a message to a plain peer that comes in pieces.
 constexpr std::uint64_t most_put_together = 16 * 1024 * 1024;
+// The common header, and that of an I-DATA chunk.
+constexpr std::size_t data_header = 12 + 20;
 // Values that one call pulls.
 constexpr int most_pulled = 4096;
 
@@ -28,6 +30,7 @@ auto find_parts(Channel& channel, const Piece& piece) {
 
 void Channels::fill(Supply& supply) {
     if (!socket_) return;
+    full_ = false;
     if (post_) say_credit();
     for (int i = 0; i < most_pulled; ++i) {
         if (!room()) break;
@@ -47,29 +50,26 @@ void Channels::fill(Supply& supply) {
         if (post_ && total_sent_ >= total_limit_ && stuck_) break;
         Outgoing* const outgoing = supply.next();
         if (!outgoing) break;
-        begin(*outgoing, supply);
+        if (auto* piece = std::get_if<Piece>(outgoing))
+            begin_piece(*piece, supply);
+        else
+            begin(*outgoing, supply);
     }
     if (control_.empty() && !rest_) ask_for_resets();
 }
 
 // Whether the association would put more into a packet now. What it took and could not send yet
 // is behind everything that is more urgent, so it gets next to nothing beyond what leaves at once.
-bool Channels::room() {
-    if (unchecked_ < socket_->packet_size()) return true;
-    if (socket_->status().pending > 0) return false;
-    unchecked_ = 0;
-    return true;
-}
+bool Channels::room() { return !full_ && socket_->unsent() == 0; }
 
 // Whether it was taken; if not as a whole, the rest follows before anything else does. `owner`: of
 // whose memory the bytes are.
 bool Channels::say(const Label& label, std::span<const std::byte> bytes, const Bytes& owner) {
     const std::size_t taken = rest_ ? 0 : socket_->send(label, bytes);
     if (taken == 0) {
-        unchecked_ = socket_->packet_size();
+        full_ = true;
         return false;
     }
-    unchecked_ += taken;
     dry_ = false;
     if (taken == bytes.size()) return true;
     rest_.emplace(Rest{label, owner.empty() ? Bytes(bytes.subspan(taken))
@@ -79,7 +79,7 @@ bool Channels::say(const Label& label, std::span<const std::byte> bytes, const B
 
 bool Channels::say_rest() {
     const std::size_t taken = socket_->send(rest_->label, rest_->bytes.span());
-    unchecked_ = taken == 0 ? socket_->packet_size() : unchecked_ + taken;
+    full_ = taken == 0;
     rest_->bytes.remove_prefix(taken);
     if (rest_->bytes.empty()) rest_.reset();
     return taken > 0;
@@ -93,28 +93,28 @@ bool Channels::say_held() {
     return true;
 }
 
-// Windows are told when it matters: when they have grown by a good part, or the peer is about to
-// stop for want of one.
+// A window is told anew when a quarter of it would be news.
 void Channels::say_credit() {
     using framing::Credit;
+    const auto due = [](std::uint64_t allowed, std::uint64_t told, std::uint64_t received) {
+        return allowed > told && allowed - told >= (allowed - received) / 4;
+    };
     if (!std::exchange(windows_told_, true))
         say_wide(Credit{Credit::Of::fresh, {}, options_.limits.carrier_window});
-    const std::uint64_t total_left = total_told_ - std::min(total_told_, total_received_);
-    if (total_allowed_ - total_told_ > total_left / 2) {
+    if (due(total_allowed_, total_told_, total_received_)) {
         total_told_ = total_allowed_;
         say_wide(Credit{Credit::Of::all, {}, total_told_});
     }
     std::size_t kept = 0;
     for (Channel* channel : credited_) {
-        const std::uint64_t left = channel->told - std::min(channel->told, channel->received);
-        if (channel->allowed - channel->told > left / 2) {
-            channel->told = channel->allowed;
-            channel->credited = false;
-            if (!channel->receive_dropped && !channel->receive_over)
-                say_wide(Credit{Credit::Of::carrier, channel->carrier, channel->told});
-        } else {
+        if (!due(channel->allowed, channel->told, channel->received)) {
             credited_[kept++] = channel;
+            continue;
         }
+        channel->told = channel->allowed;
+        channel->credited = false;
+        if (!channel->receive_dropped && !channel->receive_over)
+            say_wide(Credit{Credit::Of::carrier, channel->carrier, channel->told});
     }
     credited_.resize(kept);
 }
@@ -142,6 +142,20 @@ void Channels::begin(Outgoing& outgoing, Supply& supply) {
         outgoing);
 }
 
+void Channels::begin_piece(Piece& piece, Supply& supply) {
+    Channel* const channel = find(piece.carrier);
+    if (!channel || !channel->may_send() || channel->finishing) return;
+    Progress progress = Progress::full;
+    if (channel->begun.empty() && can_say(*channel))
+        progress = post_ ? write_piece(*channel, piece, supply)
+                         : write_raw(*channel, piece, supply);
+    if (progress == Progress::done) return;
+    piece.bytes = piece.bytes.held();
+    channel->begun.push_back(std::move(piece));
+    if (progress == Progress::blocked) return block(*channel, supply);
+    if (channel->stream) wake(*channel);
+}
+
 void Channels::begin_carrier(const Open& open, Supply& supply) {
     if (find(open.carrier)) return;
     Channel& channel = add(open.carrier, open.kind, true);
@@ -163,7 +177,7 @@ void Channels::begin_carrier(const Open& open, Supply& supply) {
 // nothing is left, or when it is the peer's turn.
 void Channels::advance(Channel& channel, Supply& supply) {
     while (!channel.begun.empty()) {
-        if (!channel.stream || (resetting_[*channel.stream] && !channel.said)) break;
+        if (!can_say(channel)) break;
         if (!room()) return keep_lent(channel);
         const Progress progress = write(channel, channel.begun.front(), supply);
         if (progress == Progress::full) return keep_lent(channel);
@@ -236,6 +250,7 @@ void Channels::say_or_hold(const Label& label, std::span<const std::byte> bytes)
 
 Channels::Progress Channels::write_open(Channel& channel, const Open& open) {
     channel.said = true;
+    if (post_) said_.push_back(channel.carrier);  // RFC 8832, 6 wants a word of a plain peer's
     if (options_.dcep) {
         const auto bytes = sctp::write(ChannelOpen(open));
         say_or_hold(label(channel, ppid::dcep), bytes);
@@ -251,28 +266,66 @@ Channels::Progress Channels::write_piece(Channel& channel, Piece& piece, Supply&
         if (goes_alone(channel, piece)) return write_alone(channel, piece, supply);
         piece.marks.reliable = true;
     }
-    while (true) {
+    for (;;) {
         const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
         const std::uint64_t window = std::min({channel.window(), total, largest_content});
         const std::uint64_t size = std::min<std::uint64_t>(window, piece.bytes.size());
         if (size == 0 && !piece.bytes.empty()) return Progress::blocked;
         Piece part = piece;
         part.bytes = piece.bytes.slice(0, static_cast<std::size_t>(size));
-        scratch_.resize(framing::largest_frame + part.bytes.size());
-        const std::size_t header = channel.encoder.write(scratch_, part);
-        std::copy(part.bytes.begin(), part.bytes.end(),
-                  scratch_.begin() + static_cast<std::ptrdiff_t>(header));
-        say_or_hold(label(channel, ppid::post), std::span(scratch_).first(header + size));
+        scratch_.clear();
+        append_frame(channel, part);
         channel.sent += size;
         total_sent_ += size;
-        if (size == piece.bytes.size()) break;
+        const bool whole = size == piece.bytes.size();
+        const std::size_t others = whole && piece.first() && size < small_content
+                                       ? add_run(channel, piece, supply)
+                                       : 0;
+        say_or_hold(label(channel, ppid::post), scratch_);
+        if (whole) {
+            supply.packed(channel.carrier, 1 + others);
+            return Progress::done;
+        }
         piece.offset += size;
         piece.bytes.remove_prefix(static_cast<std::size_t>(size));
         piece.extras = {};
         if (!room()) return Progress::full;
     }
-    supply.packed(channel.carrier, 1);
-    return Progress::done;
+}
+
+void Channels::append_frame(Channel& channel, const Piece& piece) {
+    const std::size_t before = scratch_.size();
+    scratch_.resize(before + framing::largest_frame + piece.bytes.size());
+    const auto space = std::span(scratch_).subspan(before);
+    const std::size_t header = channel.encoder.write(space, piece);
+    std::copy(piece.bytes.begin(), piece.bytes.end(),
+              space.begin() + static_cast<std::ptrdiff_t>(header));
+    scratch_.resize(before + header + piece.bytes.size());
+}
+
+// What stands right behind a small message goes in the same user message, as far as a packet
+// reaches; how many.
+std::size_t Channels::add_run(Channel& channel, const Piece& first, Supply& supply) {
+    const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
+    const std::uint64_t window = std::min(channel.window(), total);
+    const std::size_t packet = socket_->packet_size();
+    const std::size_t used = scratch_.size() + data_header;
+    // What comes may be longer by one message.
+    if (packet <= used || window <= small_content) return 0;
+    const auto run = supply.more(std::min<std::uint64_t>(packet - used, window - small_content));
+    Piece piece;
+    piece.carrier = first.carrier;
+    piece.niceness = first.niceness;
+    piece.sequence = first.sequence;
+    for (const auto content : run) {
+        piece.sequence = Sequence{piece.sequence.value() + 1};
+        piece.total = content.size();
+        piece.bytes = Bytes::lent(content.data(), content.size());
+        append_frame(channel, piece);
+        channel.sent += content.size();
+        total_sent_ += content.size();
+    }
+    return run.size();
 }
 
 bool Channels::goes_alone(const Channel& channel, const Piece& piece) const {

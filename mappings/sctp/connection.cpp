@@ -16,6 +16,8 @@ namespace post::sctp {
 namespace {
 
 constexpr std::string_view signature = "post";
+// A listener's answer is at most three times as long as what it answers.
+constexpr std::size_t least_greeting = 260;
 // What the largest user message and a notice need.
 constexpr std::size_t read_space = 256 * 1024;
 
@@ -98,6 +100,7 @@ Connection::Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& 
 Connection::~Connection() {
     end_wait();
     socket_.reset();
+    if (listening_) Socket::close(engine_, listening_);
     endpoint_.forget(line_, options_.remote);
 }
 
@@ -118,11 +121,13 @@ void Connection::extend_budget(std::uint64_t bytes) {
     if (unread_ && channels_.has_room()) read();
 }
 
-void Connection::keep_alive(bool wanted) {
-    if (std::exchange(keep_alive_, wanted) == wanted || state_ != State::established) return;
+void Connection::keep_alive(bool wanted) { keep_alive_ = wanted; }
+
+// Duration::max() where silence is nothing to be broken.
+Duration Connection::ping_every() const {
     const Limits& limits = options_.transport.limits;
     const Duration every = limits.keep_alive.value_or(limits.idle_timeout / 3);
-    socket_->heartbeat(wanted && every > Duration::zero() ? std::optional(every) : std::nullopt);
+    return keep_alive_ && every > Duration::zero() ? every : Duration::max();
 }
 
 void Connection::close(Error reason) {
@@ -167,7 +172,7 @@ void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
         heard_ = now_;
     }
     if (options_.wire_port != 0) put16(packet, 2, options_.socket.local_port);
-    if (socket_) engine_.input(line_.id, packet, ecn);
+    if (socket_ || listening_) engine_.input(line_.id, packet, ecn);
 }
 
 void Connection::on_dtls(crypto::DtlsSession::Progress progress) {
@@ -186,15 +191,25 @@ void Connection::on_dtls(crypto::DtlsSession::Progress progress) {
     }
 }
 
-// The association comes about: each end of a DTLS connection begins it, and the two beginnings
-// become one (RFC 9260, 5.2), so that it matters not what the peer waits for.
+// The association comes about. Of two Post peers the client begins it. Others may wait for us or
+// begin as well: two beginnings become one (RFC 9260, 5.2).
 void Connection::associate() {
     state_ = State::associating;
     if (dtls_) overhead_ = dtls_->mtu() - dtls_->data_mtu();
-    SocketOptions options = options_.socket;
-    options.packet = largest_packet();
-    socket_ = std::make_unique<Socket>(engine_, line_, options);
+    options_.socket.packet = largest_packet();
+    if (dtls_ && options_.role == Role::server && dtls_->alpn() == post_alpn) {
+        listening_ = Socket::listening(engine_, &line_, options_.socket, 1);
+        return;
+    }
+    socket_ = std::make_unique<Socket>(engine_, line_, options_.socket);
     socket_->connect();
+}
+
+void Connection::accept() {
+    struct socket* native = Socket::accept(engine_, listening_);
+    if (!native) return;
+    socket_ = std::make_unique<Socket>(engine_, line_, options_.socket, native);
+    Socket::close(engine_, std::exchange(listening_, nullptr));
 }
 
 std::size_t Connection::largest_packet() const {
@@ -206,6 +221,7 @@ std::size_t Connection::largest_packet() const {
 }
 
 void Connection::read() {
+    if (listening_) accept();
     if (!socket_) return;
     unread_ = line_.news = false;
     const auto space = endpoint_.read_space(read_space);
@@ -261,9 +277,7 @@ void Connection::establish() {
         established.peer_identity = dtls_->peer_certificate();
     }
     channels_.inbox().add(std::move(established));
-    socket_->heartbeat(std::nullopt);
     channels_.establish(*socket_, post_, up);
-    keep_alive(std::exchange(keep_alive_, false));
 }
 
 void Connection::down(const notice::Down& down) {
@@ -298,7 +312,8 @@ void Connection::handle_timeout(Instant now) {
     if (state_ == State::over || state_ == State::closing) return;
     const Limits& limits = options_.transport.limits;
     if (waits() && now >= started_ + limits.handshake_timeout) {
-        Error error(Errc::handshake_timeout, {}, Stage::handshake);
+        Error error(Errc::handshake_timeout, std::make_error_code(std::errc::timed_out),
+                    Stage::handshake);
         if (dtls_) {
             const Error rumour = dtls_->rumour();
             if (rumour) error = rumour;
@@ -307,6 +322,10 @@ void Connection::handle_timeout(Instant now) {
     }
     if (state_ == State::established && now >= heard_ + limits.idle_timeout)
         return lose(Error(Errc::connection_lost));
+    if (state_ == State::established && now >= ping_at()) {
+        pinged_ = now;
+        socket_->ping();
+    }
     if (dtls_ && now >= dtls_->deadline()) {
         dtls_->handle_timeout(now);
         on_dtls(dtls_->progress());
@@ -355,6 +374,8 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
 // As many packets as make one run: of one size, but for the last.
 Datagrams Connection::flush(std::span<std::byte> space) {
     PacketQueue& packets = line_.packets;
+    if (!dtls_ && state_ == State::associating && packets.size() == 1)
+        packets.pad_init(least_greeting);
     std::size_t used = 0;
     std::size_t segment = 0;
     Ecn ecn = Ecn::not_ect;
@@ -399,10 +420,13 @@ void Connection::poll_events(std::vector<Event>& events) {
     channels_.inbox().drain(events);
 }
 
+Instant Connection::ping_at() const { return later(std::max(heard_, pinged_), ping_every()); }
+
 Instant Connection::deadline() const {
     if (state_ == State::over || state_ == State::closing) return never;
     const Limits& limits = options_.transport.limits;
     Instant at = waits() ? started_ + limits.handshake_timeout : heard_ + limits.idle_timeout;
+    if (state_ == State::established) at = std::min(at, ping_at());
     return dtls_ ? std::min(at, dtls_->deadline()) : at;
 }
 

@@ -58,10 +58,13 @@ public:
 private:
     enum class State : std::uint8_t { handshaking, associating, established, closing, over };
 
+    Duration ping_every() const;
+    Instant ping_at() const;
     bool waits() const { return state_ == State::handshaking || state_ == State::associating; }
     void take_packet(std::span<std::byte> packet, Ecn ecn);
     void on_dtls(crypto::DtlsSession::Progress progress);
     void associate();
+    void accept();
     void establish();
     void read();
     bool take(Notice& notice);
@@ -77,14 +80,16 @@ private:
     Endpoint& endpoint_;
     Engine& engine_;
     Line& line_;
-    const ConnectionOptions options_;
+    ConnectionOptions options_;
     std::unique_ptr<crypto::DtlsSession> dtls_;
     std::unique_ptr<Socket> socket_;
+    struct socket* listening_ = nullptr;  // a server's, until its client has begun
     Channels channels_;
     State state_ = State::handshaking;
     Instant now_;
     const Instant started_;
     Instant heard_;
+    Instant pinged_ = Instant::min();
     bool authentic_ = false;  // the peer has spoken
     bool post_ = false;
     bool half_open_ = true;  // counted by the endpoint

@@ -44,23 +44,27 @@ struct Process {
     }
 
     std::uint64_t join(Engine& engine) {
-        const std::lock_guard lock(mutex);
+        const std::lock_guard life(lifecycle);
         if (!running) {
             usrsctp_init_nothreads(0, &on_output, nullptr);
             set_defaults();
             running = true;
         }
+        if (++count == 1) ticked = not_yet;
+        const std::lock_guard lock(mutex);
         const auto free = std::find(engines.begin() + 1, engines.end(), nullptr);
         const auto index = static_cast<std::uint64_t>(free - engines.begin());
         if (free == engines.end()) engines.push_back(nullptr);
         engines[index] = &engine;
-        if (++count == 1) ticked = not_yet;
         return index;
     }
 
     void leave(std::uint64_t index) {
-        const std::lock_guard lock(mutex);
-        engines[index] = nullptr;
+        const std::lock_guard life(lifecycle);
+        {
+            const std::lock_guard lock(mutex);
+            engines[index] = nullptr;
+        }
         if (--count > 0) return;
         // What is closed may need its timers to be gone. Whatever stays is nobody's, and serves
         // the next Engine as well.
@@ -93,11 +97,12 @@ struct Process {
         if (!engine->foreign_waits_.exchange(true)) engine->wake_();
     }
 
-    std::mutex mutex;
-    std::vector<Engine*> engines{nullptr};  // nobody has number 0
+    std::mutex lifecycle;  // of usrsctp: of all below
     std::size_t count = 0;
     bool running = false;
-    std::mutex timers;  // held by whoever runs them
+    std::mutex mutex;                       // also of what Engines have in foreign_
+    std::vector<Engine*> engines{nullptr};  // nobody has number 0
+    std::mutex timers;                      // held by whoever runs them
     static constexpr Instant not_yet = Instant::min();
     std::atomic<Instant> ticked = not_yet;
 };
@@ -144,10 +149,9 @@ void Engine::take(std::uint64_t number, std::span<const std::byte> packet, Ecn e
     Line* line = find(number);
     if (line) touch(*line);
     if (packet.empty()) return;
-    if (line)
-        line->packets.push(packet, ecn, line->joined);
-    else
-        strays_.push(packet, ecn, 0);
+    if (!line) return strays_.push(packet, ecn, 0);
+    line->sent.count(packet);
+    line->packets.push(packet, ecn, line->joined);
 }
 
 void Engine::touch(Line& line) {

@@ -35,6 +35,7 @@ struct Line {
     LineId id;
     TransientId transient;
     PacketQueue packets;
+    NewData sent;
     std::size_t joined = 1200;  // how large a packet may become by joining
     bool touched = false;       // something happened since poll_touched
     bool news = false;          // there may be something to read

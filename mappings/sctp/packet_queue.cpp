@@ -22,16 +22,34 @@ bool only_data(std::span<const std::byte> packet) {
 
 // RFC 9260, 6.10: INIT, INIT ACK and SHUTDOWN COMPLETE stand alone; nothing follows an ABORT.
 bool bundles(std::span<const std::byte> packet) {
-    for (std::size_t at = common_header; const auto chunk = chunk_at(packet, at);
-         at = after(*chunk))
+    std::size_t at = common_header;
+    while (const auto chunk = chunk_at(packet, at)) {
         if (chunk->type == ChunkType::init || chunk->type == ChunkType::init_ack ||
             chunk->type == ChunkType::abort || chunk->type == ChunkType::shutdown_complete ||
             chunk->type == ChunkType::cookie_echo)
             return false;
+        at = after(*chunk);
+    }
     return true;
 }
 
 }  // namespace
+
+void NewData::count(std::span<const std::byte> packet) {
+    for (std::size_t at = common_header; at < packet.size();) {
+        const auto chunk = chunk_at(packet, at);
+        if (!chunk) return;
+        at = after(*chunk);
+        if (!carries_data(chunk->type)) continue;
+        const std::size_t header = chunk->type == ChunkType::data ? 16 : 20;  // RFC 8260, 2.1
+        if (chunk->size < header) return;
+        const std::uint32_t tsn = get32(packet, chunk->begin + 4);
+        if (begun_ && static_cast<std::int32_t>(tsn - next_) < 0) continue;
+        begun_ = true;
+        next_ = tsn + 1;
+        bytes_ += chunk->size - header;
+    }
+}
 
 void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t joined) {
     if (!empty() && packet.size() > common_header) {
@@ -48,6 +66,22 @@ void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t j
     }
     packets_.push_back({bytes_.size(), packet.size(), ecn});
     bytes_.insert(bytes_.end(), packet.begin(), packet.end());
+}
+
+void PacketQueue::pad_init(std::size_t size) {
+    constexpr std::size_t header = 4;
+    constexpr std::uint16_t padding = 0x8005;
+    Packet& packet = packets_.back();
+    const auto bytes = std::span(bytes_).subspan(packet.begin, packet.size);
+    const auto chunk = chunk_at(bytes, common_header);
+    if (!chunk || chunk->type != ChunkType::init || packet.size + header > size) return;
+    const std::size_t more = size - packet.size;
+    put16(bytes, common_header + 2, static_cast<std::uint16_t>(chunk->size + more));
+    bytes_.resize(bytes_.size() + more);
+    const auto parameter = std::span(bytes_).last(more);
+    put16(parameter, 0, padding);
+    put16(parameter, 2, static_cast<std::uint16_t>(more));
+    packet.size = size;
 }
 
 }  // namespace post::sctp

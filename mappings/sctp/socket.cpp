@@ -18,9 +18,12 @@ namespace {
 // Of the round trip on the paths of today; RFC 9260's second is for those of its time.
 constexpr std::uint32_t least_retransmission = 200;  // milliseconds
 constexpr std::uint32_t first_retransmission = 1000;
-constexpr std::uint32_t most_retransmission = 10'000;
+constexpr std::uint32_t most_retransmission = 5'000;
 // The idle timeout of the connection ends it before these do.
 constexpr std::uint16_t most_attempts = 100;
+// A plain peer's messages are given out in parts from here on: when all of the buffer is parts of
+// messages on many streams, none of them becomes whole any more.
+constexpr std::uint32_t parts_from = 1200;
 constexpr std::uint32_t sack_delay = 20;  // milliseconds
 
 sockaddr_conn address_of(LineId line, std::uint16_t port) {
@@ -144,9 +147,11 @@ void Socket::hear() {
     usrsctp_set_upcall(native_, &Engine::on_upcall, reinterpret_cast<void*>(line_.id.value()));
 }
 
-struct socket* Socket::listening(Engine& engine, const SocketOptions& options, int backlog) {
+struct socket* Socket::listening(Engine& engine, const Line* line, const SocketOptions& options,
+                                 int backlog) {
     const Engine::Entry entry(engine);
-    struct socket* native = make(options, address_of(LineId{}, options.local_port));
+    struct socket* native = make(options,
+                                 address_of(line ? line->id : LineId{}, options.local_port));
     usrsctp_listen(native, backlog);
     return native;
 }
@@ -178,6 +183,7 @@ void Socket::connect() {
 void Socket::take_parts() {
     const Engine::Entry entry(engine_);
     set(native_, SCTP_EXPLICIT_EOR, 1);
+    set(native_, SCTP_PARTIAL_DELIVERY_POINT, parts_from);
 }
 
 std::size_t Socket::send(const Label& label, std::span<const std::byte> bytes) {
@@ -196,7 +202,10 @@ std::size_t Socket::send(const Label& label, std::span<const std::byte> bytes) {
     }
     const auto sent = usrsctp_sendv(native_, bytes.data(), bytes.size(), nullptr, 0, &how,
                                     sizeof how, SCTP_SENDV_SPA, 0);
-    if (sent >= 0) return static_cast<std::size_t>(sent);
+    if (sent >= 0) {
+        given_ += static_cast<std::uint64_t>(sent);
+        return static_cast<std::size_t>(sent);
+    }
     // What cannot be sent at all goes nowhere: the notice that the association is gone follows.
     const bool later = errno == EWOULDBLOCK || errno == ENOBUFS || errno == EMSGSIZE;
     return later ? 0 : bytes.size();
@@ -273,7 +282,9 @@ std::optional<Notice> Socket::decode(std::span<const std::byte> bytes) {
             return notice::Streams{event.strchange_outstrms, event.strchange_instrms,
                                    (event.strchange_flags & failed) != 0};
         }
-        case SCTP_SENDER_DRY_EVENT: return notice::Dry{};
+        case SCTP_SENDER_DRY_EVENT:
+            given_ = line_.sent.bytes();  // what was given up unsent does not wait any more
+            return notice::Dry{};
         case SCTP_SEND_FAILED_EVENT:
             return notice::Failed{read<sctp_send_failed_event>(bytes).ssfe_info.snd_context};
         case SCTP_PARTIAL_DELIVERY_EVENT: {
@@ -321,21 +332,18 @@ void Socket::packet_size(std::size_t size) {
     sctp_paddrparams path{};
     auto remote = address_of(line_.id, options_.remote_port);
     std::memcpy(&path.spp_address, &remote, sizeof remote);
-    path.spp_flags = SPP_PMTUD_DISABLE;
+    path.spp_flags = SPP_PMTUD_DISABLE | SPP_HB_DISABLE;  // the connection pings when it wants to
     // Without the common header, and whole words.
     path.spp_pathmtu = static_cast<std::uint32_t>((size - common_header) & ~std::size_t{3});
     set(native_, SCTP_PEER_ADDR_PARAMS, path);
 }
 
-void Socket::heartbeat(std::optional<Duration> interval) {
+void Socket::ping() {
     const Engine::Entry entry(engine_);
     sctp_paddrparams path{};
     auto remote = address_of(line_.id, options_.remote_port);
     std::memcpy(&path.spp_address, &remote, sizeof remote);
-    path.spp_flags = interval ? SPP_HB_ENABLE : SPP_HB_DISABLE;
-    if (interval)
-        path.spp_hbinterval = static_cast<std::uint32_t>(
-            std::chrono::duration_cast<std::chrono::milliseconds>(*interval).count());
+    path.spp_flags = SPP_HB_DEMAND;
     set(native_, SCTP_PEER_ADDR_PARAMS, path);
 }
 
@@ -345,7 +353,6 @@ Socket::Status Socket::status() const {
     Status status;
     if (usrsctp_getsockopt(native_, IPPROTO_SCTP, SCTP_STATUS, &native, &size) != 0) return status;
     status.unacked = native.sstat_unackdata;
-    status.pending = native.sstat_penddata;
     status.window = native.sstat_rwnd;
     status.congestion_window = native.sstat_primary.spinfo_cwnd;
     status.smoothed_rtt = std::chrono::milliseconds(native.sstat_primary.spinfo_srtt);

@@ -2,6 +2,7 @@
 // comes as notices, in order with the messages. It knows no Carrier.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -95,8 +96,10 @@ public:
     // Says nothing to the peer.
     ~Socket();
 
-    // A socket that takes associations on a port, from any line; and the next one that it took.
-    static struct socket* listening(Engine& engine, const SocketOptions& options, int backlog);
+    // A socket that takes associations on a port, from one line or (none) from any; and the next
+    // one that it took.
+    static struct socket* listening(Engine& engine, const Line* line, const SocketOptions& options,
+                                    int backlog);
     static struct socket* accept(Engine& engine, struct socket* listening);
     static void close(Engine& engine, struct socket* native);
 
@@ -105,7 +108,7 @@ public:
     // How many of the bytes were taken; 0: there is no room now. A message is taken as a whole,
     // unless it may be taken in parts: then what is left of it has to come before anything else.
     std::size_t send(const Label& label, std::span<const std::byte> bytes);
-    void take_parts();
+    void take_parts();  // and gives them out
     // The next thing that came; nothing when there is nothing.
     using Received = std::variant<std::monostate, Message, Notice>;
     Received receive(std::span<std::byte> space);
@@ -117,17 +120,19 @@ public:
     // The largest SCTP packet.
     void packet_size(std::size_t size);
     std::size_t packet_size() const { return line_.joined; }
-    void heartbeat(std::optional<Duration> interval);
+    // Asks the peer for a sign of life.
+    void ping();
 
     struct Status {
         std::size_t unacked = 0;  // chunks
-        std::size_t pending = 0;  // messages that no packet has begun to carry
         std::size_t window = 0;   // of the peer, bytes
         std::size_t congestion_window = 0;
         Duration smoothed_rtt{};
         Duration retransmission{};
     };
     Status status() const;
+    // Bytes that were given to send() and are in no packet yet.
+    std::uint64_t unsent() const { return given_ - std::min(given_, line_.sent.bytes()); }
 
 private:
     void hear();
@@ -137,6 +142,7 @@ private:
     Line& line_;
     SocketOptions options_;
     struct socket* native_ = nullptr;
+    std::uint64_t given_ = 0;
     bool closed_ = false;  // usrsctp has no more of it
 };
 

@@ -44,7 +44,7 @@ void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) 
     listening_->internal = next_internal_port();
     listening_->transport = transport;
     listening_->native = Socket::listening(
-        engine(), socket_options(transport, listening_->internal, 0), backlog);
+        engine(), nullptr, socket_options(transport, listening_->internal, 0), backlog);
 }
 
 void UdpEndpoint::close() {

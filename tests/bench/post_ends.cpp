@@ -26,6 +26,20 @@ Bounds bounds() {
     return bounds;
 }
 
+Policy policy(const std::string& stack) {
+    if (stack == "sctp-dtls") return {.stacks = {Stack::sctp_dtls}};
+    if (stack == "sctp-udp") return {.security = Security::none, .stacks = {Stack::sctp_udp}};
+    return {.stacks = {Stack::quic}};
+}
+
+// A UDP port for the benchmark alone.
+SctpOptions sctp_options(std::size_t payload) {
+    SctpOptions options;
+    options.largest_payload = payload;
+    options.udp_port = 9898;
+    return options;
+}
+
 QuicOptions quic_options(std::size_t payload) {
     QuicOptions options;
     options.largest_payload = payload;
@@ -141,6 +155,8 @@ void serve_post(const ServerEnd& end) {
     ListenOptions options;
     options.bounds = bounds();
     options.quic = quic_options(end.payload);
+    options.sctp = sctp_options(end.payload);
+    options.policy = policy(end.settings.stack);
     Listener listener = context.listen(
         {.address = *Address::parse("127.0.0.1"), .identity = identity}, options);
     listener.accept([](Carrier carrier) {
@@ -166,6 +182,8 @@ ContextOptions context_options(Waiting waiting, std::string_view protection) {
 Carrier initiate(Context& context, const ClientEnd& end, const std::string& name) {
     InitiateOptions options;
     options.quic = quic_options(end.payload);
+    options.sctp = sctp_options(end.payload);
+    options.policy = policy(end.settings.stack);
     options.trust = Trust::pinned(end.settings.pin);
     options.bounds = bounds();
     Remote remote(*Address::parse("127.0.0.1", end.settings.port));

@@ -53,20 +53,30 @@ void SctpPair::deliver(bool to_server, const Datagrams& datagram) {
     using Endpoint = sctp::DtlsEndpoint;
     if (std::holds_alternative<Endpoint::ToConnection>(routed)) {
         if (end.mapping) end.mapping->handle_input(now_, datagram);
-    } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+    } else if (const auto* newcomer = std::get_if<Endpoint::NewClient>(&routed)) {
         if (end.mapping) return;
         sctp::AcceptOptions accept;
         accept.security.identity = server_identity();
         accept.alpn = alpn();
         accept.transport = transport(options_.server);
         end.mapping =
-            endpoint.accept(now_, TransientId{2}, accept, datagram, client->proof).value();
+            endpoint.accept(now_, TransientId{2}, accept, datagram, newcomer->proof).value();
     } else if (const auto* answer = std::get_if<Endpoint::Answer>(&routed)) {
         Datagrams reply;
         reply.segment = answer->size;
         reply.bytes = std::span(space).first(answer->size);
         launch(!to_server, reply);
     }
+}
+
+void EnginePair::inject(bool to_server, std::span<const std::byte> bytes) {
+    Datagrams datagram;
+    datagram.local = address(to_server);
+    datagram.remote = address(!to_server);
+    datagram.segment = bytes.size();
+    datagram.bytes = bytes;
+    deliver(to_server, datagram);
+    (to_server ? server : client).drain();
 }
 
 Instant EnginePair::shared_deadline() const {

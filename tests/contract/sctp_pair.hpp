@@ -28,10 +28,19 @@ protected:
     sctp::TransportOptions transport(const Limits& limits) const;
     static sctp::EndpointOptions seeded(std::uint64_t seed);
 
+    void sent(const Flight& flight) override {
+        if (on_sent) on_sent(flight.to_server, flight.bytes);
+    }
+
     sim::Timeline timeline_;
     sim::ambient::Scope ambient_;
     sctp::Engine client_engine_{[] {}};
     sctp::Engine server_engine_{[] {}};
+
+public:
+    // Hears every datagram; and one from somewhere, now.
+    std::function<void(bool to_server, std::span<const std::byte>)> on_sent;
+    void inject(bool to_server, std::span<const std::byte> bytes);
 };
 
 class SctpUdpPair final : public EnginePair {
