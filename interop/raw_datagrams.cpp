@@ -12,7 +12,6 @@
 //       not come within a second is sent again, five times at most. Prints "ok COUNT datagrams
 //       BYTES bytes"; else "failed: why" on stderr and exit 1.
 //       The certificate of CA must be made out to "localhost".
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -25,20 +24,14 @@
 #include <post/post.hpp>
 #include <post/waits.hpp>
 
+#include "number.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
 
 const post::SendOptions unreliable{.ordered = false, .reliable = false};
 constexpr int most_tries = 5;
-
-template <class Number> Number number(std::string_view text) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
-        throw std::invalid_argument("not a number: " + std::string(text));
-    return value;
-}
 
 // The same formula is in deno_datagram.ts.
 std::string pattern(std::size_t number, std::size_t bytes) {

@@ -8,7 +8,6 @@
 //       Opens STREAMS Carriers of one Association, sends BYTES on each, and compares what comes
 //       back. Prints "ok STREAMS streams BYTES bytes"; else "failed: why" on stderr and exit 1.
 //       The certificate of CA must be made out to "localhost".
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -20,15 +19,9 @@
 
 #include <post/post.hpp>
 
-namespace {
+#include "number.hpp"
 
-template <class Number> Number number(std::string_view text) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
-        throw std::invalid_argument("not a number: " + std::string(text));
-    return value;
-}
+namespace {
 
 // Byte i of stream s; the same formula is in deno_echo.ts, so that a mixed-up stream shows.
 char pattern(std::size_t stream, std::size_t i) {

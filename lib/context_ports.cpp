@@ -183,6 +183,7 @@ quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& 
 
 Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
     if (const auto fine = check_initiate(options); !fine) throw Failure(fine.error());
+    auto channel = Carriers::channel_of({options.label, options.protocol, options.channel});
     const std::string key = sharing_key(remote, options);
     Association* association = associations_.share(key);
     if (!association) {
@@ -197,6 +198,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
     Association::NewCarrier carrier;
     carrier.priority = options.priority;
     carrier.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
+    carrier.channel = std::move(channel);
     return carriers_.open(*association, carrier, {});
 }
 

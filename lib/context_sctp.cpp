@@ -26,6 +26,7 @@ sctp::TransportOptions Root::sctp_transport(const Bounds& bounds, const SctpOpti
     options.streams = sctp.streams;
     options.local_port = sctp.local_port;
     options.remote_port = sctp.remote_port;
+    if (sctp.largest_payload) options.largest_plain = sctp.largest_payload;
     return options;
 }
 

@@ -28,6 +28,7 @@ InMessage InMessage::take_front(std::size_t bytes, std::uint64_t total) {
     InMessage part({}, niceness_, sequence_);
     part.mark(idempotent_, final_);
     part.raw_ = raw_;
+    part.text_ = text_;
     part.properties_ = std::move(properties_);
     if (!rest_) rest_ = Rest{};
     Rest& rest = *rest_;

@@ -16,6 +16,7 @@
 #include <post/ids.hpp>
 #include <post/path.hpp>
 #include <post/properties.hpp>
+#include <post/sctp.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -42,6 +43,7 @@ struct Marks {
     bool idempotent = false;
     bool final = false;  // the last message of its direction
     bool ask = false;    // the sender's outbox is empty: answer with DELIVERED this turn
+    bool text = false;   // it is a string
     bool operator==(const Marks&) const = default;
 };
 
@@ -96,11 +98,23 @@ struct Piece {
     bool last() const { return offset + bytes.size() == total; }
 };
 
+// What a data channel is called and opened with (RFC 8832). Few Carriers have it.
+struct ChannelInfo {
+    // Of the label, and of the protocol: bytes.
+    static constexpr std::size_t largest = 65535;
+    std::string label;
+    std::string protocol;
+    ChannelOptions options{};
+    bool operator==(const ChannelInfo&) const = default;
+};
+
 // The Carrier's first word (FORMAT.md, OPEN). A Carrier forked from nobody has no parent.
 struct Open {
     CarrierId carrier;
     std::optional<CarrierId> parent;
     CarrierKind kind = CarrierKind::messages;
+    Priority priority{};                   // of ours, for whom the transport has a word for it
+    core::Boxed<ChannelInfo> channel{};    // the same
 };
 
 // Our direction ends here, in good order.
@@ -168,6 +182,11 @@ struct Established {
     bool post = false;    // the peer speaks Post frames; else the ALPN's own framing, no marks
     Bytes peer_identity;  // the peer's own certificate, DER; empty where it showed none
     bool alone = false;   // the transport takes messages that travel alone
+    // Plain peers: the transport has messages itself, with bounds, order and reliability of their
+    // own. So a Piece is a whole message as far as it is there, and its marks `ordered` and
+    // `reliable`, and a lifetime among its extras, are the transport's business. What it may give
+    // up is said to be packed_alone.
+    bool messages = false;
 };
 // The peer opened a Carrier.
 struct Opened {

@@ -38,6 +38,8 @@ enum class Feature : std::uint8_t {
     message_boundaries,  // a message arrives as it was sent, whole
     acked,               // what Fate::acked rests on
     backpressure,        // a Carrier that nobody reads stops its own peer and nobody else
+    label,               // Carrier::ForkOptions::label and protocol reach the peer
+    text,                // SendOptions::text reaches the receiver
 };
 
 // How a stack gives a feature: by itself, by work of the library's, or not at all; and why.

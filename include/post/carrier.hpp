@@ -11,12 +11,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <post/association.hpp>
 #include <post/message.hpp>
 #include <post/operation.hpp>
+#include <post/sctp.hpp>
 
 namespace post {
 
@@ -54,6 +56,12 @@ public:
         std::uint32_t weight = 1;
         bool announce = false;  // true: the peer hears of it now, and not with the first message
         bool one_way = false;   // a Source here and a Sink there
+        // What the data channel is called, and what is spoken on it (RFC 8832, 5.1): at most 65535
+        // bytes each, of any kind; the peer finds them in label() and protocol(). On a stack
+        // without data channels they reach nobody (Feature::label).
+        std::string label{};
+        std::string protocol{};
+        ChannelOptions channel{};  // for plain peers; elsewhere it is said and changes nothing
     };
 
     Carrier() = default;  // no Carrier
@@ -138,11 +146,13 @@ public:
     // A further Carrier to the same peer: the next stream of the same Association. It goes to the
     // accept of the peer's end of this Carrier, else to the Listener that this one came from. A
     // fork that nobody takes ends with carrier_refused. No round trip: it may send at once. No
-    // Carrier (false) when this one is over, is one-way, or its Association is closing.
+    // Carrier (false) when this one is over, is one-way, or its Association is closing. Throws
+    // Failure (invalid_argument) when the options hold what cannot be said.
     Carrier fork(ForkOptions options);
     Carrier fork() { return fork(ForkOptions{}); }
     // Takes the Carriers that the peer forks from this one, until `on_carrier` returns false; an
-    // empty Carrier::OnCarrier ends it too.
+    // empty Carrier::OnCarrier ends it too. A plain peer does not say from which one it forks: all
+    // that it opens go to the first Carrier that was initiated to it.
     void accept(OnCarrier on_carrier);
     // The next one. From the first call on up to 1024 forks wait for the following calls; further
     // ones are refused.
@@ -176,6 +186,11 @@ public:
     std::vector<Transient> transients() const;
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
+    // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at both
+    // ends. Empty where there is nothing of it, and when the Carrier is over.
+    std::string label() const;
+    std::string protocol() const;
+    ChannelOptions channel() const;
 
     // For the library: the Carrier as callbacks get it. It holds nothing, until it is moved from.
     Carrier lend() const { return Carrier(anchor_, key_, true); }

@@ -51,7 +51,7 @@ struct ContextOptions {
 };
 
 // How a Carrier is initiated (draft 2.4, RFC 9622, 7.1). Carriers share an Association when all but
-// priority and one_way are the same, and the Remote too.
+// priority, one_way, label, protocol and channel are the same, and the Remote too.
 struct InitiateOptions {
     Policy policy{};
     // Whom to believe. The default is the system's authorities, and the name is always checked.
@@ -66,6 +66,9 @@ struct InitiateOptions {
     bool one_way = false;  // a Source
     QuicOptions quic{};
     SctpOptions sctp{};
+    std::string label{};  // these three as in Carrier::ForkOptions
+    std::string protocol{};
+    ChannelOptions channel{};
 };
 
 // How peers are taken (draft 2.1.1, RFC 9622, 7.2).

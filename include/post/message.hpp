@@ -77,7 +77,8 @@ struct SendOptions {
     Niceness niceness = 0;
     // How long it is worth sending (draft 2.2.1, RFC 9622, 9.1.3.1), counted from send() until its
     // last byte is in a packet; zero: for ever; negative: invalid_argument. When it ends first the
-    // fate is expired, and the receiver never shows a part.
+    // fate is expired, and the receiver never shows a part. To a plain peer of SCTP it counts until
+    // the peer has it (RFC 7496).
     Duration lifetime{};
     // False: it may be given out before messages of its Carrier and niceness that were sent before
     // it (RFC 9622, 9.1.3.3), and overtake them when its deadline is earlier.
@@ -88,7 +89,9 @@ struct SendOptions {
     // reliable. It obeys niceness and congestion control, waits while its Carrier is held back, and
     // uses up no window: a receiver without room drops it. Lost or dropped, its fate is expired. A
     // plain peer gets the content alone; what comes from one is a message of the open Carrier of
-    // the Association with the lowest id; without any it is dropped.
+    // the Association with the lowest id; without any it is dropped. To a plain peer of SCTP it is
+    // so of every message whatever its length and order (RFC 7496), from then on when the peer has
+    // taken the data channel (RFC 8832, 6).
     bool reliable = true;
     // What it has to come after (draft 2.2.3): messages that were sent before, on any Carrier of
     // the Association. It leaves behind them, and the peer's library gives it out when they are
@@ -104,6 +107,9 @@ struct SendOptions {
     bool immediate = false;
     // The last message of our direction: like finish() behind it (RFC 9622, 9.1.3.5).
     bool final = false;
+    // It is a string, and not bytes (RFC 8831, 6.6: a data channel tells the two apart); nobody
+    // looks whether it is UTF-8. Bytes stay what they are.
+    bool text = false;
     Properties properties{};
 };
 
@@ -164,6 +170,8 @@ public:
     bool idempotent() const { return idempotent_; }
     // The sender said that nothing follows.
     bool final() const { return final_; }
+    // Its sender said that it is a string.
+    bool text() const { return text_; }
     // It is what a plain peer's stream gave in one go: where it begins and ends means nothing.
     bool raw() const { return raw_; }
     // Names and values that its sender gave it beside the content; of a message in parts with the
@@ -194,6 +202,7 @@ public:
         final_ = final;
     }
     void mark_raw() { raw_ = true; }
+    void mark_text() { text_ = true; }
     void describe(Properties properties) { properties_ = std::move(properties); }
     // Takes the first bytes away, as a part of a message of `total` bytes.
     InMessage take_front(std::size_t bytes, std::uint64_t total);
@@ -221,6 +230,7 @@ private:
     bool idempotent_ = false;
     bool final_ = false;
     bool raw_ = false;
+    bool text_ = false;
 };
 
 }  // namespace post

@@ -71,6 +71,7 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.out.tag = lane.in.tag = carrier.tag;
     lane.out.priority = carrier.priority;
     lane.out.weight = carrier.weight;
+    lane.channel = carrier.channel;
     if (!lane.receives()) inbox_.end(now_, lane.in, Error(Errc::no_return_path));
     if (carrier.announce) {
         outbox_.announce(lane.out);
@@ -130,6 +131,21 @@ Error Association::terms_error(const SendOptions& options) const {
         return wrong("the properties of a message are at most 512 bytes, names included");
     for (const auto& [name, value] : options.properties)
         if (name.empty()) return wrong("a property has no name");
+    return {};
+}
+
+Error Association::channel_error(const ChannelInfo& channel) {
+    const auto wrong = [](Bytes what) {
+        return Error(Errc::invalid_argument, {}, Stage::call, std::move(what));
+    };
+    const ChannelOptions& options = channel.options;
+    if (channel.label.size() > ChannelInfo::largest || channel.protocol.size() > ChannelInfo::largest)
+        return wrong("a label, and a protocol, has at most 65535 bytes");
+    if (options.retransmissions && options.lifetime)
+        return wrong("ChannelOptions: either retransmissions or lifetime");
+    constexpr auto most = std::chrono::milliseconds(0xffff'ffff);
+    if (options.lifetime && (*options.lifetime < Duration::zero() || *options.lifetime > most))
+        return wrong("ChannelOptions::lifetime is 0 to 2^32 - 1 ms");
     return {};
 }
 
@@ -358,9 +374,18 @@ std::optional<Path> Association::path() const {
     return mapping_->path();
 }
 
+const ChannelInfo* Association::channel(CarrierId carrier) const {
+    const Lane* lane = find(carrier);
+    return lane && lane->channel ? &*lane->channel : nullptr;
+}
+
+// A plain peer names no parent. What it opens belongs to the Carrier that was initiated first.
 Tag Association::parent(CarrierId carrier) const {
     const Lane* lane = find(carrier);
-    const Lane* parent = lane && lane->parent ? find(*lane->parent) : nullptr;
+    const bool nameless = lane && !lane->parent && plain_ && options_.role == Role::client;
+    const Lane* parent = nameless               ? find(CarrierId{0})
+                         : lane && lane->parent ? find(*lane->parent)
+                                                : nullptr;
     return parent ? parent->out.tag : no_tag;
 }
 

@@ -63,6 +63,7 @@ public:
         Priority priority{};
         std::uint32_t weight = 1;
         bool announce = false;
+        core::Boxed<ChannelInfo> channel{};
     };
     enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
 
@@ -95,6 +96,8 @@ public:
     Error send_error(CarrierId carrier, std::uint64_t size) const;
     // What is wrong with what is said of a message.
     Error terms_error(const SendOptions& options) const;
+    // What is wrong with what a Carrier shall be called, or be opened with.
+    static Error channel_error(const ChannelInfo& channel);
     void starve(CarrierId carrier, Niceness niceness = {});
     void want_fates(CarrierId carrier, bool wanted);
     void finish(CarrierId carrier);
@@ -146,6 +149,8 @@ public:
     Stack stack() const { return stack_; }
     Support explain(Feature feature) const;
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
+    // What its opener called it; nullptr: nothing.
+    const ChannelInfo* channel(CarrierId carrier) const;
     // The tag of the Carrier that this one was forked from; no_tag when it is not known (yet).
     Tag parent(CarrierId carrier) const;
 
@@ -242,6 +247,7 @@ private:
     Stack stack_ = Stack::quic;
     bool plain_ = false;
     bool alone_ = false;   // the transport takes messages that travel alone
+    bool messages_ = false;  // plain peers: the transport has messages itself
     bool chosen_ = false;  // the peer's SETTINGS are here
     bool traffic_ = false;
 };

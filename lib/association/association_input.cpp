@@ -64,10 +64,12 @@ void Association::handle(Instant now, event::Established& event) {
     alpn_ = std::move(event.alpn);
     plain_ = !event.post;
     alone_ = event.alone;
+    messages_ = event.messages;
     chosen_ = plain_;
     peer_identity_ = std::move(event.peer_identity);
     if (plain_) know_peer(0);
     inbox_.set_plain(plain_);
+    if (messages_) inbox_.keep_boundaries();
     if (!plain_) {
         Settings settings;
         settings.association = options_.name;
@@ -88,6 +90,7 @@ void Association::handle(Instant now, event::Opened& event) {
     inbox_.outcomes().opened(open.carrier);
     lane.kind = open.kind;
     lane.parent = open.parent;
+    lane.channel = open.channel;
     lane.opened = true;
     outbox_.opened(lane.out);
     lane.in.epoch_began = now;
@@ -117,7 +120,8 @@ void Association::know_peer(std::uint64_t features) {
     outbox_.know_peer({.plain = plain_,
                        .properties = (features & feature::properties) != 0,
                        .antecedents = (features & feature::waits) == feature::waits,
-                       .alone = alone()});
+                       .alone = alone(),
+                       .messages = messages_});
     for (auto& [id, lane] : lanes_) outbox_.reconsider(lane.out);
 }
 

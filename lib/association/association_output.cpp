@@ -90,7 +90,8 @@ Outgoing* Association::next() {
     traffic_ = true;
     if (!lane->opened) return open_for(*find(lane->carrier));
     // At most 2 ms of what the path takes, at least a packet, so that what is urgent waits for no
-    // more than that.
+    // more than that. Of what the transport has as one message it gets all.
+    if (chunk_ == 0 && messages_) chunk_ = unlimited;
     if (chunk_ == 0) {
         const Path path = mapping_->path();
         const std::uint64_t rate = path.rate / 500;
@@ -116,7 +117,7 @@ Outgoing* Association::open_for(Lane& lane) {
     first->opened = true;
     outbox_.opened(first->out);
     if (first->closing && first->receives()) closed_early_.push_back(first->id());
-    out_ = Open{first->id(), first->parent, first->kind};
+    out_ = Open{first->id(), first->parent, first->kind, first->out.priority, first->channel};
     return &out_;
 }
 

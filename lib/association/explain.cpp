@@ -22,14 +22,24 @@ Support Association::explain(Feature feature) const {
             if (plain_) return {Level::emulated, "orders what is sent; the receiver sees no class"};
             return {Level::emulated, "our scheduler decides what goes into the next packet"};
         case Feature::lifetime:
+            if (messages_)
+                return {Level::native,
+                        "unsent messages are dropped, and sent ones given up (RFC 7496) once the "
+                        "peer has taken the Carrier"};
             if (plain_)
                 return {Level::emulated,
                         "until the first byte is sent; what has begun is finished"};
             return {Level::emulated, "unsent bytes are dropped and announced as such"};
         case Feature::unordered:
+            if (messages_)
+                return {Level::native,
+                        "unordered messages of SCTP, once the peer has taken the Carrier"};
             if (plain_) return {Level::emulated, "may leave before others; the stream keeps order"};
             return {Level::emulated, "may leave, and is given out, before others of its class"};
         case Feature::unreliable:
+            if (messages_)
+                return {Level::native,
+                        "partial reliability (RFC 7496), once the peer has taken the Carrier"};
             if (!alone())
                 return {Level::unsupported,
                         "the peer takes no datagrams: every message is reliable"};
@@ -62,6 +72,15 @@ Support Association::explain(Feature feature) const {
             if (plain_)
                 return {Level::unsupported, "raw framing: what arrives in one go is one message"};
             return {Level::emulated, "Post frames"};
+        case Feature::label:
+            if (stack_ == Stack::sctp_dtls)
+                return {Level::native, "fields of DATA_CHANNEL_OPEN (RFC 8832)"};
+            return {Level::unsupported, "the stack has no data channels"};
+        case Feature::text:
+            if (!plain_) return {Level::emulated, "a mark in the Post frame"};
+            if (stack_ == Stack::sctp_dtls)
+                return {Level::native, "a payload protocol identifier of its own (RFC 8831)"};
+            return {Level::unsupported, "a plain peer has no place for the mark"};
         case Feature::acked:
             if (sctp && plain_)
                 return {Level::emulated,

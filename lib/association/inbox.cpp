@@ -124,7 +124,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
         if (piece.extras) message.describe(piece.extras->properties);
-        if (plain_) message.mark_raw();
+        if (raw_) message.mark_raw();
         come(now, lane, std::move(message), name, piece.marks, after);
         return {};
     }
@@ -137,6 +137,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
              .marks = piece.marks});
         at = work.unfinished.end() - 1;
         at->message.mark(piece.marks.idempotent, piece.marks.final);
+        if (piece.marks.text) at->message.mark_text();
         if (piece.extras) at->message.describe(piece.extras->properties);
         touch(lane);
         if (after && (after->failed || !after->missing.empty())) {
@@ -216,6 +217,7 @@ void Inbox::finish(Instant now, InLane& lane, InMessage message, const Anteceden
                    const Marks& marks) {
     if (!plain_) receipts(lane, name.niceness).add(name.sequence);
     message.mark(marks.idempotent, marks.final);
+    if (marks.text) message.mark_text();
     lane.final |= marks.final;
     lane.ask |= marks.ask && !plain_;
     count_finished(now, lane, 1, message.size(), overhead_of(message));

@@ -206,7 +206,9 @@ public:
 
     std::vector<Happened>& events() { return events_; }
     std::uint64_t charged() const { return charged_; }
-    void set_plain(bool plain) { plain_ = plain; }
+    void set_plain(bool plain) { plain_ = raw_ = plain; }
+    // Of a plain peer, too, each message is one.
+    void keep_boundaries() { raw_ = false; }
 
 private:
     // What a message takes beside its content, so that empty ones, and those with properties, are
@@ -288,6 +290,7 @@ private:
     Instant report_at_ = never;
     bool urgent_reports_ = false;
     bool plain_ = false;
+    bool raw_ = false;  // what comes has no boundaries
 };
 
 }  // namespace post::core

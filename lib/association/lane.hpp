@@ -20,6 +20,7 @@ struct Lane {
     bool closing = false;          // close() or abort() was called
     bool listed = false;           // in the list of those that wait for a stream
     bool draining = false;         // counted in Shared::draining
+    core::Boxed<ChannelInfo> channel;
     std::unique_ptr<Error> error;  // what ended it, where that was not good order
 
     CarrierId id() const { return out.carrier; }

@@ -93,12 +93,16 @@ struct OutEntry {
     bool ordered = true;
     bool idempotent = false;
     bool final = false;
-    bool reliable = true;  // else it may travel alone
+    bool reliable = true;  // else it may travel alone, where it is not ordered either
+    bool text = false;
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 
     // In line, of content only, and nothing has happened to it.
-    bool plain() const { return !rare && !apart && !final && state == State::queued; }
+    bool plain() const {
+        return !rare && !apart && !final && reliable && !text && deadline == never &&
+               state == State::queued;
+    }
     // All of it is pulled.
     void leave() {
         pulled = content.size();

@@ -44,7 +44,8 @@ Sequence Outbox::push_rare(OutLane& lane, Bytes&& content, const Terms& terms) {
     entry.idempotent = options.idempotent;
     entry.final = options.final;
     // One that ends the direction has its place in the stream.
-    entry.reliable = options.reliable || options.ordered || options.final;
+    entry.reliable = options.reliable || options.final;
+    entry.text = options.text;
     // Above 63 the class does not tell how nice a message is; the order of sending still does.
     entry.apart = !options.ordered || options.niceness.value() >= niceness_classes;
     if (terms.extras || terms.fed > 0) {
@@ -215,7 +216,8 @@ void Outbox::pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chu
         Piece& piece = kept ? *kept : out.emplace<Piece>();
         const OutEntry& entry = queue.at(sequence);
         piece.extras = {};
-        if (entry.rare && entry.pulled == 0) piece.extras = extras_for(now, entry);
+        if (entry.pulled == 0 && (entry.rare || peer_.messages))
+            piece.extras = extras_for(now, entry);
         make_piece(lane, queue, sequence, chunk, piece);
     }
     arrange(lane, queue);
@@ -260,6 +262,11 @@ void Outbox::end_begun(OutLane& lane) {
 // What the peer's library is told of a message beside its content.
 core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const {
     Extras extras;
+    if (peer_.messages) {
+        if (entry.deadline == never) return {};
+        extras.lifetime = std::max(entry.deadline - now, Duration::zero());
+        return extras;
+    }
     if (peer_.properties && entry.rare->extras) extras.properties = entry.rare->extras->properties;
     if (peer_.antecedents) {
         for (const Bond& bond : entry.rare->before)
@@ -289,9 +296,14 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
         piece.bytes = size < small_content ? Bytes::lent(entry.content.data() + entry.pulled, size)
                                            : entry.content.slice(entry.pulled, size);
     piece.marks = Marks{.ordered = !entry.apart,
-                        .reliable = entry.reliable || !peer_.alone || feed || size < total,
                         .idempotent = entry.idempotent,
-                        .final = entry.final};
+                        .final = entry.final,
+                        .text = entry.text};
+    if (peer_.messages)
+        piece.marks.ordered = entry.ordered, piece.marks.reliable = entry.reliable || feed;
+    else
+        piece.marks.reliable = entry.reliable || entry.ordered || !peer_.alone || feed ||
+                               size < total;
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);

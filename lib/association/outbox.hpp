@@ -48,8 +48,9 @@ public:
         std::uint64_t fed = 0;  // not 0: so many bytes come by feed(); the content is empty
         // It has its place in line, and nothing to tell the peer's library.
         bool plain() const {
-            return options.ordered && options.niceness.value() < niceness_classes &&
-                   !options.final && deadline == never && !extras && before.empty() && fed == 0;
+            return options.ordered && options.reliable && !options.text &&
+                   options.niceness.value() < niceness_classes && !options.final &&
+                   deadline == never && !extras && before.empty() && fed == 0;
         }
     };
     // Of a message whose content is made while it is sent so much is kept ahead, and asked for at
@@ -93,6 +94,7 @@ public:
         bool properties = false;   // it has a place for them
         bool antecedents = false;  // it holds back what has to come after others
         bool alone = false;        // what need not be reliable may travel alone
+        bool messages = false;     // its transport sees to order, reliability and lifetime itself
     };
     // Until the peer is known, messages with properties wait; then they go without those that it
     // has no place for. Afterwards `reconsider` each lane.

@@ -8,9 +8,9 @@ namespace post::core {
 void Outbox::packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequence) {
     if (!lane.work || lane.work->in_hand.empty()) return;
     OutWork& work = *lane.work;
-    const OutWork::Pulled& last = work.in_hand.back();
-    if (last.niceness != niceness || last.sequence != sequence.value()) return;
-    work.in_hand.pop_back();
+    OutWork::Pulled& last = work.in_hand.back();
+    if (last.niceness != niceness || last.sequence + last.count - 1 != sequence.value()) return;
+    if (--last.count == 0) work.in_hand.pop_back();
     if (work.flying++ == 0) arrange_tail(lane);
     OutClass& queue = *lane.find(niceness);
     if (!queue.has(sequence.value())) return;
@@ -33,7 +33,8 @@ void Outbox::settled_alone(OutLane& lane, const event::SettledAlone& message, In
                          entry->alone == OutEntry::Alone::flying;
     if (awaited && message.lost) {
         const Error lost(Errc::expired, {}, Stage::established,
-                         "its packet was lost, and it is not sent again (SendOptions::reliable)");
+                         "it was lost, and is not sent again, or not so late "
+                         "(SendOptions::reliable, SendOptions::lifetime, ChannelOptions)");
         lose(lane, *queue, sequence, lost);
     } else if (awaited && peer_.plain) {
         settle(lane, *queue, sequence, Fate::Kind::acked);

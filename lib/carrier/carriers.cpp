@@ -286,6 +286,19 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
 
 // Forks.
 
+// Nothing for one without a name or a wish. Throws Failure when it cannot be said.
+Boxed<ChannelInfo> Carriers::channel_of(ChannelInfo channel) {
+    if (channel == ChannelInfo{}) return {};
+    if (Error error = Association::channel_error(channel)) throw Failure(std::move(error));
+    return channel;
+}
+
+const ChannelInfo* Carriers::channel(CarrierKey key) {
+    const Row* row = rows_.find(key);
+    const Association* association = row ? associations_.find(row->association) : nullptr;
+    return association ? association->channel(row->carrier) : nullptr;
+}
+
 Carrier Carriers::fork(CarrierKey key, const Carrier::ForkOptions& options) {
     Row* row = rows_.find(key);
     Association* association = row && !row->over ? this->association(*row) : nullptr;
@@ -297,6 +310,7 @@ Carrier Carriers::fork(CarrierKey key, const Carrier::ForkOptions& options) {
     fork.priority = options.priority;
     fork.weight = std::clamp<std::uint32_t>(options.weight, 1, Carrier::largest_weight);
     fork.announce = options.announce;
+    fork.channel = channel_of({options.label, options.protocol, options.channel});
     return open(*association, fork, row->listener);
 }
 

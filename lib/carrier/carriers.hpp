@@ -109,6 +109,8 @@ public:
     Operation<InMessage> receive(CarrierKey key, ReceiveParts parts);
     void largest_message(CarrierKey key, std::uint64_t bytes);
     Carrier fork(CarrierKey key, const Carrier::ForkOptions& options);
+    static Boxed<ChannelInfo> channel_of(ChannelInfo channel);
+    const ChannelInfo* channel(CarrierKey key);
     void accept(CarrierKey key, Carrier::OnCarrier on_carrier);
     Operation<Carrier> accept(CarrierKey key);
     Operation<void> activate(CarrierKey key);

@@ -206,6 +206,24 @@ Association Carrier::association() const {
 
 std::vector<Transient> Carrier::transients() const { return association().transients(); }
 
+std::string Carrier::label() const {
+    auto* table = core::carriers(anchor_);
+    const auto* channel = table ? table->channel(key_) : nullptr;
+    return channel ? channel->label : std::string{};
+}
+
+std::string Carrier::protocol() const {
+    auto* table = core::carriers(anchor_);
+    const auto* channel = table ? table->channel(key_) : nullptr;
+    return channel ? channel->protocol : std::string{};
+}
+
+ChannelOptions Carrier::channel() const {
+    auto* table = core::carriers(anchor_);
+    const auto* channel = table ? table->channel(key_) : nullptr;
+    return channel ? channel->options : ChannelOptions{};
+}
+
 bool Carrier::can_send() const {
     auto* table = core::carriers(anchor_);
     const auto* row = table ? table->row(key_) : nullptr;

@@ -47,7 +47,7 @@ Writer& type(Writer& writer, Type type) { return writer.u8(static_cast<std::uint
 
 // Only these marks have a short form, and `ask`.
 bool brief_marks(const Marks& marks) {
-    return marks.ordered & marks.reliable & !marks.idempotent & !marks.final;
+    return marks.ordered & marks.reliable & !marks.idempotent & !marks.final & !marks.text;
 }
 
 std::size_t done(const Writer& writer) {
@@ -90,6 +90,7 @@ void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     if (piece.marks.final) flags |= message_flag::final;
     if (piece.marks.ask) flags |= message_flag::ask;
     if (piece.marks.idempotent) flags |= message_flag::idempotent;
+    if (piece.marks.text) flags |= message_flag::text;
     const Extras* const extras = piece.extras ? &*piece.extras : nullptr;
     if (extras && extras->lifetime) flags |= message_flag::lifetime;
     if (extras && !extras->antecedents.empty()) flags |= message_flag::antecedents;

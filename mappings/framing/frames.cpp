@@ -266,6 +266,7 @@ bool Parser::message_fields(MessageHeader& header) {
     header.marks.final = bits & message_flag::final;
     header.marks.ask = bits & message_flag::ask;
     header.marks.idempotent = bits & message_flag::idempotent;
+    header.marks.text = bits & message_flag::text;
     constexpr std::uint64_t rare = message_flag::lifetime | message_flag::antecedents |
                                    message_flag::properties;
     if (!(bits & rare)) return true;

@@ -62,7 +62,8 @@ inline constexpr std::uint64_t idempotent = 0x40;
 inline constexpr std::uint64_t lifetime = 0x80;
 inline constexpr std::uint64_t antecedents = 0x100;
 inline constexpr std::uint64_t properties = 0x200;
-inline constexpr std::uint64_t known = 0x3ff;
+inline constexpr std::uint64_t text = 0x800;
+inline constexpr std::uint64_t known = 0xbff;
 }  // namespace message_flag
 namespace open_flag {
 inline constexpr std::uint64_t kind = 0x03;  // the value of CarrierKind

@@ -14,6 +14,14 @@
 namespace post::sctp {
 
 struct Channel {
+    // Plain peers: the parts of a message of ours that is made while it is sent.
+    struct Parts {
+        NicenessClass niceness;
+        Sequence sequence;
+        std::uint64_t pieces = 0;
+        std::vector<std::byte> bytes{};
+    };
+
     Channel(CarrierId id, CarrierKind of_kind, bool is_ours)
         : carrier(id),
           kind(of_kind),
@@ -42,6 +50,9 @@ struct Channel {
     std::uint64_t arrivals = 0;   // plain peers: the next message's sequence number
     std::uint64_t unacked = 0;    // plain peers: pieces said since all was acknowledged
     std::uint64_t stop_code = 0;  // of a STOP that follows OPEN
+    std::vector<Parts> parts;
+    ChannelTerms terms{};         // plain peers
+    std::uint32_t name_size = 0;  // of what the peer called it
 
     const bool ours;
     bool said = false;             // the peer may know of it

@@ -23,6 +23,7 @@ Channels::Channels(const Options& options, wire::ReceiveBlocks& blocks)
 void Channels::establish(Socket& socket, bool post, const notice::Up& up) {
     socket_ = &socket;
     post_ = post;
+    if (!post_) socket.take_parts();
     grow({up.out_streams, up.in_streams, false});
 }
 
@@ -33,6 +34,10 @@ void Channels::reset(CarrierId carrier, const Error& reason) {
     if (!channel || !channel->may_send()) return;
     if (!channel->said && channel->ours) return forget(*channel);
     give_up(*channel, wire_code(reason));
+}
+
+std::uint32_t Channels::name_size(const core::Boxed<ChannelInfo>& info) {
+    return info ? static_cast<std::uint32_t>(info->label.size() + info->protocol.size()) : 0;
 }
 
 // The peer has never heard of it.
@@ -94,6 +99,7 @@ bool Channels::on_notice(const Notice& notice) {
 
 // All is acknowledged: more is not known of a single message, and nothing sooner.
 void Channels::on_dry() {
+    if (rest_) return;
     dry_ = true;
     for (CarrierId carrier : std::exchange(said_, {}))
         if (Channel* channel = find(carrier)) channel->acknowledged = true;
@@ -116,6 +122,8 @@ bool Channels::on_reset(const notice::Reset& reset) {
             return violate("the association's stream was reset");
         if (!reset.incoming) resetting_[stream] = false;
         Channel* channel = at(stream);
+        if (!channel && reset.incoming)
+            if (const auto gone = announced_.extract(stream)) names_ -= name_size(gone.mapped());
         if (!channel) continue;
         if (reset.incoming) {
             if (!on_incoming_reset(*channel)) return false;
@@ -249,6 +257,7 @@ void Channels::settle(Channel& channel) {
     std::erase(nameless_, &channel);
     if (channel.credited) std::erase(credited_, &channel);
     if (channel.stream && at(*channel.stream) == &channel) streams_[*channel.stream] = nullptr;
+    names_ -= channel.name_size;
     channels_.erase(channel.carrier);
     find_streams();
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -59,18 +60,26 @@ public:
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
-    bool quiet() const { return dry_ && waiting_.empty() && control_.empty(); }
+    bool quiet() const { return dry_ && !rest_ && waiting_.empty() && control_.empty(); }
     wire::Inbox& inbox() { return inbox_; }
 
 private:
     // How far something begun went: said whole; not, for want of room in the association; not, for
     // want of a window.
     enum class Progress : std::uint8_t { done, full, blocked };
+    // Parts of a plain peer's long message, by its stream, and by what tells it from another one
+    // that may be under way there.
+    struct Partial {
+        std::vector<std::byte> bytes;
+        bool dropped = false;
+    };
+    using Partials = std::map<std::pair<StreamId, bool>, Partial>;
 
     // channels.cpp
     Channel* find(CarrierId carrier) const;
     Channel* at(StreamId stream) const;
     Channel& add(CarrierId carrier, CarrierKind kind, bool ours);
+    static std::uint32_t name_size(const core::Boxed<ChannelInfo>& info);
     void forget(Channel& channel);
     void give_up(Channel& channel, std::uint64_t code);
     void on_dry();
@@ -97,9 +106,14 @@ private:
     void drop_partial(StreamId stream);
     bool on_whole(const Label& label, std::span<const std::byte> bytes);
     bool on_dcep(StreamId stream, std::span<const std::byte> bytes);
+    bool on_channel_open(StreamId stream, const ChannelOpen& open);
+    void close_unopened(StreamId stream);
     bool makes_room(Channel& channel);
-    Channel* open_plain(StreamId stream, const ChannelOpen& open);
+    Channel& open_plain(StreamId stream, const ChannelOpen& open);
     bool on_raw(const Label& label, std::span<const std::byte> bytes);
+    void gather(Partial& partial, StreamId stream, std::span<const std::byte> bytes);
+    void drop(Partials& partials, StreamId stream);
+    bool on_content(Channel& channel, std::span<const std::byte> bytes, bool text);
     bool on_wide(std::span<const std::byte> bytes);
     bool ends_here(framing::Decoder& decoder);
     bool on_frames(StreamId stream, std::span<const std::byte> bytes);
@@ -124,7 +138,8 @@ private:
 
     // channels_send.cpp
     bool room();
-    bool say(const Label& label, std::span<const std::byte> bytes);
+    bool say(const Label& label, std::span<const std::byte> bytes, const Bytes& owner = {});
+    bool say_rest();
     bool say_held();
     void say_or_hold(const Label& label, std::span<const std::byte> bytes);
     template <class Value> void say_wide(const Value& value);
@@ -145,6 +160,8 @@ private:
     bool goes_alone(const Channel& channel, const Piece& piece) const;
     Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
     Progress write_raw(Channel& channel, Piece& piece, Supply& supply);
+    bool put_together(Channel& channel, Piece& piece);
+    bool may_be_lost(const Channel& channel, const Piece& piece, Label& label) const;
 
     // A message that leaves when there is room again.
     struct Held {
@@ -157,14 +174,16 @@ private:
         NicenessClass niceness;
         Sequence sequence;
     };
-    // Parts of a plain peer's long message.
-    struct Partial {
-        std::vector<std::byte> bytes;
-        bool dropped = false;
+    // What usrsctp has not taken yet of a message that it has begun.
+    struct Rest {
+        Label label;
+        Bytes bytes;
     };
 
     // RESET frames that came before the OPEN of their Carrier.
     static constexpr std::size_t most_early = 1024;
+    // Labels and protocols of all Carriers that the peer opened, bytes.
+    static constexpr std::uint64_t most_names = 4 * 1024 * 1024;
 
     const Options options_;
     Socket* socket_ = nullptr;
@@ -179,8 +198,12 @@ private:
     std::vector<Channel*> credited_;  // were given window that the peer does not know of
     std::vector<StreamId> resets_;    // wanted, and not asked for yet
     std::unordered_map<CarrierId, std::uint64_t> given_up_early_;
-    std::map<std::pair<StreamId, bool>, Partial> partial_;
+    std::map<StreamId, core::Boxed<ChannelInfo>> announced_;  // by DCEP, and OPEN still to come
+    std::uint64_t names_ = 0;
+    Partials partial_;       // by whether it is unordered
+    Partials text_partial_;  // of those with the deprecated identifiers, by whether it is text
     std::uint64_t partial_bytes_ = 0;
+    std::optional<Rest> rest_;
     wire::Ring<Held> control_;
     std::vector<std::byte> scratch_;
     framing::Decoder wide_decoder_;

@@ -13,6 +13,24 @@ template <class... Handlers> Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 std::string named(CarrierId carrier) { return "Carrier " + std::to_string(carrier.value()); }
 
+// What a payload protocol identifier says of a data channel's message (RFC 8831, 8).
+struct Kind {
+    bool text = false;
+    bool empty = false;
+    bool more = false;  // the message goes on
+};
+
+Kind kind_of(std::uint32_t identifier) {
+    switch (identifier) {
+        case ppid::text: return {.text = true};
+        case ppid::empty_text: return {.text = true, .empty = true};
+        case ppid::empty_binary: return {.empty = true};
+        case ppid::part_of_text: return {.text = true, .more = true};
+        case ppid::part_of_binary: return {.more = true};
+        default: return {};
+    }
+}
+
 // FORMAT.md, 8.2.
 constexpr std::size_t largest_post_message = 20 * 1024;
 
@@ -27,21 +45,26 @@ bool Channels::on_message(const Message& message, Instant now) {
     // A part: only of a plain peer's long message.
     if (post_) return violate("a user message is longer than a frame can be");
     Partial& partial = part == partial_.end() ? partial_[key] : part->second;
-    if (!partial.dropped) {
-        partial.bytes.insert(partial.bytes.end(), message.bytes.begin(), message.bytes.end());
-        partial_bytes_ += message.bytes.size();
-        if (partial.bytes.size() > options_.limits.largest_message) {
-            partial_bytes_ -= partial.bytes.size();
-            partial.bytes = {};
-            partial.dropped = true;
-            refuse_message(label.stream);
-        }
-    }
+    gather(partial, label.stream, message.bytes);
     if (!message.last) return true;
     const Partial whole = std::move(partial);
     partial_bytes_ -= whole.bytes.size();
     partial_.erase(key);
     return whole.dropped || on_whole(label, whole.bytes);
+}
+
+// A half of the budget is for what is not whole: were it all, nothing would ever become whole.
+void Channels::gather(Partial& partial, StreamId stream, std::span<const std::byte> bytes) {
+    if (partial.dropped) return;
+    partial.bytes.insert(partial.bytes.end(), bytes.begin(), bytes.end());
+    partial_bytes_ += bytes.size();
+    const bool fits = partial.bytes.size() <= options_.limits.largest_message &&
+                      partial_bytes_ <= options_.limits.budget / 2;
+    if (fits) return;
+    partial_bytes_ -= partial.bytes.size();
+    partial.bytes = {};
+    partial.dropped = true;
+    refuse_message(stream);
 }
 
 // The plain peer's message is longer than we take.
@@ -56,11 +79,16 @@ void Channels::refuse_message(StreamId stream) {
 }
 
 void Channels::drop_partial(StreamId stream) {
-    for (const bool unordered : {false, true}) {
-        const auto part = partial_.find({stream, unordered});
-        if (part == partial_.end()) continue;
+    drop(partial_, stream);
+    drop(text_partial_, stream);
+}
+
+void Channels::drop(Partials& partials, StreamId stream) {
+    for (const bool second : {false, true}) {
+        const auto part = partials.find({stream, second});
+        if (part == partials.end()) continue;
         partial_bytes_ -= part->second.bytes.size();
-        partial_.erase(part);
+        partials.erase(part);
     }
 }
 
@@ -90,18 +118,41 @@ bool Channels::on_dcep(StreamId stream, std::span<const std::byte> bytes) {
         if (channel && channel->ours) channel->acknowledged = true;
         return true;
     }
-    const auto open = type == Dcep::open ? read_open(bytes) : std::nullopt;
-    if (!open) {
-        // RFC 8832, 6: what makes no sense closes the channel.
-        if (post_) return violate("a DCEP message that is neither OPEN nor ACK");
-        if (channel && channel->may_send()) close_sending(*channel);
-        return true;
+    if (const auto open = type == Dcep::open ? read_open(bytes) : std::nullopt)
+        return on_channel_open(stream, *open);
+    if (post_) return violate("a DCEP message that is neither OPEN nor ACK");
+    close_unopened(stream);
+    return true;
+}
+
+// RFC 8832, 6: what makes no sense closes the channel, and is not acknowledged.
+void Channels::close_unopened(StreamId stream) {
+    Channel* const channel = at(stream);
+    if (channel && channel->may_send()) close_sending(*channel);
+    if (channel || stream >= out_streams_ || resetting_[stream]) return;
+    resets_.push_back(stream);
+    resetting_[stream] = true;
+}
+
+bool Channels::on_channel_open(StreamId stream, const ChannelOpen& open) {
+    Channel* const channel = at(stream);
+    const bool ours = (stream % 2 == 0) == options_.even;
+    const bool fits = stream < std::min(out_streams_, in_streams_);
+    const std::uint64_t size = open.label.size() + open.protocol.size();
+    if (post_) {
+        if (!fits) return true;  // the OPEN that follows breaks the same rule, and says more
+        if (channel && !makes_room(*channel)) return violate("DCEP's OPEN of a stream in use");
+        if (names_ + size > most_names)
+            return violate("labels of more than 4 MiB", Errc::excessive_load);
+        if (auto info = open.info(); info && announced_.try_emplace(stream, std::move(info)).second)
+            names_ += size;
+    } else {
+        const bool used = channel && !makes_room(*channel);
+        if (!fits || ours || used || names_ + size > most_names) return close_unopened(stream), true;
+        open_plain(stream, open);
     }
-    if (stream >= std::min(out_streams_, in_streams_)) return true;
     control_.push_back({{stream, ppid::dcep}, {static_cast<std::byte>(Dcep::ack)}});
-    if (post_) return true;  // OPEN follows, which says more
-    if (channel && !makes_room(*channel)) return true;
-    return open_plain(stream, *open) != nullptr;
+    return true;
 }
 
 // A stream whose Carrier has ended for the peer as well, as it shows by using it again.
@@ -112,31 +163,51 @@ bool Channels::makes_room(Channel& channel) {
     return true;
 }
 
-Channel* Channels::open_plain(StreamId stream, const ChannelOpen&) {
+Channel& Channels::open_plain(StreamId stream, const ChannelOpen& open) {
     Channel& channel = add(CarrierId{next_peer_carrier_}, CarrierKind::messages, false);
     next_peer_carrier_ += 2;
     channel.said = channel.acknowledged = true;
+    channel.terms = open;
     place(channel, stream);
-    inbox_.add(event::Opened{{channel.carrier, std::nullopt, CarrierKind::messages}});
-    return &channel;
+    Open opened{channel.carrier, std::nullopt, CarrierKind::messages};
+    opened.channel = open.info();
+    names_ += channel.name_size = name_size(opened.channel);
+    inbox_.add(event::Opened{std::move(opened)});
+    return channel;
 }
 
 bool Channels::on_raw(const Label& label, std::span<const std::byte> bytes) {
     Channel* channel = at(label.stream);
     if (channel && channel->receive_over && makes_room(*channel)) channel = nullptr;
     if (!channel && !options_.dcep && label.stream < std::min(out_streams_, in_streams_))
-        channel = open_plain(label.stream, {});
+        channel = &open_plain(label.stream, {});
     if (!channel) return true;  // RFC 8831, 6.6: nobody's
-    channel->acknowledged = channel->brought_message = true;
+    channel->acknowledged = true;
     if (channel->receive_dropped) return true;
-    const bool empty = options_.dcep &&
-                       (label.ppid == ppid::empty_text || label.ppid == ppid::empty_binary);
+    const Kind kind = options_.dcep ? kind_of(label.ppid) : Kind{};
+    if (kind.empty) bytes = {};
+    const auto key = std::pair(label.stream, kind.text);
+    if (kind.more) {
+        gather(text_partial_[key], label.stream, bytes);
+        return true;
+    }
+    if (text_partial_.empty() || !text_partial_.contains(key))
+        return on_content(*channel, bytes, kind.text);
+    gather(text_partial_[key], label.stream, bytes);
+    const Partial whole = std::move(text_partial_.extract(key).mapped());
+    partial_bytes_ -= whole.bytes.size();
+    return whole.dropped || on_content(*channel, whole.bytes, kind.text);
+}
+
+bool Channels::on_content(Channel& channel, std::span<const std::byte> bytes, bool text) {
+    channel.brought_message = true;
     Piece piece;
-    piece.carrier = channel->carrier;
-    piece.sequence = Sequence{channel->arrivals++};
-    if (!empty) piece.bytes = inbox_.keep(bytes);
+    piece.carrier = channel.carrier;
+    piece.sequence = Sequence{channel.arrivals++};
+    if (!bytes.empty()) piece.bytes = inbox_.keep(bytes);
     piece.total = piece.bytes.size();
-    channel->received += piece.total;
+    piece.marks.text = text;
+    channel.received += piece.total;
     total_received_ += piece.total;
     inbox_.arrived(std::move(piece));
     return true;
@@ -221,7 +292,12 @@ bool Channels::on_open(StreamId stream, std::span<const std::byte> bytes) {
     channel.decoder = std::move(decoder);
     channel.said = channel.acknowledged = true;
     place(channel, stream);
-    inbox_.add(event::Opened{*open});
+    Open opened = *open;
+    if (auto announced = announced_.extract(stream)) {
+        opened.channel = std::move(announced.mapped());
+        channel.name_size = name_size(opened.channel);
+    }
+    inbox_.add(event::Opened{std::move(opened)});
     const auto early = given_up_early_.find(id);
     if (early == given_up_early_.end()) return true;
     const framing::GivenUp given_up{id, early->second};

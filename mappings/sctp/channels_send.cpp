@@ -1,5 +1,6 @@
 // What leaves: from the supply's values to user messages, a little at a time, so that what is most
 // urgent is decided when there is room for it.
+#include <algorithm>
 #include <array>
 #include <type_traits>
 
@@ -11,10 +12,19 @@ namespace {
 
 // FORMAT.md, 8.2: the content of a user message.
 constexpr std::uint64_t largest_content = 16 * 1024;
+// Of a message to a plain peer that comes in pieces.
+constexpr std::uint64_t most_put_together = 16 * 1024 * 1024;
 // The common header, and that of an I-DATA chunk.
 constexpr std::size_t data_header = 12 + 20;
 // Values that one call pulls.
 constexpr int most_pulled = 4096;
+
+// Those of the message that the piece is of.
+auto find_parts(Channel& channel, const Piece& piece) {
+    return std::find_if(channel.parts.begin(), channel.parts.end(), [&](const auto& one) {
+        return one.niceness == piece.niceness && one.sequence == piece.sequence;
+    });
+}
 
 }  // namespace
 
@@ -24,6 +34,10 @@ void Channels::fill(Supply& supply) {
     if (post_) say_credit();
     for (int i = 0; i < most_pulled; ++i) {
         if (!room()) break;
+        if (rest_) {
+            if (!say_rest()) break;
+            continue;
+        }
         if (!control_.empty()) {
             if (!say_held()) break;
             continue;
@@ -41,20 +55,34 @@ void Channels::fill(Supply& supply) {
         else
             begin(*outgoing, supply);
     }
-    if (control_.empty()) ask_for_resets();
+    if (control_.empty() && !rest_) ask_for_resets();
 }
 
 // Whether the association would put more into a packet now. What it took and could not send yet
 // is behind everything that is more urgent, so it gets next to nothing beyond what leaves at once.
 bool Channels::room() { return !full_ && socket_->unsent() == 0; }
 
-bool Channels::say(const Label& label, std::span<const std::byte> bytes) {
-    if (!socket_->send(label, bytes)) {
+// Whether it was taken; if not as a whole, the rest follows before anything else does. `owner`: of
+// whose memory the bytes are.
+bool Channels::say(const Label& label, std::span<const std::byte> bytes, const Bytes& owner) {
+    const std::size_t taken = rest_ ? 0 : socket_->send(label, bytes);
+    if (taken == 0) {
         full_ = true;
         return false;
     }
     dry_ = false;
+    if (taken == bytes.size()) return true;
+    rest_.emplace(Rest{label, owner.empty() ? Bytes(bytes.subspan(taken))
+                                            : owner.slice(taken).held()});
     return true;
+}
+
+bool Channels::say_rest() {
+    const std::size_t taken = socket_->send(rest_->label, rest_->bytes.span());
+    full_ = taken == 0;
+    rest_->bytes.remove_prefix(taken);
+    if (rest_->bytes.empty()) rest_.reset();
+    return taken > 0;
 }
 
 bool Channels::say_held() {
@@ -131,6 +159,7 @@ void Channels::begin_piece(Piece& piece, Supply& supply) {
 void Channels::begin_carrier(const Open& open, Supply& supply) {
     if (find(open.carrier)) return;
     Channel& channel = add(open.carrier, open.kind, true);
+    if (open.channel) channel.terms = ChannelOpen(open);
     channel.begun.push_back(open);
     if (const auto stream = free_stream()) {
         place(channel, *stream);
@@ -221,9 +250,9 @@ void Channels::say_or_hold(const Label& label, std::span<const std::byte> bytes)
 
 Channels::Progress Channels::write_open(Channel& channel, const Open& open) {
     channel.said = true;
-    said_.push_back(channel.carrier);
+    if (post_) said_.push_back(channel.carrier);  // RFC 8832, 6 wants a word of a plain peer's
     if (options_.dcep) {
-        const auto bytes = sctp::write(ChannelOpen{});
+        const auto bytes = sctp::write(ChannelOpen(open));
         say_or_hold(label(channel, ppid::dcep), bytes);
     }
     if (post_) write_frame(channel, open);
@@ -321,17 +350,82 @@ Channels::Progress Channels::write_alone(Channel& channel, const Piece& piece, S
 
 // A plain peer's: the content as it is, a whole message each.
 Channels::Progress Channels::write_raw(Channel& channel, Piece& piece, Supply& supply) {
-    Label how = label(channel, options_.dcep ? ppid::binary : ppid::none);
+    const bool cut = !piece.first() || !piece.last();
+    if (cut && !put_together(channel, piece)) return Progress::done;
+    const auto parts = find_parts(channel, piece);
+    const std::uint64_t pieces = parts == channel.parts.end() ? 1 : parts->pieces;
+    Label how = label(channel, ppid::none);
+    if (options_.dcep) how.ppid = piece.marks.text ? ppid::text : ppid::binary;
     std::span<const std::byte> bytes = piece.bytes.span();
     constexpr std::byte nothing[1]{};
     if (bytes.empty() && options_.dcep) {
-        how.ppid = ppid::empty_binary;  // RFC 8831, 6.6: SCTP has no empty messages
+        // RFC 8831, 6.6: SCTP has no empty messages
+        how.ppid = piece.marks.text ? ppid::empty_text : ppid::empty_binary;
         bytes = nothing;
     }
-    if (!bytes.empty() && !say(how, bytes)) return Progress::full;
-    if (channel.unacked++ == 0) unacked_.push_back(channel.carrier);
-    supply.packed(channel.carrier, 1);
+    if (bytes.empty() && channel.unacked == 0) {
+        // Nothing of it will be acknowledged.
+        inbox_.add(event::Acked{channel.carrier, pieces});
+        supply.packed(channel.carrier, pieces);
+        return Progress::done;
+    }
+    const bool may_be_lost = pieces == 1 && this->may_be_lost(channel, piece, how);
+    if (may_be_lost) how.context = next_context_++;
+    if (!bytes.empty() && !say(how, bytes, piece.bytes)) return Progress::full;
+    if (parts != channel.parts.end()) channel.parts.erase(parts);
+    if (may_be_lost) {
+        flights_[how.context] = {channel.carrier, piece.niceness, piece.sequence};
+        supply.packed_alone(channel.carrier, piece.niceness, piece.sequence);
+        return Progress::done;
+    }
+    if (channel.unacked == 0) unacked_.push_back(channel.carrier);
+    channel.unacked += pieces;
+    supply.packed(channel.carrier, pieces);
     return Progress::done;
+}
+
+// A message that is made while it is sent comes in pieces, and one behind the other is how they
+// have to go: nothing else could be said before the last of them was made. So they are kept until
+// then. True: it is whole, and in `piece`.
+bool Channels::put_together(Channel& channel, Piece& piece) {
+    if (piece.total > most_put_together) {
+        inbox_.add(event::Stopped{
+            channel.carrier, Error(Errc::message_too_large, {}, Stage::established,
+                                   "to a plain peer of SCTP a message that is made while it is sent "
+                                   "(Generated) has at most 16 MiB")});
+        close_sending(channel);
+        return false;
+    }
+    auto parts = find_parts(channel, piece);
+    if (parts == channel.parts.end())
+        parts = channel.parts.insert(parts, {.niceness = piece.niceness, .sequence = piece.sequence});
+    parts->bytes.insert(parts->bytes.end(), piece.bytes.begin(), piece.bytes.end());
+    ++parts->pieces;
+    if (!piece.last()) return false;
+    piece.bytes = Bytes(std::move(parts->bytes));
+    piece.offset = 0;
+    return true;
+}
+
+// How a plain peer's message travels, when that is not to the end (RFC 7496). Until the peer has
+// taken the channel all is ordered (RFC 8832, 6), and reliable with it.
+bool Channels::may_be_lost(const Channel& channel, const Piece& piece, Label& label) const {
+    using Reliability = ChannelTerms::Reliability;
+    if (options_.dcep && !channel.acknowledged) return false;
+    const ChannelTerms& terms = channel.terms;
+    label.unordered = terms.unordered || !piece.marks.ordered;
+    // One that others were pulled behind is counted among them.
+    if (channel.begun.size() > 1) return false;
+    if (!piece.marks.reliable)
+        label.retransmissions = 0;
+    else if (piece.extras && piece.extras->lifetime)
+        label.lifetime = milliseconds_of(*piece.extras->lifetime);
+    else if (terms.reliability == Reliability::retransmissions)
+        label.retransmissions = terms.parameter;
+    if (terms.reliability == Reliability::lifetime && !label.retransmissions)
+        label.lifetime = std::min(label.lifetime.value_or(terms.parameter), terms.parameter);
+    if (label.lifetime) label.lifetime = std::max(*label.lifetime, 1U);  // 0 has no end
+    return label.lifetime || label.retransmissions;
 }
 
 }  // namespace post::sctp

@@ -213,7 +213,11 @@ void Connection::accept() {
 }
 
 std::size_t Connection::largest_packet() const {
-    return (options_.transport.largest_payload - overhead_) & ~std::size_t{3};
+    const TransportOptions& transport = options_.transport;
+    const bool plain = dtls_ && dtls_->alpn() != post_alpn;
+    const std::size_t payload = plain ? std::min(transport.largest_payload, transport.largest_plain)
+                                      : transport.largest_payload;
+    return (payload - overhead_) & ~std::size_t{3};
 }
 
 void Connection::read() {
@@ -267,6 +271,7 @@ void Connection::establish() {
     event::Established established;
     established.post = post_;
     established.alone = post_;
+    established.messages = !post_;
     if (dtls_) {
         established.alpn = dtls_->alpn();
         established.peer_identity = dtls_->peer_certificate();

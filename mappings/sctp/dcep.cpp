@@ -1,5 +1,8 @@
 #include "mappings/sctp/dcep.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include "mappings/wire/reader.hpp"
 #include "mappings/wire/writer.hpp"
 
@@ -15,6 +18,40 @@ std::string text_of(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+ChannelOpen::ChannelOpen(const Open& open) {
+    if (open.priority > Priority{}) priority = below_normal_priority;
+    if (!open.channel) return;
+    const ChannelOptions& options = open.channel->options;
+    label = open.channel->label;
+    protocol = open.channel->protocol;
+    unordered = !options.ordered;
+    if (options.priority) priority = *options.priority;
+    if (options.retransmissions) {
+        reliability = Reliability::retransmissions;
+        parameter = *options.retransmissions;
+    } else if (options.lifetime) {
+        reliability = Reliability::lifetime;
+        parameter = milliseconds_of(*options.lifetime);
+    }
+}
+
+core::Boxed<ChannelInfo> ChannelOpen::info() const {
+    ChannelInfo info{label, protocol};
+    info.options.ordered = !unordered;
+    if (priority != normal_priority) info.options.priority = priority;
+    if (reliability == Reliability::retransmissions) info.options.retransmissions = parameter;
+    if (reliability == Reliability::lifetime)
+        info.options.lifetime = std::chrono::milliseconds(parameter);
+    if (info == ChannelInfo{}) return {};
+    return info;
+}
+
+std::uint32_t milliseconds_of(Duration lifetime) {
+    constexpr std::int64_t most = 0xffff'ffff;
+    const auto whole = std::chrono::ceil<std::chrono::milliseconds>(lifetime).count();
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(whole, 0, most));
+}
 
 std::vector<std::byte> write(const ChannelOpen& open) {
     const std::string label = open.label.substr(0, 0xffff);

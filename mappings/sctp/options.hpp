@@ -28,6 +28,9 @@ struct TransportOptions {
     // The largest UDP payload that we send. SCTP is not told of smaller paths in between, so this
     // is for sure on any path but where the interface itself takes more.
     std::size_t largest_payload = 1200;
+    // The same to a plain peer over DTLS, whatever the path: nobody knows how large the buffer is
+    // that it reads a record into.
+    std::size_t largest_plain = 1200;
     std::size_t run_limit = 45;  // datagrams a run (Io::run_limit)
     // Streams that are asked for at first; more when they run out.
     std::uint16_t streams = 1024;

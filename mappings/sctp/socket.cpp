@@ -23,6 +23,9 @@ constexpr std::uint32_t first_retransmission = 500;
 constexpr std::uint32_t most_retransmission = 1000;
 // The idle timeout of the connection ends it before these do.
 constexpr std::uint16_t most_attempts = 100;
+// A plain peer's messages are given out in parts from here on: when all of the buffer is parts of
+// messages on many streams, none of them becomes whole any more.
+constexpr std::uint32_t parts_from = 1200;
 constexpr std::uint32_t sack_delay = 20;  // milliseconds
 
 sockaddr_conn address_of(LineId line, std::uint16_t port) {
@@ -179,7 +182,13 @@ void Socket::connect() {
     packet_size(options_.packet);
 }
 
-bool Socket::send(const Label& label, std::span<const std::byte> bytes) {
+void Socket::take_parts() {
+    const Engine::Entry entry(engine_);
+    set(native_, SCTP_EXPLICIT_EOR, 1);
+    set(native_, SCTP_PARTIAL_DELIVERY_POINT, parts_from);
+}
+
+std::size_t Socket::send(const Label& label, std::span<const std::byte> bytes) {
     const Engine::Entry entry(engine_);
     sctp_sendv_spa how{};
     how.sendv_flags = SCTP_SEND_SNDINFO_VALID;
@@ -195,9 +204,13 @@ bool Socket::send(const Label& label, std::span<const std::byte> bytes) {
     }
     const auto sent = usrsctp_sendv(native_, bytes.data(), bytes.size(), nullptr, 0, &how,
                                     sizeof how, SCTP_SENDV_SPA, 0);
-    if (sent >= 0) given_ += bytes.size();
+    if (sent >= 0) {
+        given_ += static_cast<std::uint64_t>(sent);
+        return static_cast<std::size_t>(sent);
+    }
     // What cannot be sent at all goes nowhere: the notice that the association is gone follows.
-    return sent >= 0 || (errno != EWOULDBLOCK && errno != ENOBUFS && errno != EMSGSIZE);
+    const bool later = errno == EWOULDBLOCK || errno == ENOBUFS || errno == EMSGSIZE;
+    return later ? 0 : bytes.size();
 }
 
 Socket::Received Socket::receive(std::span<std::byte> space) {

@@ -105,8 +105,10 @@ public:
 
     void connect();
 
-    // False: there is no room now.
-    bool send(const Label& label, std::span<const std::byte> bytes);
+    // How many of the bytes were taken; 0: there is no room now. A message is taken as a whole,
+    // unless it may be taken in parts: then what is left of it has to come before anything else.
+    std::size_t send(const Label& label, std::span<const std::byte> bytes);
+    void take_parts();  // and gives them out
     // The next thing that came; nothing when there is nothing.
     using Received = std::variant<std::monostate, Message, Notice>;
     Received receive(std::span<std::byte> space);

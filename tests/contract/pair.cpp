@@ -155,7 +155,7 @@ bool Pair::step(Instant end) {
     next = std::min(next, shared_deadline());
     if (next > end) return false;
     now_ = std::max(now_, next);
-    on_time();
+    moved();
 
     while (!flights_.empty() && flights_.begin()->first.first <= now_) {
         auto flight = std::move(flights_.begin()->second);

@@ -105,7 +105,7 @@ public:
         auto end = now_ + duration;
         while (step(end)) {}
         now_ = end;
-        on_time();
+        moved();
     }
     // Until it holds; false when `limit` is over first.
     template <class Condition> bool run_until(Condition condition, Duration limit = 60s) {
@@ -146,11 +146,11 @@ protected:
     // A datagram reaches an end.
     virtual void deliver(bool to_server, const Datagrams& datagram) = 0;
     virtual void sent(const Flight&) {}
+    // The clock has moved on.
+    virtual void moved() {}
     // What serves both mappings, and has a deadline of its own.
     virtual Instant shared_deadline() const { return never; }
     virtual void serve_shared() {}
-    // The clock was moved.
-    virtual void on_time() {}
     void launch(bool to_server, const Datagrams& run);
 
     static Address address(bool of_server);

@@ -13,20 +13,18 @@
 
 namespace post::test {
 
-// What both have: each end its part of usrsctp, whose clock is the Pair's.
+// What both have: each end its part of usrsctp, which asks the system what time it is: without an
+// answer in virtual time it would send nothing again.
 class EnginePair : public Pair {
 public:
     static constexpr bool is_quic = false;
-    explicit EnginePair(const PairOptions& options) : Pair(options) {}
-
-private:
-    sim::Timeline timeline_;
-    sim::ambient::Scope ambient_{timeline_, options_.seed};
+    explicit EnginePair(const PairOptions& options)
+        : Pair(options), ambient_(timeline_, options.seed) {}
 
 protected:
+    void moved() override { timeline_.advance_to(sim::Timeline::start + now_.time_since_epoch()); }
     Instant shared_deadline() const override;
     void serve_shared() override;
-    void on_time() override { timeline_.advance_to(sim::Timeline::start + (now_ - Instant(1s))); }
     sctp::TransportOptions transport(const Limits& limits) const;
     static sctp::EndpointOptions seeded(std::uint64_t seed);
 
@@ -34,6 +32,8 @@ protected:
         if (on_sent) on_sent(flight.to_server, flight.bytes);
     }
 
+    sim::Timeline timeline_;
+    sim::ambient::Scope ambient_;
     sctp::Engine client_engine_{[] {}};
     sctp::Engine server_engine_{[] {}};
 

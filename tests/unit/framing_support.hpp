@@ -66,6 +66,7 @@ inline std::string describe(const Piece& piece) {
     if (piece.marks.idempotent) marks += " idempotent";
     if (piece.marks.final) marks += " final";
     if (piece.marks.ask) marks += " ask";
+    if (piece.marks.text) marks += " text";
     return "message " + std::to_string(piece.carrier.value()) + ":" +
            std::to_string(piece.niceness.value()) + "/" + std::to_string(piece.sequence.value()) +
            " +" + std::to_string(piece.offset) + "/" + std::to_string(piece.total) + marks + ": " +

@@ -87,7 +87,7 @@ std::vector<Fault> faults() {
         // MESSAGE.
         {"class 64", Side::ours, "30 01 40 40", "MESSAGE: class 64 is above 63"},
         {"unknown length", Side::ours, "30 44 00", "MESSAGE: flags 1024 have unknown bits"},
-        {"an unknown flag", Side::ours, "30 80 00 08 00", "MESSAGE: flags 2048 have unknown bits"},
+        {"an unknown flag", Side::ours, "30 80 00 10 00", "MESSAGE: flags 4096 have unknown bits"},
         {"flag bit 30", Side::ours, "30 c0 00 00 00 40 00 00 00", "flags 1073741824 have unknown"},
         {"no antecedent", Side::ours, "30 41 00 00", "antecedent count 0 is not 1 to 16"},
         {"17 antecedents", Side::ours, "30 41 00 11", "antecedent count 17 is not 1 to 16"},

@@ -106,6 +106,20 @@ TEST_SUITE("unit") {
                       {"message 4:1/7 +0/2 idempotent: hi"});
     }
 
+    TEST_CASE("from capture: a string") {
+        check_capture({message(0, "hi", {.text = true})},
+                      "30 48 00"  // MESSAGE, flags: text
+                      "02 68 69",
+                      {"message 4:0/0 +0/2 text: hi"});
+        const auto first = part(0, "abc", 0, 1);
+        auto text = first;
+        text.marks.text = true;
+        check_capture({text, part(0, "abc", 1, 2)},
+                      "31 40 48 00 03 01 61"  // CHUNK that begins one of three bytes
+                      "31 00 02 62 63",
+                      {"message 4:0/0 +0/3 text: a", "message 4:0/0 +1/3 text: bc"});
+    }
+
     TEST_CASE("from capture: MESSAGE with lifetime, antecedents and properties") {
         Decoder decoder(carrier);
         const auto heard = hear(decoder, hex("30"           // MESSAGE
