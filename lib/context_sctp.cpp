@@ -1,5 +1,5 @@
-// SCTP on the ports of the root: over DTLS beside QUIC, told apart by the first byte, and right over
-// UDP on ports of its own.
+// SCTP on the ports of the root: over DTLS beside QUIC, told apart by the first byte, and right
+// over UDP on ports of its own.
 #include <algorithm>
 #include <array>
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include <post/function.hpp>
 #include <post/time.hpp>
@@ -30,5 +31,8 @@ private:
     Instant since_ = never;  // of the current one; never: there is none yet
     std::array<Secret, 2> secrets_{};
 };
+
+// What nobody can choose two texts for who does not know the secret.
+std::uint64_t keyed_hash(const RotatingSecret::Secret& secret, std::string_view text);
 
 }  // namespace post::crypto

@@ -1,3 +1,4 @@
+// How a connection comes about, what passes through it, and how it ends.
 #include "mappings/sctp/connection.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The bytes of RFC 8832, 5.
 #include "mappings/sctp/dcep.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Strangers with DTLS: cookies first, then a session and a line.
 #include "mappings/sctp/dtls_endpoint.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Where usrsctp is begun, ended, and called back from.
 #include "mappings/sctp/engine.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What may join, and what was sent before.
 #include "mappings/sctp/packet_queue.hpp"
 
 #include <cstring>

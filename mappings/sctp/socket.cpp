@@ -1,3 +1,4 @@
+// The options of a socket of usrsctp, and its notifications.
 #include "mappings/sctp/socket.hpp"
 
 #include <algorithm>
@@ -16,8 +17,8 @@ namespace post::sctp {
 namespace {
 
 // Milliseconds, for the paths of today; RFC 9260's seconds are for those of its time. The least is
-// above what a peer may wait with its SACK; and where much is lost no round trip can be measured, so
-// that the most is what counts.
+// above what a peer may wait with its SACK; and where much is lost no round trip can be measured,
+// so that the most is what counts.
 constexpr std::uint32_t least_retransmission = 220;
 constexpr std::uint32_t first_retransmission = 500;
 constexpr std::uint32_t most_retransmission = 1000;

@@ -1,10 +1,9 @@
+// Strangers with SCTP in UDP: an INIT, a cookie, an association.
 #include "mappings/sctp/udp_endpoint.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-
-#include <gnutls/crypto.h>
 
 #include "mappings/sctp/connection.hpp"
 #include "mappings/sctp/native.hpp"
@@ -67,12 +66,8 @@ SocketOptions UdpEndpoint::socket_options(const TransportOptions& transport, std
 
 // For usrsctp: who does not know the secret cannot choose an address so that two are one.
 std::uint64_t UdpEndpoint::number_of(const Address& remote) const {
-    const std::string text = remote.string();
-    std::array<std::uint8_t, 32> digest;
-    gnutls_hmac_fast(GNUTLS_MAC_SHA256, secret_.data(), secret_.size(), text.data(), text.size(),
-                     digest.data());
-    std::uint64_t number = 0;
-    std::memcpy(&number, digest.data(), Engine::number_bits / 8);
+    const std::uint64_t hash = crypto::keyed_hash(secret_, remote.string());
+    const std::uint64_t number = hash >> (64 - Engine::number_bits);
     return number | std::uint64_t{1} << (Engine::number_bits - 1);  // never one of the small ones
 }
 

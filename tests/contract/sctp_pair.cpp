@@ -1,3 +1,4 @@
+// Two ends of SCTP over the link.
 #include "tests/contract/sctp_pair.hpp"
 
 #include <array>

@@ -1,6 +1,6 @@
-// Strangers at the door of SCTP. ATTACKS A21 (floods of INIT, amplification), A22 (cookies that come
-// again), A23 (guessed tags), A24 (streams without end); malformed packets. On the UdpEndpoint and
-// its connections, in virtual time.
+// Strangers at the door of SCTP. ATTACKS A21 (floods of INIT, amplification), A22 (cookies that
+// come again), A23 (guessed tags); malformed packets. On the UdpEndpoint and its connections, in
+// virtual time.
 #include <doctest/doctest.h>
 
 #include <map>
