@@ -148,7 +148,8 @@ bool Channels::on_channel_open(StreamId stream, const ChannelOpen& open) {
             names_ += size;
     } else {
         const bool used = channel && !makes_room(*channel);
-        if (!fits || ours || used || names_ + size > most_names) return close_unopened(stream), true;
+        if (!fits || ours || used || names_ + size > most_names)
+            return close_unopened(stream), true;
         open_plain(stream, open);
     }
     control_.push_back({{stream, ppid::dcep}, {static_cast<std::byte>(Dcep::ack)}});

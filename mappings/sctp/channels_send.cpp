@@ -72,8 +72,8 @@ bool Channels::say(const Label& label, std::span<const std::byte> bytes, const B
     }
     dry_ = false;
     if (taken == bytes.size()) return true;
-    rest_.emplace(Rest{label, owner.empty() ? Bytes(bytes.subspan(taken))
-                                            : owner.slice(taken).held()});
+    rest_.emplace(
+        Rest{label, owner.empty() ? Bytes(bytes.subspan(taken)) : owner.slice(taken).held()});
     return true;
 }
 
@@ -389,16 +389,18 @@ Channels::Progress Channels::write_raw(Channel& channel, Piece& piece, Supply& s
 // then. True: it is whole, and in `piece`.
 bool Channels::put_together(Channel& channel, Piece& piece) {
     if (piece.total > most_put_together) {
-        inbox_.add(event::Stopped{
-            channel.carrier, Error(Errc::message_too_large, {}, Stage::established,
-                                   "to a plain peer of SCTP a message that is made while it is sent "
-                                   "(Generated) has at most 16 MiB")});
+        inbox_.add(
+            event::Stopped{channel.carrier,
+                           Error(Errc::message_too_large, {}, Stage::established,
+                                 "to a plain peer of SCTP a message that is made while it is sent "
+                                 "(Generated) has at most 16 MiB")});
         close_sending(channel);
         return false;
     }
     auto parts = find_parts(channel, piece);
     if (parts == channel.parts.end())
-        parts = channel.parts.insert(parts, {.niceness = piece.niceness, .sequence = piece.sequence});
+        parts = channel.parts.insert(parts,
+                                     {.niceness = piece.niceness, .sequence = piece.sequence});
     parts->bytes.insert(parts->bytes.end(), piece.bytes.begin(), piece.bytes.end());
     ++parts->pieces;
     if (!piece.last()) return false;

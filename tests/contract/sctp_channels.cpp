@@ -169,8 +169,9 @@ TEST_SUITE("contract") {
         for (const std::size_t size : sizes) pair.client.send(taken.client, Bytes(pattern(size)));
         const auto other = pair.client.open();
         pair.client.send(other, "other");
-        CHECK(pair.run_until(
-            [&] { return pair.server.template all<event::Arrived>().size() == std::size(sizes) + 2; }));
+        CHECK(pair.run_until([&] {
+            return pair.server.template all<event::Arrived>().size() == std::size(sizes) + 2;
+        }));
         const auto there = pair.server.messages(taken.server);
         REQUIRE(there.size() == std::size(sizes) + 1);
         for (std::size_t i = 0; i < std::size(sizes); ++i) {
@@ -232,8 +233,7 @@ TEST_SUITE("contract") {
         send_with(pair.client, taken.client, 3, Bytes(pattern(50'000)), {.reliable = false});
         pair.run(1s);
         CHECK(pair.server.messages(taken.server).back() == pattern(50'000));
-        CHECK_FALSE(
-            pair.client.template all<event::SettledAlone>(taken.client).back().lost);
+        CHECK_FALSE(pair.client.template all<event::SettledAlone>(taken.client).back().lost);
         CHECK(pair.client.supply.alone_of(taken.client) == std::vector{Sequence{1}, Sequence{3}});
     }
 
