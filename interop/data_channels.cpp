@@ -43,10 +43,10 @@ struct Terms {
         words += options.ordered ? " ordered " : " unordered ";
         words += options.retransmissions ? std::to_string(*options.retransmissions) : "-";
         words += " ";
-        words += options.lifetime ? std::to_string(std::chrono::duration_cast<milliseconds>(
-                                                       *options.lifetime)
-                                                       .count())
-                                  : "-";
+        words += options.lifetime
+                     ? std::to_string(
+                           std::chrono::duration_cast<milliseconds>(*options.lifetime).count())
+                     : "-";
         return words;
     }
     static Terms parse(const std::string& text) {
@@ -142,8 +142,8 @@ post::Task<> ask(post::Carrier& carrier, std::string content, bool text) {
     co_await carrier.send(content, text ? as_text : as_bytes);
     auto back = co_await next(carrier, what);
     check(back.text() == text, what + ": came back as the other kind");
-    check(back.view() == content, what + ": came back as " + std::to_string(back.size()) +
-                                      " bytes, or others");
+    check(back.view() == content,
+          what + ": came back as " + std::to_string(back.size()) + " bytes, or others");
     check(!back.raw(), what + ": without boundaries");
 }
 

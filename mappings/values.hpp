@@ -113,8 +113,8 @@ struct Open {
     CarrierId carrier;
     std::optional<CarrierId> parent;
     CarrierKind kind = CarrierKind::messages;
-    Priority priority{};                   // of ours, for whom the transport has a word for it
-    core::Boxed<ChannelInfo> channel{};    // the same
+    Priority priority{};                 // of ours, for whom the transport has a word for it
+    core::Boxed<ChannelInfo> channel{};  // the same
 };
 
 // Our direction ends here, in good order.

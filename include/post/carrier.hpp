@@ -186,8 +186,8 @@ public:
     std::vector<Transient> transients() const;
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
-    // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at both
-    // ends. Empty where there is nothing of it, and when the Carrier is over.
+    // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at
+    // both ends. Empty where there is nothing of it, and when the Carrier is over.
     std::string label() const;
     std::string protocol() const;
     ChannelOptions channel() const;

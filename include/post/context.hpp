@@ -15,8 +15,8 @@
 #include <post/local.hpp>
 #include <post/policy.hpp>
 #include <post/quic.hpp>
-#include <post/sctp.hpp>
 #include <post/remote.hpp>
+#include <post/sctp.hpp>
 
 namespace post {
 

@@ -139,7 +139,8 @@ Error Association::channel_error(const ChannelInfo& channel) {
         return Error(Errc::invalid_argument, {}, Stage::call, std::move(what));
     };
     const ChannelOptions& options = channel.options;
-    if (channel.label.size() > ChannelInfo::largest || channel.protocol.size() > ChannelInfo::largest)
+    if (channel.label.size() > ChannelInfo::largest ||
+        channel.protocol.size() > ChannelInfo::largest)
         return wrong("a label, and a protocol, has at most 65535 bytes");
     if (options.retransmissions && options.lifetime)
         return wrong("ChannelOptions: either retransmissions or lifetime");

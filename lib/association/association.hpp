@@ -246,9 +246,9 @@ private:
     std::uint64_t peer_features_ = 0;
     Stack stack_ = Stack::quic;
     bool plain_ = false;
-    bool alone_ = false;   // the transport takes messages that travel alone
+    bool alone_ = false;     // the transport takes messages that travel alone
     bool messages_ = false;  // plain peers: the transport has messages itself
-    bool chosen_ = false;  // the peer's SETTINGS are here
+    bool chosen_ = false;    // the peer's SETTINGS are here
     bool traffic_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <gnutls/dtls.h>
 #include <gnutls/gnutls.h>
 
+#include "mappings/crypto/dtls_messages.hpp"
 #include "mappings/wire/reader.hpp"
 #include "mappings/wire/writer.hpp"
 
@@ -40,12 +41,10 @@ ssize_t keep_answer(gnutls_transport_ptr_t pointer, const void* data, std::size_
     return static_cast<ssize_t>(size);
 }
 
-}  // namespace
-
 // RFC 6347, 4.2.2: one of the first messages of a handshake, in one fragment, and long
 // enough for its fixed fields: version (16), random (256), and the lengths of session id and of
 // cookie.
-bool DtlsCookies::is_client_hello(std::span<const std::byte> datagram) {
+bool is_whole_hello(std::span<const std::byte> datagram) {
     auto rest = datagram;
     const auto record = next_record(rest);
     if (!record || record->type != DtlsType::handshake || record->epoch != 0) return false;
@@ -63,10 +62,50 @@ bool DtlsCookies::is_client_hello(std::span<const std::byte> datagram) {
     return from_the_start && size == length && reader.left() == size && size >= 2 + 32 + 1 + 1;
 }
 
+// The one message whose fragments make up a datagram, as one fragment; empty when they do not.
+// OpenSSL cuts what it writes to memory at 256 bytes, so that aiortc's ClientHello is in two.
+std::vector<std::byte> join(std::span<const std::byte> datagram) {
+    std::optional<DtlsRecord> first;
+    DtlsFragment whole;
+    std::vector<std::byte> bytes;
+    for (auto rest = datagram; !rest.empty();) {
+        const auto record = next_record(rest);
+        if (!record || record->type != DtlsType::handshake || record->epoch != 0) return {};
+        wire::Reader reader(record->fragment);
+        const auto part = DtlsFragment::read(reader);
+        if (!part || !reader.empty()) return {};
+        if (!first) first = record, whole = *part;
+        const bool fits = part->type == whole.type && part->sequence == whole.sequence &&
+                          part->length == whole.length && part->offset == bytes.size();
+        if (!fits) return {};
+        bytes.insert(bytes.end(), part->bytes.begin(), part->bytes.end());
+    }
+    if (!first || bytes.size() != whole.length) return {};
+    whole.offset = 0;
+    whole.bytes = bytes;
+    const auto message = whole.written();
+    std::vector<std::byte> joined(dtls_header_size + message.size());
+    put_header(joined, *first, message.size());
+    std::copy(message.begin(), message.end(),
+              joined.begin() + static_cast<std::ptrdiff_t>(dtls_header_size));
+    return joined;
+}
+
+}  // namespace
+
+bool DtlsCookies::is_client_hello(std::span<const std::byte> datagram) {
+    return is_whole_hello(datagram) || is_whole_hello(join(datagram));
+}
+
 DtlsCookies::Verdict DtlsCookies::examine(Instant now, const Address& remote,
                                           std::span<const std::byte> datagram,
                                           RotatingSecret::Random& random) {
-    if (!is_client_hello(datagram)) return {};
+    std::vector<std::byte> joined;
+    if (!is_whole_hello(datagram)) {
+        joined = join(datagram);
+        if (!is_whole_hello(joined)) return {};
+        datagram = joined;
+    }
     secrets_.rotate(now, random);
     ClientData client(remote);
     // GnuTLS reads it, and declares it as if it wrote.

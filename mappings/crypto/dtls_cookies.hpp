@@ -11,9 +11,10 @@
 //      | ClientHello, cookie         |   a DtlsSession is made
 //      |---------------------------->|
 //
-// RFC 6347, 4.2.1: not done is the reassembly of a ClientHello in several fragments before the
-// cookie, which would be state that anybody can ask for. Such datagrams are dropped; a ClientHello
-// fits one, unless the path is narrower than any that the internet has (RFC 8200, 5).
+// RFC 6347, 4.2.1: not done is the reassembly of a ClientHello in several datagrams before the
+// cookie, which would be state that anybody can ask for. They are dropped; a ClientHello fits one,
+// unless the path is narrower than any that the internet has (RFC 8200, 5). In that one it may
+// stand in several fragments.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// Channels by what a peer can say to them: DCEP that makes no sense, deprecated identifiers, strange
-// ones, messages in parts. The association under them is not connected: what they say goes nowhere.
+// Channels by what a peer can say to them: DCEP that makes no sense, deprecated identifiers,
+// strange ones, messages in parts. The association under them is not connected: what they say goes
+// nowhere.
 #include "mappings/sctp/channels.hpp"
 
 #include <doctest/doctest.h>
@@ -140,12 +141,12 @@ TEST_SUITE("unit") {
 
     TEST_CASE("DCEP that makes no sense opens nothing, and ends what it is about") {
         const char* const nonsense[] = {
-            "",                                    // nothing
-            "01",                                  // another type
-            "02 00",                               // an ACK with more
-            "03",                                  // an OPEN cut off
-            "03 00 01 00 00 00 00 00 00 05 00 00", // a label that is not there
-            "03 03 01 00 00 00 00 00 00 00 00 00", // an unknown channel type
+            "",                                     // nothing
+            "01",                                   // another type
+            "02 00",                                // an ACK with more
+            "03",                                   // an OPEN cut off
+            "03 00 01 00 00 00 00 00 00 05 00 00",  // a label that is not there
+            "03 03 01 00 00 00 00 00 00 00 00 00",  // an unknown channel type
             "03 7f 01 00 00 00 00 00 00 00 00 00",
         };
         for (const char* bytes : nonsense) {
@@ -178,7 +179,7 @@ TEST_SUITE("unit") {
 
     TEST_CASE("the peer opens streams of its own, each once") {
         Rig rig;
-        CHECK(rig.open(1));  // ours to open
+        CHECK(rig.open(1));   // ours to open
         CHECK(rig.open(16));  // there is none
         CHECK(rig.open(40'000));
         CHECK(rig.all<event::Opened>().empty());

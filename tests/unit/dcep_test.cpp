@@ -36,13 +36,13 @@ TEST_SUITE("unit") {
     TEST_CASE("from capture: DATA_CHANNEL_OPEN") {
         const auto bytes = sctp::write(
             ChannelOpen(named("chat", "irc", {.ordered = false, .retransmissions = 5})));
-        CHECK(hex_of(bytes) == hex_of(hex("03"             // DATA_CHANNEL_OPEN
-                                          "81"             // unordered, limited retransmissions
-                                          "01 00"          // priority 256
-                                          "00 00 00 05"    // 5 of them
-                                          "00 04 00 03"    // lengths
-                                          "63 68 61 74"    // chat
-                                          "69 72 63")));   // irc
+        CHECK(hex_of(bytes) == hex_of(hex("03"            // DATA_CHANNEL_OPEN
+                                          "81"            // unordered, limited retransmissions
+                                          "01 00"         // priority 256
+                                          "00 00 00 05"   // 5 of them
+                                          "00 04 00 03"   // lengths
+                                          "63 68 61 74"   // chat
+                                          "69 72 63")));  // irc
         const auto open = sctp::read_open(bytes);
         REQUIRE(open);
         CHECK(open->unordered);

@@ -1,10 +1,13 @@
 // DTLS cookies: who gets a session, who gets an answer, and who gets nothing.
 #include "mappings/crypto/dtls_cookies.hpp"
 
+#include <array>
 #include <memory>
 
 #include <doctest/doctest.h>
 
+#include "mappings/crypto/dtls_messages.hpp"
+#include "mappings/wire/reader.hpp"
 #include "tests/unit/dtls_support.hpp"
 
 namespace post::test {
@@ -52,6 +55,29 @@ struct Door {
     Datagram hello;
 };
 
+// One record with one fragment as two of each.
+Datagram in_two(const Datagram& datagram, std::size_t at) {
+    std::span<const std::byte> rest = datagram;
+    const auto record = crypto::next_record(rest);
+    wire::Reader reader(record->fragment);
+    const auto whole = crypto::DtlsFragment::read(reader);
+    REQUIRE(whole);
+    Datagram cut;
+    for (const bool front : {true, false}) {
+        crypto::DtlsFragment part = *whole;
+        part.offset = front ? 0 : static_cast<std::uint32_t>(at);
+        part.bytes = front ? whole->bytes.first(at) : whole->bytes.subspan(at);
+        const auto message = part.written();
+        std::array<std::byte, crypto::dtls_header_size> header;
+        auto numbered = *record;
+        if (!front) ++numbered.sequence;
+        crypto::put_header(header, numbered, message.size());
+        cut.insert(cut.end(), header.begin(), header.end());
+        cut.insert(cut.end(), message.begin(), message.end());
+    }
+    return cut;
+}
+
 }  // namespace
 
 TEST_SUITE("unit") {
@@ -75,6 +101,31 @@ TEST_SUITE("unit") {
         CHECK(server.progress() == DtlsSession::Progress::complete);
         CHECK_MESSAGE(door.client.progress() == DtlsSession::Progress::complete,
                       door.client.error().message());
+    }
+
+    // As OpenSSL writes it, which takes 256 bytes for the largest datagram.
+    TEST_CASE("dtls: a ClientHello in two fragments of one datagram opens the door as well") {
+        Door door;
+        const auto whole = door.hello;
+        for (const std::size_t at : {std::size_t{1}, std::size_t{40}, whole.size() - 26}) {
+            CAPTURE(at);
+            const auto cut = in_two(whole, at);
+            CHECK(DtlsCookies::is_client_hello(cut));
+            CHECK(std::get<Answer>(door.examine(cut)) == std::get<Answer>(door.examine(whole)));
+        }
+        const auto second = in_two(door.second_hello(), 60);
+        CHECK(std::holds_alternative<DtlsPrestate>(door.examine(second)));
+        // Overlapping, with a gap, out of order, cut off, or with something behind.
+        for (const std::size_t byte : {21u, 24u}) {
+            auto wrong = in_two(whole, 40);
+            wrong[13 + 12 + 40 + 13 + byte - 13] ^= std::byte{1};
+            CHECK_FALSE(DtlsCookies::is_client_hello(wrong));
+        }
+        for (std::size_t size = 0; size < second.size(); ++size)
+            CHECK_FALSE(DtlsCookies::is_client_hello(std::span(second).first(size)));
+        auto more = second;
+        more.push_back(std::byte{0});
+        CHECK_FALSE(DtlsCookies::is_client_hello(more));
     }
 
     TEST_CASE("dtls: an answer is never longer than the question") {

@@ -117,7 +117,7 @@ TEST_SUITE("unit") {
         check_capture({text, part(0, "abc", 1, 2)},
                       "31 40 48 00 03 01 61"  // CHUNK that begins one of three bytes
                       "31 00 02 62 63",
-                      {"message 4:0/0 +0/3 text: a", "message 4:0/0 +1/3 text: bc"});
+                      {"message 4:0/0 +0/3 text: abc"});
     }
 
     TEST_CASE("from capture: MESSAGE with lifetime, antecedents and properties") {
