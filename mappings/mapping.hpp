@@ -9,8 +9,8 @@
 //   * A Carrier that we open begins with an Open from the supply; the peer's begin with
 //     event::Opened. A command for a Carrier that the mapping does not know does nothing.
 //   * Bytes handed over in a Piece are held by the mapping (by count, or copied) until the
-//     transport has acknowledged them or the Carrier is gone. Those of less than small_content bytes are lent
-//     until the next call of next(): it copies them.
+//     transport has acknowledged them or the Carrier is gone. Those of less than small_content
+//     bytes are lent until the next call of next(): it copies them.
 //   * In the same way bytes of less than small_content in an event may be lent until the next call
 //     of poll_events, which comes in the same turn.
 //   * A whole message whose mark `reliable` is off may travel alone: in a datagram of its own, past
