@@ -253,7 +253,8 @@ bool Connection::take(Notice& notice) {
         return false;
     }
     if (const auto* adaptation = std::get_if<notice::Adaptation>(&notice)) {
-        if (!dtls_) post_ = adaptation->value == post_adaptation;
+        // Of two ends that could speak Post both have to say so.
+        if (!dtls_) post_ = options_.transport.post && adaptation->value == post_adaptation;
         return true;
     }
     if (up_) establish();
