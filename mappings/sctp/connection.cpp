@@ -291,6 +291,7 @@ void Connection::down(const notice::Down& down) {
 
 // Nothing comes of it any more. What usrsctp has said of it still leaves.
 void Connection::lose(Error error) {
+    if (ending()) return;
     tell(std::move(error));
     state_ = line_.packets.empty() ? State::over : State::closing;
     said_ = true;
@@ -298,6 +299,7 @@ void Connection::lose(Error error) {
 
 // The same, and the peer is told why.
 void Connection::fail(Error error) {
+    if (ending()) return;
     close_reason_ = error;
     tell(std::move(error));
     state_ = State::closing;

@@ -58,6 +58,7 @@ public:
 private:
     enum class State : std::uint8_t { handshaking, associating, established, closing, over };
 
+    bool ending() const { return state_ == State::closing || state_ == State::over; }
     Duration ping_every() const;
     Instant ping_at() const;
     bool waits() const { return state_ == State::handshaking || state_ == State::associating; }

@@ -119,6 +119,7 @@ pretend() {
     printf 'Name: %s\nDescription: pretended\nVersion: %s\nLibs:\nCflags:\n' "$1" "$2" \
         >"$work/pretend/$1.pc"
 }
+pretend usrsctp 0.9.5
 pretend libngtcp2 1.22.1
 pretend libngtcp2_crypto_gnutls 1.22.1
 pretend libcares 1.34.0
