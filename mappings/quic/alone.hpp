@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
+#include "mappings/wire/ring.hpp"
 
 namespace post::quic {
 

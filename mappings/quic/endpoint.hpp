@@ -21,11 +21,11 @@
 
 #include "mappings/mapping.hpp"
 #include "mappings/quic/options.hpp"
-#include "mappings/wire/rate_limit.hpp"
 #include "mappings/quic/routes.hpp"
 #include "mappings/quic/streams.hpp"
 #include "mappings/quic/token_store.hpp"
 #include "mappings/quic/tokens.hpp"
+#include "mappings/wire/rate_limit.hpp"
 
 namespace post::quic {
 

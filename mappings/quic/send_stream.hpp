@@ -19,8 +19,8 @@
 
 #include <post/bytes.hpp>
 
-#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
+#include "mappings/wire/ring.hpp"
 
 namespace post::quic {
 
@@ -34,7 +34,7 @@ struct SendQueue {
     wire::Ring<Bytes> segments;
     wire::Ring<std::uint64_t> ends;  // the stream offsets where pieces end
     wire::Ring<Block> filled;        // blocks that have no room left, oldest first
-    Block block;               // where the next copied bytes go
+    Block block;                     // where the next copied bytes go
     Block spare;
     std::uint64_t cursor_offset = 0;  // how much of the segment at the cursor is sent
     std::uint64_t released = 0;       // the stream offset where the first segment begins

@@ -18,10 +18,10 @@
 
 #include "mappings/mapping.hpp"
 #include "mappings/quic/alone.hpp"
+#include "mappings/quic/stream_table.hpp"
 #include "mappings/wire/inbox.hpp"
 #include "mappings/wire/rate_limit.hpp"
 #include "mappings/wire/ring.hpp"
-#include "mappings/quic/stream_table.hpp"
 
 namespace post::quic {
 

@@ -13,8 +13,8 @@
 
 #include <post/bytes.hpp>
 
-#include "mappings/wire/ring.hpp"
 #include "mappings/values.hpp"
+#include "mappings/wire/ring.hpp"
 
 namespace post::wire {
 
