@@ -29,12 +29,9 @@ ask() {
 
 # play NAME SERVER-COMMAND -- CLIENT-COMMAND
 play() {
-    local name=$1
-    shift
-    local -a serves=() asks=()
-    while [ "$1" != -- ]; do serves+=("$1"); shift; done
-    shift
-    asks=("$@")
+    local name
+    local -a serves asks
+    pairing "$@"
     serve "$name-server" "$client" "${serves[@]}"
     ask "$name-client" "$server" "${asks[@]}" || { cat "$work/$name-client.out"; fail "$name"; }
     [ "$(grep -c '^ok ' "$work/$name-client.out")" -eq 7 ] || fail "$name did not go to its end"

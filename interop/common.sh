@@ -69,6 +69,17 @@ background() {
     processes+=("$started")
 }
 
+# pairing NAME SERVER-COMMAND -- CLIENT-COMMAND: sets the caller's name, serves and asks.
+pairing() {
+    name=$1
+    shift
+    serves=()
+    while [ "$1" != -- ]; do serves+=("$1"); shift; done
+    shift
+    # shellcheck disable=SC2034 # for the caller
+    asks=("$@")
+}
+
 # gone PROCESS: waits for one that was told to end; its exit status.
 gone() {
     local process others=()

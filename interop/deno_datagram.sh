@@ -13,16 +13,14 @@ alpn=post-interop-datagrams
 
 # play NAME SERVER-COMMAND -- CLIENT-COMMAND: all cases of one pairing.
 play() {
-    local name=$1 case
-    shift
-    local -a serves=()
-    while [ "$1" != -- ]; do serves+=("$1"); shift; done
-    shift
+    local name case
+    local -a serves asks
+    pairing "$@"
     start_server "$name-server" "${serves[@]}"
     # What one packet of 1200 bytes, the least that QUIC allows, surely holds.
     for case in "1 1" "300 20" "50 1100"; do
         # shellcheck disable=SC2086 # two words
-        timeout 60 "$@" client 127.0.0.1 "$port" "$work/ca.pem" "$alpn" $case \
+        timeout 60 "${asks[@]}" client 127.0.0.1 "$port" "$work/ca.pem" "$alpn" $case \
             > "$work/$name-client.out" 2> "$work/$name-client.log" ||
             fail "$name: count and bytes $case"
         grep -qx "ok ${case/ / datagrams } bytes" "$work/$name-client.out" ||

@@ -26,12 +26,9 @@ refused() {
 
 # play NAME SERVER-COMMAND -- CLIENT-COMMAND: all cases of one pairing.
 play() {
-    local name=$1
-    shift
-    local -a serves=() asks=()
-    while [ "$1" != -- ]; do serves+=("$1"); shift; done
-    shift
-    asks=("$@")
+    local name
+    local -a serves asks
+    pairing "$@"
     start_server "$name-server" "${serves[@]}"
     for case in "1 0" "1 1" "1 1000000" "50 20000" "300 100"; do
         # shellcheck disable=SC2086 # two words

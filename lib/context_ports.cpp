@@ -304,11 +304,7 @@ crypto::ClientSecurity Root::security(const Association& association,
 Result<std::unique_ptr<Mapping>> Root::connect_quic(Port& port, const Association& association,
                                                     const Setup& setup, const Address& remote) {
     const InitiateOptions& options = setup.options;
-    quic::ConnectOptions connect;
-    connect.local = port.local;
-    connect.remote = remote;
-    connect.security = security(association, options);
-    if (!options.alpn.empty()) connect.alpn = {options.alpn};
+    auto connect = way_to<quic::ConnectOptions>(remote, port, association, options);
     connect.transport = transport(options.bounds, options.quic);
     connect.transport.largest_payload = largest_payload(remote, options.quic);
     connect.transport.run_limit = io_->run_limit(port.socket);

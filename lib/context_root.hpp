@@ -107,6 +107,17 @@ private:
                                                   const Setup& setup, const Address& remote);
     static crypto::ClientSecurity security(const Association& association,
                                            const InitiateOptions& options);
+    // What every stack's way to connect begins with.
+    template <class Connect>
+    Connect way_to(const Address& remote, const Port& port, const Association& association,
+                   const InitiateOptions& options) const {
+        Connect connect;
+        connect.local = port.local;
+        connect.remote = remote;
+        connect.security = security(association, options);
+        if (!options.alpn.empty()) connect.alpn = {options.alpn};
+        return connect;
+    }
     void listen_sctp(Port& port, const ListenOptions& options);
     sctp::DtlsEndpoint& dtls_endpoint(Port& port);
     void forget(AssociationId id);

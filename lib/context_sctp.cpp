@@ -14,15 +14,12 @@ namespace {
 constexpr std::size_t local_only = 9000;
 constexpr std::size_t local_payload = 16 * 1024;
 constexpr std::size_t least_payload = 1200;
-// A half of the streams that INIT asks for.
-constexpr std::uint64_t carriers_at_first = 511;
 
 }  // namespace
 
 sctp::TransportOptions Root::sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const {
     sctp::TransportOptions options;
     options.limits = limits(bounds);
-    options.limits.carriers = std::min(carriers_at_first, bounds.carriers);
     options.streams = sctp.streams;
     options.local_port = sctp.local_port;
     options.remote_port = sctp.remote_port;
@@ -69,11 +66,7 @@ void Root::listen_sctp(Port& port, const ListenOptions& options) {
 Result<std::unique_ptr<Mapping>> Root::connect_sctp(Port& port, const Association& association,
                                                     const Setup& setup, const Address& remote) {
     const InitiateOptions& options = setup.options;
-    sctp::ConnectOptions connect;
-    connect.local = port.local;
-    connect.remote = remote;
-    connect.security = security(association, options);
-    if (!options.alpn.empty()) connect.alpn = {options.alpn};
+    auto connect = way_to<sctp::ConnectOptions>(remote, port, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
     connect.transport.largest_payload = largest_sctp(remote, options.sctp);
     connect.transport.run_limit = io_->run_limit(port.socket);
@@ -125,9 +118,7 @@ Result<std::unique_ptr<Mapping>> Root::connect_sctp_udp(Port& port, const Associ
                                                         const Setup& setup, const Address& remote,
                                                         std::uint16_t sctp_port) {
     const InitiateOptions& options = setup.options;
-    sctp::ConnectOptions connect;
-    connect.local = port.local;
-    connect.remote = remote;
+    auto connect = way_to<sctp::ConnectOptions>(remote, port, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
     connect.transport.remote_port = sctp_port;
     connect.transport.post = options.alpn.empty();

@@ -151,7 +151,7 @@ private:
     void block(Channel& channel, Supply& supply);
     Label label(const Channel& channel, std::uint32_t ppid) const;
     Progress write(Channel& channel, Outgoing& outgoing, Supply& supply);
-    template <class Value> bool write_frame(Channel& channel, const Value& value);
+    template <class Value> void write_frame(Channel& channel, const Value& value);
     Progress write_open(Channel& channel, const Open& open);
     void begin_piece(Piece& piece, Supply& supply);
     Progress write_piece(Channel& channel, Piece& piece, Supply& supply);

@@ -144,8 +144,9 @@ bool Channels::on_channel_open(StreamId stream, const ChannelOpen& open) {
         if (channel && !makes_room(*channel)) return violate("DCEP's OPEN of a stream in use");
         if (names_ + size > most_names)
             return violate("labels of more than 4 MiB", Errc::excessive_load);
-        if (auto info = open.info(); info && announced_.try_emplace(stream, std::move(info)).second)
-            names_ += size;
+        if (!announced_.try_emplace(stream, open.info()).second)
+            return violate("DCEP's OPEN twice");
+        names_ += size;
     } else {
         const bool used = channel && !makes_room(*channel);
         if (!fits || ours || used || names_ + size > most_names)

@@ -87,7 +87,6 @@ bool Channels::say_rest() {
 
 bool Channels::say_held() {
     const Held& held = control_.front();
-    // A stream on which our half is being reset takes nothing until that is over.
     if (!say(held.label, held.bytes)) return false;
     control_.pop_front();
     return true;
@@ -222,11 +221,12 @@ Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply&
             } else if constexpr (std::is_same_v<Value, Open>) {
                 return write_open(channel, value);
             } else if constexpr (std::is_same_v<Value, Finish>) {
-                if (post_ && !write_frame(channel, value)) return Progress::full;
+                if (post_) write_frame(channel, value);
                 close_sending(channel);
                 return Progress::done;
             } else if constexpr (std::is_same_v<Value, Skip> || std::is_same_v<Value, Abandon>) {
-                return write_frame(channel, value) ? Progress::done : Progress::full;
+                write_frame(channel, value);
+                return Progress::done;
             } else {
                 return Progress::done;
             }
@@ -234,12 +234,10 @@ Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply&
         outgoing);
 }
 
-template <class Value> bool Channels::write_frame(Channel& channel, const Value& value) {
+template <class Value> void Channels::write_frame(Channel& channel, const Value& value) {
     std::array<std::byte, framing::largest_frame> space;
-    // The encoder remembers what it wrote, so nothing is written that may not leave.
     const std::size_t size = channel.encoder.write(space, value);
     say_or_hold(label(channel, ppid::post), std::span(space).first(size));
-    return true;
 }
 
 // For what was encoded: it leaves now, or before anything else does.

@@ -142,8 +142,10 @@ void Engine::close_line(Line& line) {
 
 void Engine::input(LineId line, std::span<const std::byte> packet, Ecn ecn) {
     const Entry entry(*this);
+    stranger_ = line.value() & number_mask;
     usrsctp_conninput(reinterpret_cast<void*>(line.value()), packet.data(), packet.size(),
                       static_cast<std::uint8_t>(ecn));
+    stranger_ = 0;
 }
 
 void Engine::on_upcall(struct socket*, void* line, int) { Process::get().dispatch(line, {}, {}); }
@@ -152,6 +154,8 @@ void Engine::take(std::uint64_t number, std::span<const std::byte> packet, Ecn e
     Line* line = find(number);
     if (line) touch(*line);
     if (packet.empty()) return;
+    // Without a line only the answer to the packet at hand is for anybody.
+    if (!line && number != stranger_) return;
     if (!line) return strays_.push(packet, ecn, 0);
     line->sent.count(packet);
     line->packets.push(packet, ecn, line->joined);

@@ -104,6 +104,7 @@ private:
     std::unordered_map<std::uint64_t, std::unique_ptr<Line>> lines_;
     std::vector<std::uint64_t> touched_;  // numbers of lines
     PacketQueue strays_;
+    std::uint64_t stranger_ = 0;    // whose packet usrsctp has now; 0: nobody's
     std::vector<Foreign> foreign_;  // under the process's lock
     std::atomic<bool> foreign_waits_{false};
 };

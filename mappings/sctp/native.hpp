@@ -7,6 +7,5 @@ namespace post::sctp {
 
 // Socket options that the library has and its header has not.
 inline constexpr int option_interleaving_supported = 0x1206;
-inline constexpr int option_pluggable_cc = 0x1202;
 
 }  // namespace post::sctp

@@ -74,8 +74,6 @@ struct AcceptOptions {
 struct EndpointOptions {
     // Fills with randomness: secrets, and whatever must not be guessed.
     Function<void(std::span<std::byte>)> random;
-    // Wakes the thread of the endpoint; called from others.
-    Function<void()> wake;
     // Half-open connections: beyond it, first datagrams are dropped.
     std::size_t most_half_open = 960;
 };

@@ -153,6 +153,8 @@ bool UdpEndpoint::admits(const Address& remote) const {
 
 Result<std::unique_ptr<Mapping>> UdpEndpoint::connect(Instant now, TransientId transient,
                                                       const ConnectOptions& options) {
+    if (routes_.size() >= most_associations)
+        return Error(Errc::too_many, {}, Stage::connect, "1024 associations of this UDP port");
     Key key{options.remote, options.transport.remote_port, 0};
     do key.ours = static_cast<std::uint16_t>(first_client_port | next_port_++);
     while (routes_.count(key) > 0);

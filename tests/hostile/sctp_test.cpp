@@ -7,6 +7,7 @@
 #include <random>
 
 #include "mappings/sctp/packet.hpp"
+#include "mappings/sctp/socket.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
 #include "tests/contract/sctp_pair.hpp"
 #include "tests/hostile/table.hpp"
@@ -61,6 +62,20 @@ public:
         }
         return 0;
     }
+
+    // An association whose line closes while its INIT is still sent again and again. How many of
+    // its packets the engine keeps.
+    std::size_t say_to_nobody() {
+        sctp::Line& line = engine_.open_line(TransientId{77});
+        sctp::Socket socket(engine_, line, {});
+        socket.connect();
+        engine_.close_line(line);
+        sctp::Line& other = engine_.open_line(TransientId{78});  // so that timers run
+        for (int i = 0; i < 2000; ++i) engine_.tick(now += std::chrono::milliseconds(10));
+        engine_.close_line(other);
+        return engine_.strays().size();
+    }
+    ChunkType answered() const { return static_cast<ChunkType>(space_[sctp::common_header]); }
 
     Instant now{std::chrono::seconds(1)};
     std::uint64_t in = 0;
@@ -122,6 +137,13 @@ TEST_SUITE("scenario") {
         // To another port than the one that is listened on there is no answer, ever.
         for (int i = 0; i < 20; ++i)
             CHECK(door.knock(init_packet(400, 10, 5001), stranger(3)) == 0);
+    }
+
+    TEST_CASE("what usrsctp says to somebody who is gone is nobody's answer, and is not kept") {
+        Door door;
+        CHECK(door.say_to_nobody() == 0);
+        CHECK(door.knock(init_packet(400), stranger(1)) > 0);
+        CHECK(door.answered() == ChunkType::init_ack);
     }
 
     TEST_CASE("A23: what belongs to no association draws no answer, whatever it is") {

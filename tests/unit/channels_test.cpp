@@ -201,4 +201,14 @@ TEST_SUITE("unit") {
         REQUIRE(opened.size() == 1);
         CHECK(opened[0].open.channel->label == "b");
     }
+
+    TEST_CASE("a stream that has no name is announced once all the same: each costs an ACK") {
+        Rig rig(true);
+        CHECK(rig.open(2));
+        CHECK_FALSE(rig.open(2));
+        Rig other(true);
+        CHECK(other.open(2));
+        other.reset(2);
+        CHECK(other.open(2));
+    }
 }
