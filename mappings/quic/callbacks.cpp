@@ -9,6 +9,8 @@
 
 namespace post::quic {
 
+using streams::Stream;
+
 // A friend of Connection, so that what only callbacks may call stays private.
 struct Callbacks {
     static Connection& connection(void* user_data) { return *static_cast<Connection*>(user_data); }

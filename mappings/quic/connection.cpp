@@ -49,6 +49,7 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       key_update_after_(options.key_update_after),
       keep_alive_every_(options.limits.keep_alive),
       streams_(role, options.limits, random_word(endpoint), endpoint.pools()) {
+    streams_.attach(native_streams_);
     endpoint_.opened_half();
     reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
         return static_cast<Connection*>(reference->user_data)->native_.get();
@@ -102,7 +103,7 @@ Result<void> Connection::begin(std::uint32_t version) {
                                       &callbacks, &settings, &parameters, memory_.native(), this);
     if (code != 0) return cannot_start(code);
     native_.reset(native);
-    streams_.attach(native);
+    native_streams_.attach(native);
     start_tls(std::make_unique<crypto::TlsSession>(endpoint_.credentials(), options.security,
                                                    options.alpn));
     return {};
@@ -163,7 +164,7 @@ Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& f
                                       &callbacks, &settings, &parameters, memory_.native(), this);
     if (code != 0) return cannot_start(code);
     native_.reset(native);
-    streams_.attach(native);
+    native_streams_.attach(native);
     start_tls(std::make_unique<crypto::TlsSession>(endpoint_.credentials(), options.security,
                                                    options.alpn));
     return {};

@@ -29,8 +29,9 @@
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/quic/errors.hpp"
 #include "mappings/quic/memory.hpp"
+#include "mappings/quic/native_streams.hpp"
 #include "mappings/quic/path_mtu.hpp"
-#include "mappings/quic/streams.hpp"
+#include "mappings/streams/streams.hpp"
 
 namespace post::quic {
 
@@ -115,7 +116,7 @@ private:
     Datagrams write_close(std::span<std::byte> space);
     ngtcp2_ssize fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
                              std::uint8_t* out, std::size_t size, ngtcp2_tstamp now);
-    ngtcp2_ssize fill_alone(Filling& filling, const Alone& alone, ngtcp2_path* path,
+    ngtcp2_ssize fill_alone(Filling& filling, const streams::Alone& alone, ngtcp2_path* path,
                             ngtcp2_pkt_info* info, std::uint8_t* out, std::size_t size,
                             ngtcp2_tstamp now);
     Datagrams outgoing(const PathStorage& path, const ngtcp2_pkt_info& info, std::size_t segment,
@@ -182,7 +183,8 @@ private:
     std::string log_;  // the file; empty: none is written
     std::unique_ptr<crypto::TlsSession> tls_;
     ngtcp2_crypto_conn_ref reference_{};  // how ngtcp2's TLS hooks find us
-    Streams streams_;
+    NativeStreams native_streams_;
+    streams::Streams streams_;
     std::unique_ptr<ngtcp2_conn, Deleter> native_;
     Filling* filling_ = nullptr;  // while write_run is on the stack
     Error close_reason_;

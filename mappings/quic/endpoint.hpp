@@ -22,9 +22,9 @@
 #include "mappings/mapping.hpp"
 #include "mappings/quic/options.hpp"
 #include "mappings/quic/routes.hpp"
-#include "mappings/quic/streams.hpp"
 #include "mappings/quic/token_store.hpp"
 #include "mappings/quic/tokens.hpp"
+#include "mappings/streams/streams.hpp"
 #include "mappings/wire/rate_limit.hpp"
 
 namespace post::quic {
@@ -111,7 +111,7 @@ public:
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
     crypto::CredentialStore& credentials() { return credentials_; }
-    Pools& pools() { return pools_; }
+    streams::Pools& pools() { return pools_; }
     const crypto::PacketProtection& protection() const { return protection_; }
     // RFC 9000, 10.2.1: a closed connection goes on answering late packets with its last one.
     struct LastWord {
@@ -156,7 +156,7 @@ private:
 
     EndpointOptions options_;
     crypto::CredentialStore credentials_;
-    Pools pools_;
+    streams::Pools pools_;
     const crypto::PacketProtection& protection_;
     Bytes reset_key_;
     Routes routes_;

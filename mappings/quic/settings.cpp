@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "mappings/quic/alone.hpp"
 #include "mappings/quic/convert.hpp"
 #include "mappings/quic/endpoint.hpp"
+#include "mappings/streams/alone.hpp"
 
 namespace post::quic {
 
@@ -75,7 +75,7 @@ void fill(ngtcp2_transport_params& parameters, const TransportOptions& options) 
     // Four paths at most (ATTACKS A7).
     parameters.active_connection_id_limit = 4;
     // RFC 9221, 3. The association drops what it has no room for.
-    parameters.max_datagram_frame_size = largest_datagram_frame;
+    parameters.max_datagram_frame_size = streams::largest_datagram_frame;
     // RFC 9443: the first bits of a packet tell QUIC from DTLS and STUN on the same port.
     parameters.grease_quic_bit = 0;
 }

@@ -7,6 +7,10 @@
 
 namespace post::quic {
 
+using streams::SendStream;
+using streams::Stream;
+using streams::Streams;
+
 namespace {
 
 // How many pieces of memory go into one call of ngtcp2. Small messages lie in one piece.
@@ -16,6 +20,12 @@ constexpr std::size_t most_vectors = 16;
 constexpr std::uint64_t reserved_window = 4096;
 // Below this round trip timers are too coarse to spread packets over it.
 constexpr Duration least_paced = std::chrono::milliseconds(1);
+
+// ngtcp2 reads through the pointer only.
+ngtcp2_vec to_vector(std::span<const std::byte> bytes) {
+    auto* base = const_cast<std::byte*>(bytes.data());
+    return {reinterpret_cast<std::uint8_t*>(base), bytes.size()};
+}
 
 }  // namespace
 
@@ -95,6 +105,7 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
                                      std::uint8_t* out, std::size_t size, ngtcp2_tstamp now) {
     auto* native = native_.get();
     size = std::min(size, mtu_.most());
+    std::array<std::span<const std::byte>, most_vectors> views;
     std::array<ngtcp2_vec, most_vectors> vectors;
     std::uint64_t used = 0;
     for (;;) {
@@ -127,7 +138,8 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
         if (stream != nullptr) {
             bool carrier = stream->purpose == Stream::Purpose::carrier;
             auto most = carrier ? window - filling.reserve : window;
-            gathered = stream->send.gather(vectors, std::min<std::uint64_t>(most, size));
+            gathered = stream->send.gather(views, std::min<std::uint64_t>(most, size));
+            for (std::size_t i = 0; i < gathered.count; ++i) vectors[i] = to_vector(views[i]);
             flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
             if (gathered.finish) flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
         }
@@ -160,21 +172,19 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
 
 // A message that travels alone. Where there is no room left for it, the packet goes without it, and
 // it is the first in the next.
-ngtcp2_ssize Connection::fill_alone(Filling& filling, const Alone& alone, ngtcp2_path* path,
-                                    ngtcp2_pkt_info* info, std::uint8_t* out, std::size_t size,
-                                    ngtcp2_tstamp now) {
+ngtcp2_ssize Connection::fill_alone(Filling& filling, const streams::Alone& alone,
+                                    ngtcp2_path* path, ngtcp2_pkt_info* info, std::uint8_t* out,
+                                    std::size_t size, ngtcp2_tstamp now) {
     const auto& piece = alone.piece();
     std::array<std::byte, framing::largest_frame> header;
     std::array<ngtcp2_vec, 2> vectors;
     std::size_t count = 0;
     // ngtcp2 takes no vectors without bytes.
-    const auto add = [&](const std::byte* bytes, std::size_t length) {
-        if (length == 0) return;
-        auto* base = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(bytes));
-        vectors[count++] = {base, length};
+    const auto add = [&](std::span<const std::byte> bytes) {
+        if (!bytes.empty()) vectors[count++] = to_vector(bytes);
     };
-    add(header.data(), post_ ? framing::write_alone(header, piece) : 0);
-    add(piece.bytes.data(), piece.bytes.size());
+    add(std::span(header).first(post_ ? framing::write_alone(header, piece) : 0));
+    add(piece.bytes.span());
     int accepted = 0;
     const auto written = ngtcp2_conn_writev_datagram(native_.get(), path, info, out, size,
                                                      &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,

@@ -1,5 +1,5 @@
 // Alone: the messages of one connection that travel in DATAGRAM frames (RFC 9221): the one that
-// waits for a packet, and those in flight, until ngtcp2 has said what became of them. Made on first
+// waits for a packet, and those in flight, until the transport has said what became of them. Made on first
 // use: most connections have none.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "mappings/values.hpp"
 #include "mappings/wire/ring.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 // What a DATAGRAM frame may hold at most is a matter of the peer's and of the path; we take all
 // that a UDP datagram can bring.
@@ -39,9 +39,9 @@ public:
 
     // Those in flight.
 
-    // How ngtcp2 is to call the next one.
+    // How the transport is to call the next one.
     std::uint64_t next_id() const { return first_ + flights_.size(); }
-    // The one that waited is in a packet. When ngtcp2 has not said what became of it until `due`,
+    // The one that waited is in a packet. When the transport has not said what became of it until `due`,
     // it never will.
     event::SettledAlone fly(Instant due) {
         const Piece piece = take();
@@ -85,4 +85,4 @@ private:
     std::size_t flying_ = 0;
 };
 
-}  // namespace post::quic
+}  // namespace post::streams

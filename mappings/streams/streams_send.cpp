@@ -3,9 +3,9 @@
 #include <array>
 #include <type_traits>
 
-#include "mappings/quic/streams.hpp"
+#include "mappings/streams/streams.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 Stream* Streams::next(Supply& supply, const Allowance& allowance) {
     if (!allowance.carriers)
@@ -146,13 +146,10 @@ template <class Value> void Streams::write_association(const Value& value) {
 
 // False when the peer's limit is reached.
 bool Streams::open_native(Stream& stream) {
-    int code = stream.one_way ? ngtcp2_conn_open_uni_stream(native_, &stream.id, &stream)
-                              : ngtcp2_conn_open_bidi_stream(native_, &stream.id, &stream);
-    if (code == NGTCP2_ERR_NOMEM) throw std::bad_alloc();
-    if (code != 0) stream.id = -1;
-    if (code == 0 && std::exchange(stream.stop_read_pending, false))
-        ngtcp2_conn_shutdown_stream_read(native_, 0, stream.id, stream.stop_code);
-    return code == 0;
+    stream.id = transport_->open_stream(stream.one_way, stream);
+    if (stream.opened() && std::exchange(stream.stop_read_pending, false))
+        transport_->stop_sending(stream.id, stream.stop_code);
+    return stream.opened();
 }
 
 void Streams::make_ready(Stream& stream) {
@@ -184,4 +181,4 @@ void Streams::write_closed(Stream& stream) {
     inbox_.add(event::Stopped{stream.carrier, Error(Errc::carrier_reset, {}, Stage::established)});
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

@@ -1,5 +1,5 @@
 // Streams: all streams of a connection: Carriers to streams and back, credit in both directions,
-// frames in and frames out. The callbacks of ngtcp2 end here (on_*); the packet filler asks here
+// frames in and frames out. The news of the transport end here (on_*); the packet filler asks here
 // for the next bytes. It writes no packet and knows no time but the one it is told.
 //
 // With Post's ALPN every Carrier stream begins with OPEN and ends with FIN, and a unidirectional
@@ -14,16 +14,15 @@
 #include <optional>
 #include <vector>
 
-#include <ngtcp2/ngtcp2.h>
-
 #include "mappings/mapping.hpp"
-#include "mappings/quic/alone.hpp"
-#include "mappings/quic/stream_table.hpp"
+#include "mappings/streams/alone.hpp"
+#include "mappings/streams/stream_table.hpp"
+#include "mappings/streams/transport.hpp"
 #include "mappings/wire/inbox.hpp"
 #include "mappings/wire/rate_limit.hpp"
 #include "mappings/wire/ring.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 // What the connections of an endpoint lend each other, so that a connection at rest holds nothing.
 struct Pools {
@@ -40,7 +39,7 @@ public:
     Streams& operator=(const Streams&) = delete;
 
     // The connection on which streams are opened; it outlives the calls.
-    void attach(ngtcp2_conn* native) { native_ = native; }
+    void attach(Transport& transport) { transport_ = &transport; }
     // The handshake is complete.
     void establish(bool post);
 
@@ -73,7 +72,7 @@ public:
 
     // Output.
 
-    // Tells ngtcp2 what the peer may send more.
+    // Tells the transport what the peer may send more.
     void apply_credit();
     // The stream to write next: what was begun first, else what the supply has, pulled until about
     // `room` bytes wait. Nothing when there is nothing.
@@ -129,7 +128,6 @@ private:
     Stream* find(CarrierId carrier) const { return table_.find(carrier); }
     void erase(Stream& stream);
     void grow_grant(Grant& grant, bool one_way);
-    void extend_streams(bool one_way, std::uint64_t count);
     void add_credit(Stream& stream, std::uint64_t bytes);
     bool violate(const Error& error);
     std::uint64_t wire_code(const Error& reason) const;
@@ -175,7 +173,7 @@ private:
     static constexpr Duration stopped_patience = std::chrono::seconds(10);
 
     const Limits limits_;
-    ngtcp2_conn* native_ = nullptr;
+    Transport* transport_ = nullptr;
     wire::Inbox inbox_;
     SendPool& pool_;
     StreamTable table_;
@@ -207,4 +205,4 @@ template <class Change> void Streams::change_send(Stream& stream, Change change)
     unacked_ += stream.send.bytes_unacked();
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "mappings/quic/streams.hpp"
+#include "mappings/streams/streams.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 namespace {
 
@@ -147,4 +147,4 @@ bool Streams::on_finish(Stream& stream) {
     return true;
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

@@ -1,10 +1,10 @@
 // What a sending direction holds, and when it lets go.
-#include "mappings/quic/send_stream.hpp"
+#include "mappings/streams/send_stream.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-namespace post::quic {
+namespace post::streams {
 
 std::unique_ptr<SendQueue> SendPool::take() {
     if (queues_.empty()) return std::make_unique<SendQueue>();
@@ -103,7 +103,7 @@ void SendStream::drop(SendPool& pool) {
     if (queue_) pool.give(std::move(queue_));
 }
 
-SendStream::Gathered SendStream::gather(std::span<ngtcp2_vec> out, std::uint64_t limit) const {
+SendStream::Gathered SendStream::gather(Views out, std::uint64_t limit) const {
     Gathered gathered;
     if (queue_ && sent_ < end_) {
         auto skip = static_cast<std::size_t>(queue_->cursor_offset);
@@ -111,12 +111,9 @@ SendStream::Gathered SendStream::gather(std::span<ngtcp2_vec> out, std::uint64_t
             if (gathered.count == out.size() || gathered.bytes == limit) break;
             const auto& segment = queue_->segments[i];
             auto length = std::min<std::uint64_t>(segment.size() - skip, limit - gathered.bytes);
-            if (length > 0) {
-                // ngtcp2 reads through this pointer only.
-                auto* base = const_cast<std::byte*>(segment.data() + skip);
-                out[gathered.count++] = {reinterpret_cast<std::uint8_t*>(base),
-                                         static_cast<std::size_t>(length)};
-            }
+            if (length > 0)
+                out[gathered.count++] = segment.span().subspan(skip,
+                                                               static_cast<std::size_t>(length));
             gathered.bytes += length;
             skip = 0;
         }
@@ -204,4 +201,4 @@ std::uint64_t SendStream::take_acked() {
     return count;
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

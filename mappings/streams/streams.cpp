@@ -1,11 +1,11 @@
 // Streams as a table: opened, reset, stopped, ended, and the credit for them.
-#include "mappings/quic/streams.hpp"
+#include "mappings/streams/streams.hpp"
 
 #include <algorithm>
 
 #include "mappings/framing/error_codes.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools& pools)
     : limits_(limits),
@@ -25,7 +25,7 @@ void Streams::reset(CarrierId carrier, const Error& reason) {
     if (stream == nullptr || !stream->may_send()) return;
     drop_sending(*stream);
     if (stream->opened()) {
-        ngtcp2_conn_shutdown_stream_write(native_, 0, stream->id, wire_code(reason));
+        transport_->reset_stream(stream->id, wire_code(reason));
         return;
     }
     // The peer has never heard of it.
@@ -44,7 +44,7 @@ void Streams::stop(CarrierId carrier, const Error& reason, Instant now) {
         stopped_.pop_front();
     stopped_.push_back({now + stopped_patience, carrier});
     if (stream->opened())
-        ngtcp2_conn_shutdown_stream_read(native_, 0, stream->id, wire_code(reason));
+        transport_->stop_sending(stream->id, wire_code(reason));
     else
         stream->stop_code = wire_code(reason), stream->stop_read_pending = true;
 }
@@ -55,10 +55,10 @@ void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {
 }
 
 bool Streams::on_opened(std::int64_t id) {
-    bool one_way = ngtcp2_is_bidi_stream(id) == 0;
+    bool one_way = (id & 2) != 0;  // RFC 9000, 2.1
     auto& stream = table_.add(false, one_way, std::nullopt);
     stream.id = id;
-    ngtcp2_conn_set_stream_user_data(native_, id, &stream);
+    transport_->adopt(id, stream);
     auto& grant = one_way ? grant_one_way_ : grant_;
     ++grant.open;
     grow_grant(grant, one_way);
@@ -94,7 +94,7 @@ bool Streams::on_reset(Stream& stream, std::uint64_t code, Instant now) {
     // It was never opened for anybody above, so nobody else ends our direction.
     if (!stream.one_way) {
         drop_sending(stream);
-        ngtcp2_conn_shutdown_stream_write(native_, 0, stream.id, code);
+        transport_->reset_stream(stream.id, code);
     }
     return true;
 }
@@ -121,7 +121,7 @@ void Streams::on_closed(Stream& stream) {
     if (!stream.ours) {
         auto& grant = stream.one_way ? grant_one_way_ : grant_;
         --grant.open;
-        extend_streams(stream.one_way, 1);
+        transport_->extend_streams(stream.one_way, 1);
     }
     if (stream.purpose == Stream::Purpose::carrier) inbox_.add(event::Ended{stream.carrier});
     erase(stream);
@@ -161,7 +161,7 @@ void Streams::handle_timeout(Instant now) {
         const auto carrier = stopped_.front().carrier;
         stopped_.pop_front();
         auto* stream = find(carrier);
-        // What the peer ended too, ngtcp2 ends when our last word is acknowledged.
+        // What the peer ended too ends when our last word is acknowledged.
         if (stream == nullptr || stream->peer_done) continue;
         const auto& send = stream->send;
         const bool said_all = !stream->may_send() ||
@@ -170,7 +170,7 @@ void Streams::handle_timeout(Instant now) {
             stopped_.push_back({now + stopped_patience, carrier});
             continue;
         }
-        // Its place among the peer's streams is free again when ngtcp2 says so: whoever stops
+        // Its place among the peer's streams is free again when the transport says so: whoever stops
         // talking on purpose gets no further ones for it.
         table_.unname(*stream);
         stream->purpose = Stream::Purpose::forgotten;
@@ -182,24 +182,19 @@ void Streams::handle_timeout(Instant now) {
 void Streams::apply_credit() {
     for (auto* stream : credited_) {
         stream->credited = false;
-        ngtcp2_conn_extend_max_stream_offset(native_, stream->id, std::exchange(stream->credit, 0));
+        transport_->extend_window(stream->id, std::exchange(stream->credit, 0));
     }
     credited_.clear();
-    if (budget_credit_ > 0)
-        ngtcp2_conn_extend_max_offset(native_, std::exchange(budget_credit_, 0));
+    if (budget_credit_ > 0) transport_->extend_budget(std::exchange(budget_credit_, 0));
 }
 
 std::uint64_t Streams::send_window(CarrierId carrier) const {
-    auto left = ngtcp2_conn_get_max_data_left(native_);
+    auto left = transport_->data_left();
     const auto* stream = find(carrier);
-    if (stream == nullptr) {
-        // What a Carrier has that is opened now; which kind it will be is not known yet.
-        const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_);
-        if (theirs == nullptr || ngtcp2_conn_get_streams_bidi_left(native_) == 0) return 0;
-        return std::min<std::uint64_t>(left, theirs->initial_max_stream_data_bidi_remote);
-    }
+    // Which kind of Carrier will be opened is not known yet.
+    if (stream == nullptr) return std::min(left, transport_->fresh_data_left());
     if (!stream->opened() || !stream->may_send()) return 0;
-    left = std::min(left, ngtcp2_conn_get_max_stream_data_left(native_, stream->id));
+    left = std::min(left, transport_->stream_data_left(stream->id));
     return left - std::min(left, stream->send.unsent());
 }
 
@@ -226,14 +221,7 @@ void Streams::grow_grant(Grant& grant, bool one_way) {
     if (grant.open * 2 <= grant.granted || grant.granted >= limits_.most_carriers) return;
     auto more = std::min(grant.granted, limits_.most_carriers - grant.granted);
     grant.granted += more;
-    extend_streams(one_way, more);
-}
-
-void Streams::extend_streams(bool one_way, std::uint64_t count) {
-    if (one_way)
-        ngtcp2_conn_extend_max_streams_uni(native_, static_cast<std::size_t>(count));
-    else
-        ngtcp2_conn_extend_max_streams_bidi(native_, static_cast<std::size_t>(count));
+    transport_->extend_streams(one_way, more);
 }
 
 void Streams::add_credit(Stream& stream, std::uint64_t bytes) {
@@ -257,4 +245,4 @@ Error Streams::error_of(std::uint64_t code) const {
     return post_ ? framing::from_wire(code) : framing::from_foreign(code);
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

@@ -3,23 +3,14 @@
 #include <algorithm>
 #include <array>
 
-#include "mappings/quic/streams.hpp"
+#include "mappings/streams/streams.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 namespace {
 
-// Of a packet with a short header (RFC 9000, 17.3.1): what surrounds its frames beside the
-// connection id: the first byte, a packet number in its longest form, the AEAD's tag.
-constexpr std::size_t packet_overhead = 1 + 4 + 16;
-
 // By then a packet is acknowledged or counts as lost, but for a path that is down as long.
 constexpr Duration least_patience = std::chrono::seconds(3);
-
-// DATAGRAM { type (i) = 0x31, length (i), data }    RFC 9221, 4
-std::size_t frame_size(std::size_t data) {
-    return 1 + (data < 64 ? 1u : data < 16384 ? 2u : 4u) + data;
-}
 
 }  // namespace
 
@@ -37,14 +28,11 @@ bool Streams::goes_alone(const Stream& stream, const Piece& piece, std::size_t p
 }
 
 bool Streams::fits_alone(const Piece& piece, std::size_t packet) const {
-    const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_);
-    if (theirs == nullptr || theirs->max_datagram_frame_size == 0) return false;
+    const auto most = transport_->largest_alone(packet);
+    if (most == 0) return false;
     std::array<std::byte, framing::largest_frame> header;
     const auto size = (post_ ? framing::write_alone(header, piece) : 0) + piece.bytes.size();
-    packet = std::min(packet, ngtcp2_conn_get_path_max_tx_udp_payload_size(native_));
-    const auto overhead = packet_overhead + ngtcp2_conn_get_dcid(native_)->datalen;
-    const auto frame = frame_size(size);
-    return frame <= theirs->max_datagram_frame_size && frame + overhead <= packet;
+    return size <= most;
 }
 
 // The path carries less than it did when the message was pulled.
@@ -56,8 +44,7 @@ void Streams::put_on_stream(std::size_t packet) {
 }
 
 void Streams::wrote_alone(Instant now, Supply& supply) {
-    const auto pto = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native_)));
-    const auto message = alone_->fly(now + std::max(6 * pto, least_patience));
+    const auto message = alone_->fly(now + std::max(transport_->alone_patience(), least_patience));
     supply.packed_alone(message.carrier, message.niceness, message.sequence);
 }
 
@@ -105,4 +92,4 @@ void Streams::on_alone_raw(std::span<const std::byte> bytes) {
     }
 }
 
-}  // namespace post::quic
+}  // namespace post::streams

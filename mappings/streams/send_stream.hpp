@@ -1,12 +1,12 @@
-// SendStream: the sending direction of one QUIC stream: what was begun and is not acknowledged.
+// SendStream: the sending direction of one stream: what was begun and is not acknowledged.
 //
 //     acked           sent                end
 //   ----|---------------|------------------|---->  stream offsets
 //       held, in packets  held, not yet in one
 //
 // Frame headers and small contents are copied one behind the other into blocks, so that a hundred
-// small messages are one run of bytes; large contents are held by reference. ngtcp2 keeps pointers
-// into both until it reports them acknowledged, so nothing moves and nothing is released before.
+// small messages are one run of bytes; large contents are held by reference. The transport keeps
+// pointers into both until it reports them acknowledged, so nothing moves and nothing is released before.
 // A stream with nothing to hold owns no memory: its SendQueue goes back to the pool.
 #pragma once
 
@@ -15,14 +15,12 @@
 #include <span>
 #include <vector>
 
-#include <ngtcp2/ngtcp2.h>
-
 #include <post/bytes.hpp>
 
 #include "mappings/values.hpp"
 #include "mappings/wire/ring.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 // Contents below this are copied behind their header.
 inline constexpr std::size_t copied_below = small_content;
@@ -85,8 +83,9 @@ public:
         std::uint64_t bytes = 0;
         bool finish = false;  // they reach the end of the stream
     };
-    Gathered gather(std::span<ngtcp2_vec> out, std::uint64_t limit) const;
-    // ngtcp2 has put the first `bytes` of them, and perhaps the end, into a packet.
+    using Views = std::span<std::span<const std::byte>>;
+    Gathered gather(Views out, std::uint64_t limit) const;
+    // The transport has put the first `bytes` of them, and perhaps the end, into a packet.
     void wrote(std::uint64_t bytes, bool finish);
     // The peer has everything up to this offset; `bytes` of it are news.
     void acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes);
@@ -110,4 +109,4 @@ private:
     bool dropped_ = false;
 };
 
-}  // namespace post::quic
+}  // namespace post::streams

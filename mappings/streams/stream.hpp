@@ -1,6 +1,6 @@
-// Stream: one QUIC stream and what runs on it: a Carrier, or one side's word about the whole
-// association. Made when it is opened by either side (or wants to be), gone when ngtcp2 has closed
-// both directions.
+// Stream: one stream of the transport and what runs on it: a Carrier, or one side's word about the whole
+// association. Made when it is opened by either side (or wants to be), gone when the transport has
+// closed both directions.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,17 @@
 #include <optional>
 
 #include "mappings/framing/post_framing.hpp"
-#include "mappings/quic/send_stream.hpp"
+#include "mappings/streams/send_stream.hpp"
 #include "mappings/values.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 struct Stream {
     enum class Purpose : std::uint8_t {
         unknown,  // the peer's, and its first frame has not come
         carrier,
         association,  // SETTINGS, DELIVERED, REFUSE, CREDIT
-        forgotten,    // was a Carrier's, and is open for ngtcp2 alone (Streams::handle_timeout)
+        forgotten,  // was a Carrier's, and is open for the transport alone (Streams::handle_timeout)
     };
 
     Stream(bool is_ours, bool is_one_way, std::optional<CarrierId> id_of_carrier)
@@ -90,4 +90,4 @@ private:
     Stream* last_ = nullptr;
 };
 
-}  // namespace post::quic
+}  // namespace post::streams

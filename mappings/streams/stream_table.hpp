@@ -10,9 +10,9 @@
 #include <memory>
 #include <vector>
 
-#include "mappings/quic/stream.hpp"
+#include "mappings/streams/stream.hpp"
 
-namespace post::quic {
+namespace post::streams {
 
 // Streams that are gone. One an endpoint.
 using SpareStreams = std::list<Stream>;
@@ -93,4 +93,4 @@ private:
     std::uint64_t key_;
 };
 
-}  // namespace post::quic
+}  // namespace post::streams
