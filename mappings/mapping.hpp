@@ -1,6 +1,7 @@
 // Mapping: one transport connection that carries the Carriers of one association, whatever the
 // protocol. Sans-I/O: datagrams and the time go in, datagrams, events and a deadline come out; it
-// knows no socket and no clock, and holds no pointer upwards.
+// knows no socket and no clock, and holds no pointer upwards. Where it runs on a byte stream, a run
+// of datagrams is the next bytes of that.
 //
 // The contract, tested for every mapping by the same list (tests/contract):
 //   * handle_input, handle_timeout and the commands only change state; what they cause is seen by
@@ -99,6 +100,8 @@ public:
     // Input. All datagrams of a run belong to this connection.
 
     virtual void handle_input(Instant now, const Datagrams& datagrams) = 0;
+    // The peer has closed its direction of the byte stream that the connection runs on.
+    virtual void handle_end(Instant now) { static_cast<void>(now); }
     virtual void handle_timeout(Instant now) = 0;
     // The network reports trouble on the way to `remote` (ICMP; the code is an errno). It can end
     // an attempt; an established connection takes it as a hint.

@@ -14,6 +14,7 @@ enum class Stack : std::uint8_t {
     quic,       // streams of QUIC (RFC 9000)
     sctp_dtls,  // streams of SCTP over DTLS over UDP (RFC 8261): data channels, for plain peers
     sctp_udp,   // streams of SCTP right over UDP (RFC 6951): not secured, so Security::none only
+    tls,        // streams of QMux in TLS 1.3 over TCP: where UDP does not get through
 };
 const char* to_string(Stack stack) noexcept;
 

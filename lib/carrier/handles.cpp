@@ -346,6 +346,7 @@ const char* to_string(Stack stack) noexcept {
         case Stack::quic: return "quic";
         case Stack::sctp_dtls: return "sctp-dtls";
         case Stack::sctp_udp: return "sctp-udp";
+        case Stack::tls: return "tls";
     }
     return "";
 }

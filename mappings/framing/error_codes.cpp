@@ -144,4 +144,11 @@ std::string printable(std::string_view text) {
     return clean;
 }
 
+void add_reason(Error& error, std::string_view text) {
+    if (text.empty()) return;
+    const auto detail = error.detail.string();
+    error.detail = Bytes((detail.empty() ? "" : detail + "; ") +
+                         "the peer says: " + printable(text));
+}
+
 }  // namespace post::framing

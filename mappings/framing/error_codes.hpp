@@ -44,6 +44,8 @@ Errc errc_of_trouble(std::error_code code);
 // The peer's text as we may print it: enough of it to say what happened, and small enough for any
 // packet.
 std::string printable(std::string_view text);
+// Adds what the peer says about its reason to close, if it says something.
+void add_reason(Error& error, std::string_view text);
 
 // With plain peers: the AbortCode alone, and 0 for whatever is ours.
 std::uint64_t to_foreign(const Error& error);

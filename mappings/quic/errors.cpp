@@ -60,8 +60,6 @@ Error error_of_code(int code, const Circumstances& circumstances) {
 
 Error error_of_close(const ngtcp2_ccerr& close, const Circumstances& circumstances) {
     Error error;
-    auto reason = framing::printable(
-        std::string_view(reinterpret_cast<const char*>(close.reason), close.reasonlen));
     if (close.type == NGTCP2_CCERR_TYPE_APPLICATION && circumstances.post) {
         error = framing::closed_from_wire(close.error_code);
     } else if (close.type == NGTCP2_CCERR_TYPE_APPLICATION) {
@@ -78,10 +76,8 @@ Error error_of_close(const ngtcp2_ccerr& close, const Circumstances& circumstanc
     }
     if (error.stage == Stage::none) error.stage = stage_of(circumstances);
     error.candidate = circumstances.remote;
-    if (!reason.empty()) {
-        auto detail = error.detail.string();
-        error.detail = Bytes((detail.empty() ? "" : detail + "; ") + "the peer says: " + reason);
-    }
+    framing::add_reason(
+        error, std::string_view(reinterpret_cast<const char*>(close.reason), close.reasonlen));
     return error;
 }
 

@@ -9,7 +9,7 @@ namespace post::test {
 
 TEST_SUITE("contract") {
     TEST_CASE_TEMPLATE("established is the first event at both ends", PairType, FakePair, QuicPair,
-                       SctpPair, SctpUdpPair) {
+                       SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         CHECK(first_of<event::Established>(pair.client) == 0);
@@ -19,7 +19,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a message crosses in each direction of a carrier", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -37,7 +37,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("either side opens carriers, with parents and kinds", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto parent = pair.client.open();
@@ -63,7 +63,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("pieces of two messages interleave and both arrive whole", PairType,
-                       FakePair, QuicPair, SctpPair, SctpUdpPair) {
+                       FakePair, QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -88,7 +88,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("marks and association values arrive as they were said", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         Settings settings;
@@ -123,7 +123,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a carrier's window stops it and nobody else", PairType, FakePair, QuicPair,
-                       SctpPair, SctpUdpPair) {
+                       SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         pair.server.take = false;
@@ -150,7 +150,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("the budget stops all carriers together", PairType, FakePair, QuicPair,
-                       SctpPair, SctpUdpPair) {
+                       SctpPair, TlsPair, SctpUdpPair) {
         auto options = seeded();
         options.server.budget = 50000;
         PairType pair(options);
@@ -175,7 +175,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("the limit of carriers blocks an opening until one has ended", PairType,
-                       FakePair, QuicPair, SctpPair, SctpUdpPair) {
+                       FakePair, QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         auto options = seeded();
         options.server.carriers = 3;
         options.server.most_carriers = 3;
@@ -205,7 +205,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("the grant of carriers grows with their use", PairType, FakePair, QuicPair,
-                       SctpPair, SctpUdpPair) {
+                       SctpPair, TlsPair, SctpUdpPair) {
         auto options = seeded();
         options.server.carriers = 10;
         options.server.most_carriers = 1000;

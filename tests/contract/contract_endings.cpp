@@ -9,7 +9,7 @@ namespace post::test {
 
 TEST_SUITE("contract") {
     TEST_CASE_TEMPLATE("finished comes after the last message, ended after both directions",
-                       PairType, FakePair, QuicPair, SctpPair, SctpUdpPair) {
+                       PairType, FakePair, QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -33,7 +33,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a one-way carrier ends with its only direction", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto source = pair.client.open(CarrierKind::one_way);
@@ -47,7 +47,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a reset carries its code and ends one direction", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -68,7 +68,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("stop tells the sender, and what it sends is dropped", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -86,7 +86,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("commands for carriers that nobody knows do nothing", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         CarrierId nobody{4242};
@@ -102,7 +102,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("close writes one flight, and the peer learns why", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         pair.run(1s);
@@ -123,7 +123,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("silence ends a connection after its idle timeout", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();
@@ -143,7 +143,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a peer that never answers ends the attempt in time", PairType, FakePair,
-                       QuicPair, SctpPair, SctpUdpPair) {
+                       QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         pair.cut();
         pair.run(9s);
@@ -226,7 +226,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("a thousand carriers, ten messages each", PairType, FakePair, QuicPair,
-                       SctpPair, SctpUdpPair) {
+                       SctpPair, TlsPair, SctpUdpPair) {
         auto options = seeded();
         options.server.carriers = 2000;
         PairType pair(options);
@@ -279,7 +279,7 @@ TEST_SUITE("contract") {
     }
 
     TEST_CASE_TEMPLATE("no deadline makes a caller spin", PairType, FakePair, QuicPair, SctpPair,
-                       SctpUdpPair) {
+                       TlsPair, SctpUdpPair) {
         PairType pair(seeded());
         REQUIRE(pair.connect());
         auto carrier = pair.client.open();

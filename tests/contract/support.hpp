@@ -9,6 +9,7 @@
 #include "tests/contract/fake_pair.hpp"
 #include "tests/contract/quic_pair.hpp"
 #include "tests/contract/sctp_pair.hpp"
+#include "tests/contract/tls_pair.hpp"
 #include "tests/seed.hpp"
 
 namespace post::test {
@@ -40,4 +41,5 @@ template <class Kind> std::size_t first_of(const End& end) {
 TYPE_TO_STRING(post::test::FakePair);
 TYPE_TO_STRING(post::test::QuicPair);
 TYPE_TO_STRING(post::test::SctpPair);
+TYPE_TO_STRING(post::test::TlsPair);
 TYPE_TO_STRING(post::test::SctpUdpPair);

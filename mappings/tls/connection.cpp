@@ -1,0 +1,368 @@
+// The life of a connection, and its records.
+#include "mappings/tls/connection.hpp"
+
+#include <algorithm>
+
+#include "mappings/framing/error_codes.hpp"
+
+namespace post::tls {
+
+namespace {
+
+// A client reads the first records of a flight the sooner the shorter they are: one segment each.
+// A peer that has taken so much is reading a long one, and pays for each record.
+constexpr std::uint64_t warm_after = 64 * 1024;
+// Behind such a pause the window of TCP is small again.
+constexpr Duration cold_after = std::chrono::seconds(1);
+// For a rate.
+constexpr Duration least_measured = std::chrono::milliseconds(10);
+
+std::uint64_t random_word(Endpoint& endpoint) {
+    std::uint64_t word = 0;
+    endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
+    return word;
+}
+
+}  // namespace
+
+Connection::Connection(Endpoint& endpoint, Instant now, Role role,
+                       const TransportOptions& transport, const Address& local,
+                       const Address& remote)
+    : endpoint_(endpoint),
+      role_(role),
+      transport_(transport),
+      streams_(role, transport.limits, random_word(endpoint), endpoint.pools()),
+      qmux_(role, transport.limits, streams_),
+      local_(local),
+      remote_(remote),
+      now_(now),
+      began_(now),
+      active_(now) {
+    streams_.attach(qmux_);
+    streams_.establish(true);
+    endpoint_.opened_half();
+}
+
+Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
+    : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
+    tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
+    tls_->start();
+}
+
+Connection::Connection(Endpoint& endpoint, Instant now, const AcceptOptions& options,
+                       const Address& local, const Address& remote)
+    : Connection(endpoint, now, Role::server, options.transport, local, remote) {
+    tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
+}
+
+Connection::~Connection() {
+    if (half_open_) endpoint_.closed_half();
+}
+
+// Commands.
+
+void Connection::reset(CarrierId carrier, Error reason) {
+    if (alive()) streams_.reset(carrier, reason);
+}
+
+void Connection::stop(CarrierId carrier, Error reason) {
+    if (alive()) streams_.stop(carrier, reason, now_);
+}
+
+void Connection::extend_window(CarrierId carrier, std::uint64_t bytes) {
+    if (alive()) streams_.extend_window(carrier, bytes);
+}
+
+void Connection::extend_budget(std::uint64_t bytes) {
+    if (alive()) streams_.extend_budget(bytes);
+}
+
+void Connection::close(Error reason) {
+    if (!alive()) return;
+    end(std::move(reason));
+    mute_ = true;
+}
+
+// Input.
+
+void Connection::handle_input(Instant now, const Datagrams& bytes) {
+    advance(now);
+    if (!alive() || bytes.bytes.empty()) return;
+    bytes_received_ += bytes.bytes.size();
+    const auto records = qmux_.records_received();
+    crypto::TlsStream::Sink sink = [&](std::span<const std::byte> content) {
+        return qmux_.handle_input(now_, content);
+    };
+    const auto progress = tls_->handle_input(bytes.bytes, endpoint_.room(), sink);
+    if (qmux_.records_received() != records || state_ == State::handshaking) {
+        heard_ = active_ = now_;
+        asked_ = asked_ && qmux_.records_received() == records;
+    }
+    follow(progress);
+}
+
+void Connection::follow(crypto::TlsStream::Progress progress) {
+    using Progress = crypto::TlsStream::Progress;
+    if (progress == Progress::failed) {
+        // The alert that says so is in TLS's output.
+        lose(tls_->error());
+        state_ = State::closing;
+    } else if (streams_.violation()) {
+        end(streams_.violation());
+    } else if (const auto& broken = qmux_.violation()) {
+        end(broken->error);
+    } else if (const auto& close = qmux_.peer_close()) {
+        end_by_peer(*close);
+    } else if (progress == Progress::closed) {
+        // QMux, Responding to a Connection Close: "observing the peer shut down the peer's sending
+        // side". That is also how it says that it was idle for too long.
+        lose(Error(Errc::connection_lost, {}, Stage::established,
+                   "the peer closed the connection without a word"));
+        tls_->close();
+        state_ = State::closing;
+    } else if (state_ == State::handshaking && progress == Progress::complete && qmux_.ready()) {
+        establish();
+    }
+}
+
+void Connection::establish() {
+    state_ = State::established;
+    half_open_ = false;
+    endpoint_.closed_half();
+    event::Established established;
+    established.alpn = tls_->alpn();
+    established.post = true;
+    established.peer_identity = tls_->peer_certificate();
+    streams_.inbox().add(std::move(established));
+    qmux_.ping(now_);  // the first sample of the round trip
+}
+
+void Connection::end_by_peer(const Qmux::PeerClose& close) {
+    Error error = close.application
+                      ? framing::closed_from_wire(close.code)
+                      : Error(Errc::connection_closed,
+                              std::error_code(
+                                  static_cast<int>(std::min<std::uint64_t>(close.code, 0x7fffffff)),
+                                  quic_category()));
+    error.stage = state_ == State::established ? Stage::established : Stage::handshake;
+    framing::add_reason(error, close.reason);
+    lose(std::move(error));
+    // QMux, Responding to a Connection Close: gracefully, and without any frames.
+    tls_->close();
+    state_ = State::closing;
+}
+
+void Connection::handle_end(Instant now) {
+    advance(now);
+    if (!alive()) return;
+    const bool early = state_ == State::handshaking;
+    // RFC 8446, 6.1: without close_notify it may be somebody else who ended it.
+    lose(Error(early ? Errc::handshake_failed : Errc::connection_lost, {},
+               early ? Stage::handshake : Stage::established,
+               early ? "the peer closed the connection in the handshake"
+                     : "the connection was cut: it ended without a word of TLS"));
+    state_ = State::over;
+}
+
+void Connection::handle_trouble(Instant now, const Address&, std::error_code code) {
+    advance(now);
+    if (!alive()) return;
+    Errc errc = framing::errc_of_trouble(code);
+    const bool reached = bytes_received_ > 0;
+    if (errc == Errc{} || reached)
+        errc = state_ == State::established ? Errc::connection_lost
+               : reached                    ? Errc::handshake_failed
+                                            : Errc::unreachable;
+    lose(Error(errc, code,
+               state_ == State::established ? Stage::established
+               : reached                    ? Stage::handshake
+                                            : Stage::connect,
+               "the TCP connection broke"));
+    state_ = State::over;
+}
+
+void Connection::handle_timeout(Instant now) {
+    advance(now);
+    if (!alive() || deadline() > now_) return;
+    streams_.handle_timeout(now_);
+    if (state_ == State::handshaking) {
+        if (now_ < began_ + transport_.limits.handshake_timeout) return;
+        lose(Error(Errc::handshake_timeout, {},
+                   bytes_sent_ > 0 ? Stage::handshake : Stage::connect));
+        state_ = State::over;
+        return;
+    }
+    if (now_ >= idle_at()) {
+        lose(Error(Errc::connection_lost, {}, Stage::established));
+        // QMux, Initiating a Connection Close: "When the idle timeout expires, an endpoint
+        // gracefully shuts down its sending side of the underlying transport. The endpoint does
+        // not send any QMux frames".
+        tls_->close();
+        state_ = State::closing;
+        return;
+    }
+    const auto every = keep_alive_every();
+    if (every && now_ >= active_ + *every) {
+        qmux_.ping(now_);
+        active_ = now_;
+        if (!std::exchange(asked_, true)) asked_at_ = now_;
+    }
+}
+
+// Output.
+
+Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) {
+    advance(now);
+    if (state_ == State::over) return {};
+    std::size_t used = tls_->take_output(space);
+    // What TLS has to say goes before what is sealed later.
+    if (!tls_->has_output()) {
+        if (state_ == State::closing) {
+            used += write_last(space.subspan(used));
+            if (!tls_->has_output()) state_ = State::over;
+        } else if (tls_->can_seal()) {
+            used += write_records(supply, space.subspan(used));
+        }
+    }
+    bytes_sent_ += used;
+    Datagrams run;
+    run.local = local_;
+    run.remote = remote_;
+    run.segment = used;
+    run.bytes = space.first(used);
+    return run;
+}
+
+std::size_t Connection::write_records(Supply& supply, std::span<std::byte> space) {
+    streams_.apply_credit();
+    if (tls_->keys_worn()) {
+        tls_->update_keys(false);
+        return tls_->take_output(space);
+    }
+    std::size_t used = 0;
+    bool full = false;
+    // A record in pieces would be late by a segment: what does not fit has the next call.
+    constexpr std::size_t least_space = 256 + crypto::tls_overhead;
+    while (space.size() - used >= least_space) {
+        const auto rest = space.subspan(used);
+        const std::size_t limit = std::min(rest.size() - crypto::tls_overhead, record_limit());
+        const std::size_t content = qmux_.fill(now_, supply,
+                                               rest.subspan(crypto::tls_header_size, limit));
+        if (content == 0) break;
+        used += tls_->seal(rest, content);
+        in_a_row_ += content;
+        sent_at_ = active_ = now_;
+        full = space.size() - used < least_space;
+    }
+    measure(used, full);
+    return used;
+}
+
+std::size_t Connection::record_limit() {
+    if (now_ - sent_at_ > cold_after) in_a_row_ = 0;
+    if (in_a_row_ >= warm_after) return crypto::largest_tls_content;
+    return std::max<std::size_t>(transport_.segment, 512) - crypto::tls_overhead;
+}
+
+// What is sealed of our last words: CONNECTION_CLOSE, and that nothing follows.
+std::size_t Connection::write_last(std::span<std::byte> space) {
+    std::size_t used = 0;
+    if (close_ && tls_->can_seal() && space.size() > crypto::tls_overhead) {
+        close_->reason = std::as_bytes(std::span(close_reason_));
+        const auto content = qmux_.write_close(
+            *close_,
+            space.subspan(crypto::tls_header_size)
+                .first(std::min(space.size() - crypto::tls_overhead, crypto::largest_tls_content)));
+        if (content > 0) used = tls_->seal(space, content);
+        tls_->close();
+    }
+    close_.reset();
+    return used + tls_->take_output(space.subspan(used));
+}
+
+void Connection::measure(std::size_t sent, bool full) {
+    if (measured_from_ != never) {
+        measured_ += sent;
+        if (now_ - measured_from_ >= std::max(least_measured, qmux_.smoothed_rtt())) {
+            const auto seconds = std::chrono::duration<double>(now_ - measured_from_).count();
+            const auto sample = static_cast<std::uint64_t>(static_cast<double>(measured_) /
+                                                           seconds);
+            rate_ = rate_ ? (rate_ * 3 + sample) / 4 : sample;
+            measured_from_ = never;
+        }
+    }
+    if (!full) {
+        measured_from_ = never;
+    } else if (measured_from_ == never) {
+        measured_from_ = now_;
+        measured_ = 0;
+    }
+}
+
+void Connection::poll_events(std::vector<Event>& events) {
+    if (!mute_) streams_.inbox().drain(events);
+}
+
+// Time.
+
+std::optional<Duration> Connection::keep_alive_every() const {
+    const auto every = transport_.limits.keep_alive.value_or(qmux_.idle_timeout() / 3);
+    if (!keep_alive_ || every == Duration{}) return std::nullopt;
+    return every;
+}
+
+// QMux, Idle Timeout: since a record was received or sent. A peer that was asked has to answer.
+Instant Connection::idle_at() const {
+    return later(asked_ ? asked_at_ : active_, qmux_.idle_timeout());
+}
+
+Instant Connection::deadline() const {
+    if (!alive()) return never;
+    const Instant streams = streams_.deadline();
+    if (state_ == State::handshaking)
+        return std::min(streams, later(began_, transport_.limits.handshake_timeout));
+    const auto every = keep_alive_every();
+    return std::min({streams, idle_at(), every ? later(active_, *every) : never});
+}
+
+// Views.
+
+std::uint64_t Connection::send_window(CarrierId carrier) const {
+    return state_ == State::established ? streams_.send_window(carrier) : 0;
+}
+
+bool Connection::quiet() const { return !alive() || (streams_.settled() && !tls_->has_output()); }
+
+Path Connection::path() const {
+    Path path;
+    path.local = local_;
+    path.remote = remote_;
+    path.mtu = transport_.segment;
+    path.smoothed_rtt = qmux_.smoothed_rtt();
+    path.minimum_rtt = qmux_.minimum_rtt();
+    path.rtt_variance = qmux_.rtt_variance();
+    path.rate = rate_;
+    path.bytes_sent = bytes_sent_;
+    path.bytes_received = bytes_received_;
+    return path;
+}
+
+// Endings.
+
+void Connection::end(Error error) {
+    const auto& broken = qmux_.violation();
+    close_.emplace();
+    close_->application = !broken;
+    close_->code = broken ? static_cast<std::uint64_t>(broken->code) : framing::to_wire(error);
+    close_reason_ = framing::printable(error.detail.view());
+    lose(std::move(error));
+    state_ = State::closing;
+}
+
+void Connection::lose(Error error) {
+    if (error.candidate.family == Address::Family::none) error.candidate = remote_;
+    streams_.inbox().add(event::Lost{std::move(error)});
+    if (std::exchange(half_open_, false)) endpoint_.closed_half();
+}
+
+}  // namespace post::tls

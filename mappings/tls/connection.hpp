@@ -1,0 +1,113 @@
+// Connection: TLS 1.3 over TCP with QMux in it, as a Mapping. What the Mapping calls a run of
+// datagrams is here a piece of the byte stream: handle_input takes any, and poll_transmit gives the
+// next bytes, a few records at a time.
+//
+//           connect/accept             handshake and                 close, violation
+//   (made) ---------------> handshaking  parameters ---> established --------------> closing
+//                                |                             |                         |
+//                                +---- lost, refused ----------+-- lost, peer closed     | last
+//                                                     |                                  | flight
+//                                                     v                                  v
+//                                                   over <-------------------------------+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mappings/crypto/tls_stream.hpp"
+#include "mappings/mapping.hpp"
+#include "mappings/streams/streams.hpp"
+#include "mappings/tls/endpoint.hpp"
+#include "mappings/tls/qmux.hpp"
+
+namespace post::tls {
+
+class Connection final : public Mapping {
+public:
+    // `endpoint` outlives the connection.
+    Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options);
+    Connection(Endpoint& endpoint, Instant now, const AcceptOptions& options, const Address& local,
+               const Address& remote);
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection() override;
+
+    void reset(CarrierId carrier, Error reason) override;
+    void stop(CarrierId carrier, Error reason) override;
+    void extend_window(CarrierId carrier, std::uint64_t bytes) override;
+    void extend_budget(std::uint64_t bytes) override;
+    void keep_alive(bool wanted) override { keep_alive_ = wanted; }
+    void close(Error reason) override;
+
+    void handle_input(Instant now, const Datagrams& bytes) override;
+    void handle_end(Instant now) override;
+    void handle_timeout(Instant now) override;
+    void handle_trouble(Instant now, const Address& remote, std::error_code code) override;
+
+    Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) override;
+    void poll_events(std::vector<Event>& events) override;
+    Instant deadline() const override;
+
+    Stack stack() const override { return Stack::tls; }
+    std::uint64_t send_window(CarrierId carrier) const override;
+    Path path() const override;
+    bool quiet() const override;
+    Instant heard() const override { return heard_; }
+    bool over() const override { return state_ == State::over; }
+
+private:
+    enum class State : std::uint8_t { handshaking, established, closing, over };
+
+    Connection(Endpoint& endpoint, Instant now, Role role, const TransportOptions& transport,
+               const Address& local, const Address& remote);
+
+    bool alive() const { return state_ == State::handshaking || state_ == State::established; }
+    Instant advance(Instant now) { return now_ = std::max(now_, now); }
+    void follow(crypto::TlsStream::Progress progress);
+    void establish();
+    void end_by_peer(const Qmux::PeerClose& close);
+    // The peer is told, and hears nothing more; with an application's code, or the transport's.
+    void end(Error error);
+    void lose(Error error);
+    std::size_t write_records(Supply& supply, std::span<std::byte> space);
+    std::size_t write_record(std::span<std::byte> space, std::size_t content);
+    std::size_t write_last(std::span<std::byte> space);
+    std::size_t record_limit();
+    std::optional<Duration> keep_alive_every() const;
+    Instant idle_at() const;
+    void measure(std::size_t sent, bool full);
+
+    Endpoint& endpoint_;
+    const Role role_;
+    State state_ = State::handshaking;
+    const TransportOptions transport_;
+    streams::Streams streams_;
+    Qmux qmux_;
+    std::optional<crypto::TlsStream> tls_;
+    const Address local_;
+    const Address remote_;
+    Instant now_;
+    const Instant began_;
+    Instant heard_{};   // a record came
+    Instant active_{};  // or one was sent
+    std::optional<frame::ConnectionClose> close_;
+    std::string close_reason_;
+    std::uint64_t bytes_sent_ = 0;
+    std::uint64_t bytes_received_ = 0;
+    // While there is more to send than the system takes, what it takes is the rate.
+    Instant measured_from_ = never;
+    std::uint64_t measured_ = 0;
+    std::uint64_t rate_ = 0;  // bytes a second
+    // Records are short until so much has left in one go (latency), and then as long as they may be.
+    std::uint64_t in_a_row_ = 0;
+    Instant sent_at_{};
+    bool half_open_ = true;
+    bool keep_alive_ = false;
+    bool mute_ = false;   // after close(): no event follows
+    bool asked_ = false;  // a ping of ours waits for its answer, since asked_at_
+    Instant asked_at_{};
+};
+
+}  // namespace post::tls

@@ -1,0 +1,52 @@
+// What an endpoint and a connection are told when they are made.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <post/address.hpp>
+#include <post/function.hpp>
+
+#include "mappings/crypto/packet_protection.hpp"
+#include "mappings/crypto/verification.hpp"
+#include "mappings/mapping.hpp"
+
+namespace post::tls {
+
+// The ALPN token of Post frames on QMux in TLS (FORMAT.md, 1).
+inline constexpr std::string_view post_alpn = "post-qmux/1";
+
+struct EndpointOptions {
+    // Fills with randomness: what must not be guessed.
+    Function<void(std::span<std::byte>)> random;
+    // Clients that have not finished their handshake; more are turned away (ATTACKS A25).
+    std::size_t most_half_open = 960;
+    // Who seals and opens records.
+    crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
+};
+
+// What both ends of a connection choose.
+struct TransportOptions {
+    Limits limits;
+    // What fits into one segment of TCP, bytes.
+    std::size_t segment = 1400;
+};
+
+struct ConnectOptions {
+    Address local;  // family none: any
+    Address remote;
+    crypto::ClientSecurity security;
+    std::vector<std::string> alpn{std::string(post_alpn)};
+    TransportOptions transport;
+};
+
+struct AcceptOptions {
+    crypto::ServerSecurity security;
+    std::vector<std::string> alpn{std::string(post_alpn)};
+    TransportOptions transport;
+};
+
+}  // namespace post::tls
