@@ -127,6 +127,14 @@ Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
     return id;
 }
 
+Result<SocketId> EpollIo::connect_tcp(const TcpOptions&, const Address&) {
+    return Error(Errc::unsupported, {}, Stage::call, "TCP");
+}
+
+Result<SocketId> EpollIo::listen_tcp(const TcpOptions&) {
+    return Error(Errc::unsupported, {}, Stage::call, "TCP");
+}
+
 Address EpollIo::local_address(SocketId socket) const {
     const auto found = sockets_.find(socket);
     return found == sockets_.end() ? Address{} : found->second.socket.local();

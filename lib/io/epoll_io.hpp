@@ -28,8 +28,14 @@ public:
     void random(std::span<std::byte> bytes) override;
 
     Result<SocketId> open_udp(const UdpOptions& options) override;
+    Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) override;
+    Result<SocketId> listen_tcp(const TcpOptions& options) override;
+    std::vector<Taken> poll_taken() override { return {}; }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
+    void end_sending(SocketId) override {}
+    void hold(SocketId, bool) override {}
+    std::uint64_t unacknowledged(SocketId) const override { return 0; }
 
     std::span<const Received> receive() override;
     bool more_input() const override { return !ready_.empty(); }

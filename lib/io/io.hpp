@@ -1,7 +1,7 @@
 // Io: everything that the library wants of the world outside: the time, randomness, datagram
-// sockets, TCP connections, names, and sleep. One of the library's two seams: lib/io/epoll_io is the real one, the
-// tests have a simulated network with a virtual clock. One thread; only wake() may be called from
-// other threads and from signal handlers.
+// sockets, TCP connections, names, and sleep. One of the library's two seams: lib/io/epoll_io is
+// the real one, the tests have a simulated network with a virtual clock. One thread; only wake()
+// may be called from other threads and from signal handlers.
 #pragma once
 
 #include <memory>
