@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/io/system.hpp"
+
 namespace post::io {
 namespace {
 
@@ -35,8 +37,6 @@ constexpr std::size_t most_events = 64;  // of one call of epoll
 // Runs of neighbours' in one turn.
 constexpr std::size_t most_passed = 8;
 constexpr std::uint64_t wake_data = ~std::uint64_t{0} >> 1;
-
-std::error_code last_error() { return {errno, std::system_category()}; }
 
 int checked(int fd, const char* what) {
     if (fd >= 0) return fd;
