@@ -36,6 +36,7 @@ public:
     // A TCP connection, or a port that takes them.
     struct TcpOptions {
         Address local{};          // of a connection: family none, and the system chooses
+        bool shared = false;      // of a port: others of the same user may take from it, too
         bool multipath = false;   // MPTCP (RFC 8684), where the system has it
         bool fast_open = false;   // the first bytes go with the SYN where the peer gave a cookie
         Duration keep_alive{};    // of silence, before TCP asks whether the peer is there; 0: never
@@ -115,6 +116,10 @@ public:
     // TCP connection also until it is made, and while the system holds more unsent bytes than keep
     // the wire busy (TCP_NOTSENT_LOWAT).
     virtual bool writable(SocketId socket) const = 0;
+    // The sockets that were not writable and have become it, as the last receive() found; valid
+    // until the next one. A TCP connection is among them when it is made. Some may have been closed
+    // since, or filled again.
+    virtual std::span<const SocketId> poll_writable() = 0;
     // The largest run that one send() of this socket should get, in datagrams. It shrinks when the
     // system turns out not to cut runs there.
     virtual std::size_t run_limit(SocketId socket) const = 0;

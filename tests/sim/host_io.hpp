@@ -43,6 +43,7 @@ public:
     bool send(SocketId socket, const Datagrams& datagrams) override;
     void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId) const override { return true; }
+    std::span<const SocketId> poll_writable() override { return {}; }
     std::size_t run_limit(SocketId) const override { return options_.run_limit; }
     std::size_t payload_limit(const Address& remote) override;
 
