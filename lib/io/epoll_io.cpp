@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/io/system.hpp"
+
 namespace post::io {
 namespace {
 
@@ -35,8 +37,6 @@ constexpr std::size_t most_events = 64;  // of one call of epoll
 // Runs of neighbours' in one turn.
 constexpr std::size_t most_passed = 8;
 constexpr std::uint64_t wake_data = ~std::uint64_t{0} >> 1;
-
-std::error_code last_error() { return {errno, std::system_category()}; }
 
 int checked(int fd, const char* what) {
     if (fd >= 0) return fd;
@@ -79,6 +79,7 @@ EpollIo::EpollIo(const EpollOptions& options)
       epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       resolver_(epoll_.get(), options.name_servers, options.name_timeout),
+      tcp_(epoll_.get()),
       gso_(options.gso && UdpSocket::has_gso()),
       arena_(new std::byte[arena_size]) {
     epoll_event event{};
@@ -127,12 +128,20 @@ Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
     return id;
 }
 
+Result<SocketId> EpollIo::connect_tcp(const TcpOptions& options, const Address& remote) {
+    return tcp_.connect(options, remote);
+}
+
+Result<SocketId> EpollIo::listen_tcp(const TcpOptions& options) { return tcp_.listen(options); }
+
 Address EpollIo::local_address(SocketId socket) const {
+    if (TcpSockets::has(socket)) return tcp_.local_address(socket);
     const auto found = sockets_.find(socket);
     return found == sockets_.end() ? Address{} : found->second.socket.local();
 }
 
 void EpollIo::close(SocketId socket) {
+    if (TcpSockets::has(socket)) return tcp_.close(socket, now_);
     const auto found = sockets_.find(socket);
     if (found == sockets_.end()) return;
     // One chance for what waits, such as the last flight of a connection; then it is lost.
@@ -165,6 +174,10 @@ std::span<const Io::Received> EpollIo::receive() {
     ready_.insert(ready_.end(), turn_.begin(),
                   turn_.begin() + static_cast<std::ptrdiff_t>(unfinished));
     turn_.clear();
+    tcp_.receive(now_, received_);
+    writable_.swap(turned_);
+    turned_.clear();
+    tcp_.poll_writable(writable_);
     return received_;
 }
 
@@ -210,9 +223,13 @@ void EpollIo::pass(SocketId socket, std::uint16_t index, const Datagrams& datagr
         entry->neighbours->pass(index, datagrams);
 }
 
-std::vector<Io::Trouble> EpollIo::poll_troubles() { return std::exchange(troubles_, {}); }
+std::vector<Io::Trouble> EpollIo::poll_troubles() {
+    tcp_.poll_troubles(troubles_);
+    return std::exchange(troubles_, {});
+}
 
 bool EpollIo::send(SocketId socket, const Datagrams& datagrams) {
+    if (TcpSockets::has(socket)) return tcp_.send(socket, datagrams.bytes);
     Entry* entry = find(socket);
     if (!entry) return false;
     const bool taken = entry->socket.send(datagrams, troubles_);
@@ -221,6 +238,7 @@ bool EpollIo::send(SocketId socket, const Datagrams& datagrams) {
 }
 
 bool EpollIo::writable(SocketId socket) const {
+    if (TcpSockets::has(socket)) return tcp_.writable(socket);
     const auto found = sockets_.find(socket);
     return found != sockets_.end() && found->second.socket.waiting() == UdpSocket::Waiting::no;
 }
@@ -237,7 +255,9 @@ void EpollIo::cancel(LookupId lookup) { resolver_.cancel(lookup); }
 
 std::vector<Io::Resolved> EpollIo::poll_resolved() { return resolver_.poll_resolved(); }
 
-Instant EpollIo::deadline() const { return std::min(resume_at_, resolver_.deadline()); }
+Instant EpollIo::deadline() const {
+    return std::min({resume_at_, resolver_.deadline(), tcp_.deadline()});
+}
 
 void EpollIo::wait(Instant until) {
     until = std::min(until, deadline());
@@ -292,14 +312,18 @@ bool EpollIo::harvest(Duration timeout) {
 }
 
 void EpollIo::handle_socket(SocketId id, std::uint32_t events) {
+    if (TcpSockets::has(id)) return tcp_.handle_event(id, events);
     Entry* entry = find(id);
     if (!entry) return;
     if ((events & EPOLLERR) != 0) entry->socket.drain_errors(troubles_, most_errors);
     if ((events & EPOLLIN) != 0 && !std::exchange(entry->ready, true)) ready_.push_back(id);
-    if ((events & EPOLLOUT) != 0) {
-        entry->socket.flush(troubles_);
-        watch(*entry);
-    }
+    if ((events & EPOLLOUT) != 0) flush(*entry);
+}
+
+void EpollIo::flush(Entry& entry) {
+    entry.socket.flush(troubles_);
+    watch(entry);
+    if (entry.socket.waiting() == UdpSocket::Waiting::no) turned_.push_back(entry.socket.id());
 }
 
 void EpollIo::resume_paused() {
@@ -309,8 +333,7 @@ void EpollIo::resume_paused() {
         Entry* entry = find(id);
         if (!entry) continue;
         entry->paused = false;
-        entry->socket.flush(troubles_);
-        watch(*entry);
+        flush(*entry);
     }
     turn_.clear();
 }

@@ -1,6 +1,6 @@
 // EpollIo: the real Io. One epoll descriptor watches the UDP sockets, the resolver's sockets and an
-// eventfd for wake(); it is also what somebody else's loop polls. Level-triggered throughout, so
-// that what a turn leaves behind is reported again.
+// eventfd for wake(), level-triggered, so that what a turn leaves behind is reported again; and the
+// TCP sockets in a way of their own (tcp_sockets.hpp). It is also what somebody else's loop polls.
 //
 // All input of a turn lands in one arena that is allocated once: in steady state nothing here
 // allocates.
@@ -16,6 +16,7 @@
 #include "lib/io/neighbours.hpp"
 #include "lib/io/resolver.hpp"
 #include "lib/io/route_mtu.hpp"
+#include "lib/io/tcp_sockets.hpp"
 #include "lib/io/udp_socket.hpp"
 
 namespace post::io {
@@ -28,16 +29,25 @@ public:
     void random(std::span<std::byte> bytes) override;
 
     Result<SocketId> open_udp(const UdpOptions& options) override;
+    Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) override;
+    Result<SocketId> listen_tcp(const TcpOptions& options) override;
+    std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
+    void end_sending(SocketId socket) override { tcp_.end_sending(socket); }
+    void hold(SocketId socket, bool held) override { tcp_.hold(socket, held); }
+    std::uint64_t unacknowledged(SocketId socket) const override {
+        return tcp_.unacknowledged(socket);
+    }
 
     std::span<const Received> receive() override;
-    bool more_input() const override { return !ready_.empty(); }
+    bool more_input() const override { return !ready_.empty() || tcp_.more_input(); }
     std::vector<Trouble> poll_troubles() override;
 
     bool send(SocketId socket, const Datagrams& datagrams) override;
     void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId socket) const override;
+    std::span<const SocketId> poll_writable() override { return writable_; }
     std::size_t run_limit(SocketId socket) const override;
     std::size_t payload_limit(const Address& remote) override { return routes_.limit(remote); }
 
@@ -67,6 +77,8 @@ private:
     void resume_paused();
     // Watches for what the socket waits for, after each send or flush.
     void watch(Entry& entry);
+    // What waits is sent as far as it goes.
+    void flush(Entry& entry);
     bool take(Entry& entry);
     bool take_passed(Entry& entry);
     Entry* find(SocketId id);
@@ -75,6 +87,7 @@ private:
     Descriptor epoll_;
     Descriptor wake_;
     Resolver resolver_;
+    TcpSockets tcp_;
     bool gso_;
     std::uint32_t last_id_ = 0;
     RouteMtu routes_;
@@ -93,6 +106,8 @@ private:
     std::vector<SocketId> paused_;  // wait for memory (ENOBUFS), until resume_at_
     Instant resume_at_ = never;
     std::vector<Trouble> troubles_;
+    std::vector<SocketId> turned_;    // have become writable since the last receive()
+    std::vector<SocketId> writable_;  // had become it then
 };
 
 }  // namespace post::io

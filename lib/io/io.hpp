@@ -1,7 +1,7 @@
 // Io: everything that the library wants of the world outside: the time, randomness, datagram
-// sockets, names, and sleep. One of the library's two seams: lib/io/epoll_io is the real one, the
-// tests have a simulated network with a virtual clock. One thread; only wake() may be called from
-// other threads and from signal handlers.
+// sockets, TCP connections, names, and sleep. One of the library's two seams: lib/io/epoll_io is
+// the real one, the tests have a simulated network with a virtual clock. One thread; only wake()
+// may be called from other threads and from signal handlers.
 #pragma once
 
 #include <memory>
@@ -33,11 +33,30 @@ public:
         Address local;  // port 0: the system chooses
         Share share{};
     };
+    // A TCP connection, or a port that takes them.
+    struct TcpOptions {
+        Address local{};          // of a connection: family none, and the system chooses
+        bool shared = false;      // of a port: others of the same user may take from it, too
+        bool multipath = false;   // MPTCP (RFC 8684), where the system has it
+        bool fast_open = false;   // the first bytes go with the SYN where the peer gave a cookie
+        Duration keep_alive{};    // of silence, before TCP asks whether the peer is there; 0: never
+        Duration user_timeout{};  // how long bytes may be unacknowledged; 0: as the system has it
+    };
+    // What came. Of a TCP connection: one segment, the next bytes of its stream.
     struct Received {
         SocketId socket;
         Datagrams datagrams;  // the bytes stay valid until the next receive()
+        bool end = false;     // TCP: nothing follows, since the peer has closed its direction
     };
-    // What the network said of a datagram that was sent: an ICMP error, as errno.
+    // A connection that a listening socket took.
+    struct Taken {
+        SocketId listener;
+        SocketId socket;
+        Address local;
+        Address remote;
+    };
+    // What the network said of a datagram that was sent: an ICMP error, as errno. Of a TCP
+    // connection: it could not be made or is broken, and nothing follows.
     struct Trouble {
         SocketId socket;
         Address remote;
@@ -64,8 +83,21 @@ public:
     virtual void random(std::span<std::byte> bytes) = 0;
 
     virtual Result<SocketId> open_udp(const UdpOptions& options) = 0;
+    // Begins to connect. What comes of it: the socket turns writable, or there is trouble.
+    virtual Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) = 0;
+    virtual Result<SocketId> listen_tcp(const TcpOptions& options) = 0;
+    // The connections that came since the last call. They have to be closed, too.
+    virtual std::vector<Taken> poll_taken() = 0;
     virtual Address local_address(SocketId socket) const = 0;
+    // Of a TCP connection: what was sent is still delivered, then its direction is closed; what
+    // comes meanwhile is discarded. After 5 s at most nothing of it is left.
     virtual void close(SocketId socket) = 0;
+    // TCP: closes our direction behind what was sent; receiving goes on.
+    virtual void end_sending(SocketId socket) = 0;
+    // TCP: leaves what comes in the system's buffers, so that the peer is held back.
+    virtual void hold(SocketId socket, bool held) = 0;
+    // TCP: how many of the bytes that were sent the peer's system has not acknowledged.
+    virtual std::uint64_t unacknowledged(SocketId socket) const = 0;
 
     // What came in, up to a bound that keeps a turn short; empty when there is nothing.
     // more_input() says that the bound was reached: do not sleep.
@@ -74,13 +106,20 @@ public:
     virtual std::vector<Trouble> poll_troubles() = 0;
 
     // Sends a run, or keeps a copy in a bounded queue when the system has no room now. False when
-    // the queue is full and the run was dropped (a lost packet to the protocols above).
+    // the queue is full and the run was dropped (a lost packet to the protocols above). Of a TCP
+    // connection: the next bytes of its stream; nothing is dropped, so ask writable() before.
     virtual bool send(SocketId socket, const Datagrams& datagrams) = 0;
     // Hands what came to `socket` to the Context that shares its port as number `index`; there it
     // is received as if it had come to its own socket. It may be lost, as in the network.
     virtual void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) = 0;
-    // False while something waits in the socket's queue: filling more packets would be early.
+    // False while something waits in the socket's queue: filling more packets would be early. Of a
+    // TCP connection also until it is made, and while the system holds more unsent bytes than keep
+    // the wire busy (TCP_NOTSENT_LOWAT).
     virtual bool writable(SocketId socket) const = 0;
+    // The sockets that were not writable and have become it, as the last receive() found; valid
+    // until the next one. A TCP connection is among them when it is made. Some may have been closed
+    // since, or filled again.
+    virtual std::span<const SocketId> poll_writable() = 0;
     // The largest run that one send() of this socket should get, in datagrams. It shrinks when the
     // system turns out not to cut runs there.
     virtual std::size_t run_limit(SocketId socket) const = 0;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/io/packet_info.hpp"
+#include "lib/io/system.hpp"
 
 namespace post::io {
 namespace {
@@ -19,28 +20,11 @@ constexpr std::size_t most_segments = 64;
 // Troubles that wait for poll_troubles; what comes beyond it says nothing new.
 constexpr std::size_t most_troubles = 256;
 
-std::error_code last_error() { return {errno, std::system_category()}; }
-
-bool set(int fd, int level, int option, int value) {
-    return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
-}
-
 // The privileged form is not clipped to net.core.rmem_max and wmem_max.
 void set_buffer(int fd, int forced, int plain, std::size_t bytes) {
     if (bytes == 0) return;
     const int size = static_cast<int>(std::min<std::size_t>(bytes, 1u << 30));
-    if (!set(fd, SOL_SOCKET, forced, size)) set(fd, SOL_SOCKET, plain, size);
-}
-
-Error opening_error(std::error_code cause, const Address& local) {
-    Errc code = Errc::invalid_argument;
-    if (cause == std::errc::address_in_use) code = Errc::address_in_use;
-    if (cause == std::errc::address_family_not_supported) code = Errc::unsupported;
-    if (cause == std::errc::too_many_files_open ||
-        cause == std::errc::too_many_files_open_in_system)
-        code = Errc::too_many;
-    if (cause == std::errc::address_not_available) code = Errc::no_route;
-    return {code, cause, Stage::call, "opening a UDP socket on " + local.string()};
+    if (!set_option(fd, SOL_SOCKET, forced, size)) set_option(fd, SOL_SOCKET, plain, size);
 }
 
 iovec vector_of(std::span<const std::byte> bytes) {
@@ -80,9 +64,10 @@ Result<UdpSocket> UdpSocket::open(SocketId id, const Options& options) {
         return Error(Errc::invalid_argument, {}, Stage::call, "a UDP socket needs an address");
     const int domain = options.local.family == Address::Family::v6 ? AF_INET6 : AF_INET;
     const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    if (fd < 0) return opening_error(last_error(), options.local);
+    if (fd < 0) return opening_error(last_error(), "a UDP socket on", options.local);
     UdpSocket opened(id, fd, options);
-    if (const auto error = opened.configure(options)) return opening_error(error, options.local);
+    if (const auto error = opened.configure(options))
+        return opening_error(error, "a UDP socket on", options.local);
     return opened;
 }
 
@@ -111,29 +96,29 @@ UdpSocket::~UdpSocket() {
 std::error_code UdpSocket::configure(const Options& options) {
     const int level = v6_ ? IPPROTO_IPV6 : IPPROTO_IP;
     // One family a socket: no mapped addresses anywhere.
-    if (v6_ && !set(fd_, level, IPV6_V6ONLY, 1)) return last_error();
-    if (!set(fd_, level, v6_ ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) return last_error();
-    if (!set(fd_, level, v6_ ? IPV6_RECVERR : IP_RECVERR, 1)) return last_error();
+    if (v6_ && !set_option(fd_, level, IPV6_V6ONLY, 1)) return last_error();
+    if (!set_option(fd_, level, v6_ ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) return last_error();
+    if (!set_option(fd_, level, v6_ ? IPV6_RECVERR : IP_RECVERR, 1)) return last_error();
     // Never fragmented, and never held to the kernel's idea of the path's MTU, which anybody's
     // ICMP can lower: the protocols above probe for themselves (RFC 8899; RFC 9000, 14).
     static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
     const int discover = v6_ ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
-    if (!set(fd_, level, discover, IP_PMTUDISC_PROBE) && !set(fd_, level, discover, IP_PMTUDISC_DO))
+    if (!set_option(fd_, level, discover, IP_PMTUDISC_PROBE) &&
+        !set_option(fd_, level, discover, IP_PMTUDISC_DO))
         return last_error();
-    if (v6_ && !set(fd_, level, IPV6_DONTFRAG, 1)) return last_error();
-    if (options.reuse_port && !set(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
+    if (v6_ && !set_option(fd_, level, IPV6_DONTFRAG, 1)) return last_error();
+    if (options.reuse_port && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
 
     // These may be missing or come to less: everything works without them, slower.
-    if (ecn_) ecn_ = set(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
-    if (options.gro) set(fd_, IPPROTO_UDP, UDP_GRO, 1);
+    if (ecn_) ecn_ = set_option(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    if (options.gro) set_option(fd_, IPPROTO_UDP, UDP_GRO, 1);
     set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
     set_buffer(fd_, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
 
-    SocketAddress address(options.local);
+    const SocketAddress address(options.local);
     if (bind(fd_, &address.any, address.size) != 0) return last_error();
-    address.size = sizeof(address.v6);
-    if (getsockname(fd_, &address.any, &address.size) != 0) return last_error();
-    local_ = address_of(address.any, address.size);
+    local_ = bound_address(fd_);
+    if (local_.family == Address::Family::none) return last_error();
     return {};
 }
 

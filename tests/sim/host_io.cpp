@@ -42,6 +42,14 @@ Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     return id;
 }
 
+Result<SocketId> HostIo::connect_tcp(const TcpOptions&, const Address&) {
+    return Error(Errc::unsupported, {}, Stage::call, "TCP");
+}
+
+Result<SocketId> HostIo::listen_tcp(const TcpOptions&) {
+    return Error(Errc::unsupported, {}, Stage::call, "TCP");
+}
+
 Address HostIo::local_address(SocketId socket) const {
     const auto found = sockets_.find(socket);
     return found == sockets_.end() ? Address{} : found->second.local;

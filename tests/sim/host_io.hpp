@@ -27,8 +27,14 @@ public:
     void random(std::span<std::byte> bytes) override { random_.fill(bytes); }
 
     Result<SocketId> open_udp(const UdpOptions& options) override;
+    Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) override;
+    Result<SocketId> listen_tcp(const TcpOptions& options) override;
+    std::vector<Taken> poll_taken() override { return {}; }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
+    void end_sending(SocketId) override {}
+    void hold(SocketId, bool) override {}
+    std::uint64_t unacknowledged(SocketId) const override { return 0; }
 
     std::span<const Received> receive() override;
     bool more_input() const override { return more_input_; }
@@ -37,6 +43,7 @@ public:
     bool send(SocketId socket, const Datagrams& datagrams) override;
     void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
     bool writable(SocketId) const override { return true; }
+    std::span<const SocketId> poll_writable() override { return {}; }
     std::size_t run_limit(SocketId) const override { return options_.run_limit; }
     std::size_t payload_limit(const Address& remote) override;
 
