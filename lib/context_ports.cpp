@@ -1,4 +1,4 @@
-// Ports: sockets and endpoints are opened, shared and closed here, and connections begin.
+// Ports: sockets and endpoints are opened and shared here, and connections begin.
 #include <algorithm>
 
 #include "lib/context_root.hpp"
@@ -77,10 +77,26 @@ Result<void> check(const SctpOptions& sctp) {
     return {};
 }
 
-Result<void> check_initiate(const InitiateOptions& options) {
+Result<void> check(const TlsOptions& tls) {
+    if (tls.keep_alive < Duration::zero() || tls.user_timeout < Duration::zero())
+        return wrong("TlsOptions::keep_alive and user_timeout are not negative");
+    return {};
+}
+
+// What initiate and listen have in common.
+template <class Options> Result<void> check_common(const Options& options) {
     if (auto fine = check(options.bounds, options.policy); !fine) return fine;
     if (auto fine = check(options.quic); !fine) return fine;
     if (auto fine = check(options.sctp); !fine) return fine;
+    return check(options.tls);
+}
+
+Result<void> check_initiate(const InitiateOptions& options) {
+    if (auto fine = check_common(options); !fine) return fine;
+    const auto& stacks = options.policy.stacks;
+    if (!options.alpn.empty() && stacks.front() == Stack::tls)
+        return Error(Errc::unsupported, {}, Stage::call,
+                     "on tls only Post peers are served: leave InitiateOptions::alpn empty");
     if (options.quic.address_validation != QuicOptions{}.address_validation ||
         !options.quic.reset_key.empty())
         return wrong("QuicOptions::address_validation and reset_key are for listen");
@@ -88,23 +104,6 @@ Result<void> check_initiate(const InitiateOptions& options) {
         return wrong("an ALPN token has 1 to 255 bytes");
     if (options.local.shared != 0 || options.local.of != 1)
         return wrong("Local::shared is for listen");
-    return {};
-}
-
-Result<void> check_listen(const Local& local, const ListenOptions& options) {
-    if (auto fine = check(options.bounds, options.policy); !fine) return fine;
-    if (auto fine = check(options.quic); !fine) return fine;
-    if (auto fine = check(options.sctp); !fine) return fine;
-    if (!local.identity)
-        return wrong(
-            "a Listener needs an identity: Identity::from_files(certificate, key), or "
-            "Identity::self_signed(\"localhost\") for development");
-    for (const std::string& alpn : options.alpn)
-        if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
-    if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
-        return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
-    if (local.of > 1 && local.port == 0 && local.address.port == 0)
-        return wrong("a port that is shared must be named: Local::port");
     return {};
 }
 
@@ -149,10 +148,29 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
          {std::size_t{sctp.local_port}, std::size_t{sctp.remote_port}, std::size_t{sctp.streams},
           sctp.largest_payload, std::size_t{sctp.udp_port}})
         add(std::to_string(number));
+    const TlsOptions& tls = options.tls;
+    for (const auto number : {std::int64_t{tls.multipath}, std::int64_t{tls.keep_alive.count()},
+                              std::int64_t{tls.user_timeout.count()}})
+        add(std::to_string(number));
     return key;
 }
 
 }  // namespace
+
+Result<void> Root::check_listen(const Local& local, const ListenOptions& options) {
+    if (auto fine = check_common(options); !fine) return fine;
+    if (!local.identity)
+        return wrong(
+            "a Listener needs an identity: Identity::from_files(certificate, key), or "
+            "Identity::self_signed(\"localhost\") for development");
+    for (const std::string& alpn : options.alpn)
+        if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
+        return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
+    if (local.of > 1 && local.port == 0 && local.address.port == 0)
+        return wrong("a port that is shared must be named: Local::port");
+    return {};
+}
 
 std::array<std::uint8_t, 16> Root::random_name() {
     std::array<std::uint8_t, 16> name;
@@ -260,6 +278,8 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote,
 
 void Root::connect(Association& association, Setup& setup, const Address& candidate) {
     const InitiateOptions& options = setup.options;
+    if (options.policy.stacks.front() == Stack::tls)
+        return connect_tls(association, setup, candidate);
     Address remote = candidate;
     if (options.policy.stacks.front() == Stack::sctp_udp) remote.port = options.sctp.udp_port;
     const Stack stack = options.policy.stacks.front();
@@ -276,6 +296,7 @@ void Root::connect(Association& association, Setup& setup, const Address& candid
     if (!mapping) return association.handle_failure(mapping.error());
     if (setup.port) --setup.port->associations;
     setup.port = *port;
+    setup.waits = false;
     ++setup.port->associations;
     if (!setup.attempt) {
         setup.attempt = remote;
@@ -301,97 +322,28 @@ crypto::ClientSecurity Root::security(const Association& association,
     return security;
 }
 
+crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& options) {
+    using Theirs = ListenOptions::ClientCertificate;
+    crypto::ServerSecurity security;
+    security.identity = local.identity;
+    security.client_certificate = options.client_certificate == Theirs::required
+                                      ? crypto::ClientCertificate::required
+                                  : options.client_certificate == Theirs::optional
+                                      ? crypto::ClientCertificate::optional
+                                      : crypto::ClientCertificate::none;
+    security.client_trust = options.client_trust;
+    security.cipher = options.quic.cipher;
+    return security;
+}
+
 Result<std::unique_ptr<Mapping>> Root::connect_quic(Port& port, const Association& association,
                                                     const Setup& setup, const Address& remote) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<quic::ConnectOptions>(remote, port, association, options);
+    auto connect = way_to<quic::ConnectOptions>(remote, port.local, association, options);
     connect.transport = transport(options.bounds, options.quic);
     connect.transport.largest_payload = largest_payload(remote, options.quic);
     connect.transport.run_limit = io_->run_limit(port.socket);
     return port.endpoint->connect(now_, TransientId{association.id().value()}, connect);
-}
-
-Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
-    if (const auto fine = check_listen(local, options); !fine) return fine.error();
-    // Every address: one socket a family, IPv6 where the machine has it, both on one port.
-    std::vector<Address> wanted{local.address};
-    if (local.address.family == Address::Family::none)
-        wanted = {Address::any_v4(), Address::any_v6()};
-    const auto& stacks = options.policy.stacks;
-    const auto named = [&](Stack stack) {
-        return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
-    };
-    const bool quic = named(Stack::quic);
-    std::vector<Port*> opened;
-    const bool shared_port = quic || named(Stack::sctp_dtls);
-    std::uint16_t number = local.port != 0 ? local.port : local.address.port;
-    Error error;
-    const auto open = [&](std::uint16_t& at, const Io::Share& share) {
-        const std::size_t before = opened.size();
-        for (Address address : wanted) {
-            address.port = at;
-            auto port = open_port(address, quic ? &options.quic : nullptr, share);
-            if (port) {
-                opened.push_back(*port);
-                at = (*port)->local.port;
-            } else if (opened.size() == before || port.error() == Errc::address_in_use) {
-                error = port.error();
-            }
-        }
-        return opened.size() > before && error != Errc::address_in_use;
-    };
-    bool fine = !shared_port || open(number, {local.shared, local.of});
-    const std::size_t in_udp = opened.size();
-    std::uint16_t udp_port = options.sctp.udp_port;
-    if (fine && named(Stack::sctp_udp)) fine = open(udp_port, {});
-    if (!fine) {
-        for (Port* port : opened) close_port_if_idle(*port);
-        return error;
-    }
-    for (std::size_t i = in_udp; i < opened.size(); ++i)
-        listen_sctp_udp(*opened[i], number != 0 ? number : opened[i]->local.port, options);
-    std::vector<Address> addresses;
-    for (Port* port : opened) addresses.push_back(port->local);
-    const ListenerKey key = carriers_.listen(std::move(addresses));
-    for (Port* port : opened) {
-        port->listener = key;
-        port->bounds = options.bounds;
-        port->accept.security.identity = local.identity;
-        using Theirs = ListenOptions::ClientCertificate;
-        port->accept.security.client_certificate = options.client_certificate == Theirs::required
-                                                       ? crypto::ClientCertificate::required
-                                                   : options.client_certificate == Theirs::optional
-                                                       ? crypto::ClientCertificate::optional
-                                                       : crypto::ClientCertificate::none;
-        port->accept.security.client_trust = options.client_trust;
-        for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
-        port->accept.security.cipher = options.quic.cipher;
-        port->quic = options.quic;
-        port->accept.transport = transport(options.bounds, options.quic);
-        if (named(Stack::sctp_dtls) && !port->udp) listen_sctp(*port, options);
-    }
-    return carriers_.handle(key);
-}
-
-void Root::close_listeners() {
-    for (ListenerKey key : carriers_.poll_closed()) {
-        // By index: closing a port takes it out of the list.
-        for (std::size_t i = ports_.size(); i-- > 0;) {
-            Port& port = *ports_[i];
-            if (!port.listener || port.listener->slot != key.slot ||
-                port.listener->generation != key.generation)
-                continue;
-            port.listener.reset();
-            close_port_if_idle(port);
-        }
-    }
-}
-
-void Root::close_port_if_idle(Port& port) {
-    if (!port.listener && port.udp) port.udp->close();
-    if (port.listener || port.associations > 0 || port.kept) return;
-    io_->close(port.socket);
-    std::erase_if(ports_, [&](const auto& one) { return one.get() == &port; });
 }
 
 }  // namespace post::core

@@ -97,7 +97,6 @@ bool Root::turn() {
     associations_.wake(now_);
     take_submitted();
     close_listeners();
-    for (AssociationId id : std::exchange(blocked_, {})) associations_.use(id);
     associations_.take_active(active_);
     for (AssociationId id : active_) {
         collect(id);
@@ -133,11 +132,19 @@ void Root::write_logs() {
 
 void Root::take_input() {
     for (const Io::Received& received : io_->receive()) {
+        if (const auto to = connections_.find(received.socket); to != connections_.end()) {
+            Association* found = associations_.use(to->second);
+            if (found && !received.datagrams.empty()) found->handle_input(now_, received.datagrams);
+            if (found && received.end) found->handle_end(now_);
+            continue;
+        }
         const auto at = std::find_if(ports_.begin(), ports_.end(), [&](const auto& port) {
             return port->socket == received.socket;
         });
         if (at != ports_.end()) route(**at, received.datagrams);
     }
+    note_writable();
+    take_connections();
     serve_sctp();
     take_troubles();
     take_resolved();
@@ -197,15 +204,18 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
           port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first, proof));
 }
 
-// The association of a client that the port's listener takes.
-Association& Root::take_client(Port& port) {
-    const ListenerKey listener = *port.listener;
+// The association of a client that the listener takes.
+Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds) {
     Association::Options options;
     options.role = Role::server;
-    options.bounds = port.bounds;
+    options.bounds = bounds;
     options.name = random_name();
-    Association& made = associations_.create(
-        options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
+    return associations_.create(options, {},
+                                std::uint64_t{listener.generation} << 32 | listener.slot);
+}
+
+Association& Root::take_client(Port& port) {
+    Association& made = take_client(*port.listener, port.bounds);
     setups_[made.id()].port = &port;
     ++port.associations;
     return made;
@@ -222,6 +232,11 @@ void Root::taken(Association& made, Result<std::unique_ptr<Mapping>> mapping) {
 
 void Root::take_troubles() {
     for (const Io::Trouble& trouble : io_->poll_troubles()) {
+        if (const auto to = connections_.find(trouble.socket); to != connections_.end()) {
+            if (Association* found = associations_.use(to->second))
+                found->handle_trouble(now_, trouble.remote, trouble.code);
+            continue;
+        }
         const auto [first, last] = attempts_.equal_range(trouble.remote);
         for (auto at = first; at != last; ++at)
             if (Association* found = associations_.use(at->second))
@@ -257,9 +272,10 @@ void Root::transmit(AssociationId id) {
     Setup& setup = setups_[id];
     serve_wants(*found, setup);
     found->prepare(now_);
-    for (int runs = 0; setup.port; ++runs) {
-        if (!io_->writable(setup.port->socket)) {
-            blocked_.push_back(id);
+    for (int runs = 0; const auto socket = socket_of(setup); ++runs) {
+        // The last words of one that ends wait for nobody.
+        if (!io_->writable(*socket) && found->state() < Association::State::closing) {
+            if (!std::exchange(setup.waits, true)) blocked_[*socket].push_back(id);
             break;
         }
         if (runs == most_runs) {
@@ -268,7 +284,7 @@ void Root::transmit(AssociationId id) {
         }
         const Datagrams run = found->poll_transmit(now_, space_);
         if (run.empty()) break;
-        io_->send(setup.port->socket, run);
+        io_->send(*socket, run);
     }
     happened_.clear();
     found->poll_events(happened_);
@@ -303,6 +319,7 @@ void Root::forget(AssociationId id) {
                                        [&](const auto& one) { return one.second == id; });
         if (mine != last) attempts_.erase(mine);
     }
+    drop_connection(setup);
     Port* port = setup.port;
     setups_.erase(at);
     if (!port) return;

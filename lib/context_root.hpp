@@ -20,6 +20,7 @@
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/sctp/dtls_endpoint.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
+#include "mappings/tls/endpoint.hpp"
 
 namespace post::core {
 
@@ -71,9 +72,19 @@ private:
         std::size_t associations = 0;
         bool kept = false;  // a client port, for the next association too
     };
-    // What the root keeps of an association.
+    // A TCP port, and what its connections are taken with.
+    struct TcpPort {
+        SocketId socket;
+        Address local;
+        ListenerKey listener;
+        tls::AcceptOptions accept;
+        Bounds bounds;
+    };
+    // What the root keeps of an association. It has a port, or a TCP connection of its own.
     struct Setup {
         Port* port = nullptr;
+        std::optional<SocketId> connection;
+        bool waits = false;  // stands in blocked_
         InitiateOptions options;
         std::optional<LookupId> lookup;
         std::optional<Address> attempt;
@@ -91,6 +102,7 @@ private:
     void serve_sctp();
     void accept(Port& port, const Datagrams& first, const quic::AddressProof& proof);
     void accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPrestate& proof);
+    Association& take_client(const ListenerKey& listener, const Bounds& bounds);
     Association& take_client(Port& port);
     void taken(Association& made, Result<std::unique_ptr<Mapping>> mapping);
     void write_logs();
@@ -107,19 +119,37 @@ private:
                                                   const Setup& setup, const Address& remote);
     static crypto::ClientSecurity security(const Association& association,
                                            const InitiateOptions& options);
+    static crypto::ServerSecurity security(const Local& local, const ListenOptions& options);
     // What every stack's way to connect begins with.
     template <class Connect>
-    Connect way_to(const Address& remote, const Port& port, const Association& association,
+    Connect way_to(const Address& remote, const Address& local, const Association& association,
                    const InitiateOptions& options) const {
         Connect connect;
-        connect.local = port.local;
+        connect.local = local;
         connect.remote = remote;
         connect.security = security(association, options);
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }
+    // context_listen.cpp
+    struct Opened;
+    template <class Open> Error open_each(const Local& local, std::uint16_t& number, Open open);
+    Error open_ports(Opened& opened, std::uint16_t& number, const Local& local,
+                     const ListenOptions& options);
+    void close_ports(Opened& opened);
+    static Result<void> check_listen(const Local& local, const ListenOptions& options);
+
     void listen_sctp(Port& port, const ListenOptions& options);
     sctp::DtlsEndpoint& dtls_endpoint(Port& port);
+    // context_tls.cpp
+    tls::Endpoint& tls_endpoint();
+    std::size_t segment(const Address& remote);
+    void take_connections();
+    void connect_tls(Association& association, Setup& setup, const Address& remote);
+    Result<TcpPort> open_tcp_port(const Address& local, bool shared, const TlsOptions& options);
+    void drop_connection(Setup& setup);
+    static std::optional<SocketId> socket_of(const Setup& setup);
+    void note_writable();
     void forget(AssociationId id);
     void close_listeners();
     void close_port_if_idle(Port& port);
@@ -148,6 +178,9 @@ private:
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::unique_ptr<sctp::Engine>
         sctp_;  // made when somebody wants it; the ports' endpoints use it
+    std::unique_ptr<tls::Endpoint> tls_;  // made when somebody wants it
+    std::vector<TcpPort> tcp_ports_;
+    std::unordered_map<SocketId, AssociationId> connections_;  // of TCP
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     Carriers carriers_;
@@ -157,7 +190,7 @@ private:
     std::unordered_multimap<Address, AssociationId> attempts_;
     std::vector<AssociationId> active_;
     std::vector<TransientId> touched_;
-    std::vector<AssociationId> blocked_;  // by their socket
+    std::unordered_map<SocketId, std::vector<AssociationId>> blocked_;  // by their socket
     std::vector<Happened> happened_;
     std::vector<std::byte> space_;
     std::atomic<Submitted*> submitted_{nullptr};

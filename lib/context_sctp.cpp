@@ -66,7 +66,7 @@ void Root::listen_sctp(Port& port, const ListenOptions& options) {
 Result<std::unique_ptr<Mapping>> Root::connect_sctp(Port& port, const Association& association,
                                                     const Setup& setup, const Address& remote) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<sctp::ConnectOptions>(remote, port, association, options);
+    auto connect = way_to<sctp::ConnectOptions>(remote, port.local, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
     connect.transport.largest_payload = largest_sctp(remote, options.sctp);
     connect.transport.run_limit = io_->run_limit(port.socket);
@@ -118,7 +118,7 @@ Result<std::unique_ptr<Mapping>> Root::connect_sctp_udp(Port& port, const Associ
                                                         const Setup& setup, const Address& remote,
                                                         std::uint16_t sctp_port) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<sctp::ConnectOptions>(remote, port, association, options);
+    auto connect = way_to<sctp::ConnectOptions>(remote, port.local, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
     connect.transport.remote_port = sctp_port;
     connect.transport.post = options.alpn.empty();

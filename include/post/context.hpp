@@ -17,6 +17,7 @@
 #include <post/quic.hpp>
 #include <post/remote.hpp>
 #include <post/sctp.hpp>
+#include <post/tls.hpp>
 
 namespace post {
 
@@ -66,6 +67,7 @@ struct InitiateOptions {
     bool one_way = false;  // a Source
     QuicOptions quic{};
     SctpOptions sctp{};
+    TlsOptions tls{};
     std::string label{};  // these three as in Carrier::ForkOptions
     std::string protocol{};
     ChannelOptions channel{};
@@ -84,6 +86,7 @@ struct ListenOptions {
     Bounds bounds{};
     QuicOptions quic{};
     SctpOptions sctp{};
+    TlsOptions tls{};
 };
 
 class Context {

@@ -27,8 +27,8 @@ enum class Security : std::uint8_t {
 struct Policy {
     Security security = Security::required;
     // In the order of preference. initiate uses the first one; listen takes peers on all of them,
-    // on one port (sctp_udp: SctpOptions::udp_port).
-    std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls};
+    // on one number of UDP and TCP (sctp_udp: SctpOptions::udp_port).
+    std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls, Stack::tls};
     bool operator==(const Policy&) const = default;
 };
 

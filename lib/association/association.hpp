@@ -124,6 +124,7 @@ public:
     void handle_failure(const Error& error);
     void handle_input(Instant now, const Datagrams& datagrams);
     void handle_timeout(Instant now);
+    void handle_end(Instant now);
     void handle_trouble(Instant now, const Address& remote, std::error_code code);
 
     // Output, to the root.

@@ -37,6 +37,13 @@ void Association::handle_input(Instant now, const Datagrams& datagrams) {
     drain_mapping(now);
 }
 
+void Association::handle_end(Instant now) {
+    if (!mapping_) return;
+    now_ = now;
+    mapping_->handle_end(now);
+    drain_mapping(now);
+}
+
 void Association::handle_trouble(Instant now, const Address& remote, std::error_code code) {
     if (!mapping_) return;
     now_ = now;

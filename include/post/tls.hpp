@@ -1,0 +1,24 @@
+// TlsOptions: what an application may choose of TCP, for the stacks that run on it (RFC 9293). The
+// defaults are right for nearly everybody. ListenOptions have them for the connections that are
+// taken.
+#pragma once
+
+#include <post/time.hpp>
+
+namespace post {
+
+// Values outside the ranges are refused with invalid_argument by initiate and listen.
+struct TlsOptions {
+    // MPTCP (RFC 8684) where both systems have it; else TCP, and nobody is told.
+    bool multipath = false;
+    // TCP's own probes of a connection that has been silent for so long (RFC 9293, 3.8.4); zero:
+    // none. QMux asks for itself (Bounds::keep_alive), so this is for middleboxes. Whole seconds
+    // are counted, and one at least.
+    Duration keep_alive{};
+    // How long what was sent may stay unacknowledged before the connection counts as lost (RFC
+    // 5482). Zero: as the system has it, which is minutes.
+    Duration user_timeout{};
+    bool operator==(const TlsOptions&) const = default;
+};
+
+}  // namespace post

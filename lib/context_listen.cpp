@@ -1,0 +1,160 @@
+// Listeners: which ports they open, what those take clients with, and when they close.
+#include <algorithm>
+
+#include "lib/context_root.hpp"
+
+namespace post::core {
+
+namespace {
+
+// A number that UDP has free, and TCP has not, is no number for both; the next may be.
+constexpr int most_numbers = 16;
+
+bool same(const ListenerKey& one, const ListenerKey& other) {
+    return one.slot == other.slot && one.generation == other.generation;
+}
+
+}  // namespace
+
+// What listen() opens; what it does not use it closes.
+struct Root::Opened {
+    std::vector<Port*> shared;  // QUIC and DTLS
+    std::vector<Port*> sctp;    // right over UDP
+    std::vector<TcpPort> tcp;
+};
+
+// Opens one for each address, all with one number, which is chosen with the first when it is 0.
+// What a machine has no family for is left out.
+template <class Open> Error Root::open_each(const Local& local, std::uint16_t& number, Open open) {
+    std::vector<Address> wanted{local.address};
+    if (local.address.family == Address::Family::none)
+        wanted = {Address::any_v4(), Address::any_v6()};
+    Error error;
+    bool any = false;
+    for (Address address : wanted) {
+        address.port = number;
+        const Result<Address> opened = open(address);
+        if (opened) {
+            any = true;
+            number = opened->port;
+        } else if (!any || opened.error() == Errc::address_in_use) {
+            error = opened.error();
+        }
+    }
+    return any && error != Errc::address_in_use ? Error() : error;
+}
+
+Error Root::open_ports(Opened& opened, std::uint16_t& number, const Local& local,
+                       const ListenOptions& options) {
+    const auto& stacks = options.policy.stacks;
+    const auto named = [&](Stack stack) {
+        return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
+    };
+    if (named(Stack::quic) || named(Stack::sctp_dtls)) {
+        const QuicOptions* quic = named(Stack::quic) ? &options.quic : nullptr;
+        Error error = open_each(local, number, [&](const Address& at) -> Result<Address> {
+            auto port = open_port(at, quic, {local.shared, local.of});
+            if (!port) return port.error();
+            opened.shared.push_back(*port);
+            return (*port)->local;
+        });
+        if (error) return error;
+    }
+    if (named(Stack::tls)) {
+        Error error = open_each(local, number, [&](const Address& at) -> Result<Address> {
+            auto port = open_tcp_port(at, local.of > 1, options.tls);
+            if (!port) return port.error();
+            opened.tcp.push_back(std::move(*port));
+            return opened.tcp.back().local;
+        });
+        if (error) return error;
+    }
+    if (!named(Stack::sctp_udp)) return {};
+    std::uint16_t udp_port = options.sctp.udp_port;
+    return open_each(local, udp_port, [&](const Address& at) -> Result<Address> {
+        auto port = open_port(at, nullptr, {});
+        if (!port) return port.error();
+        opened.sctp.push_back(*port);
+        return (*port)->local;
+    });
+}
+
+void Root::close_ports(Opened& opened) {
+    for (auto* ports : {&opened.shared, &opened.sctp})
+        for (Port* port : *ports) close_port_if_idle(*port);
+    for (const TcpPort& port : opened.tcp) io_->close(port.socket);
+    opened = {};
+}
+
+Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
+    if (const auto fine = check_listen(local, options); !fine) return fine.error();
+    const std::uint16_t wanted = local.port != 0 ? local.port : local.address.port;
+    Opened opened;
+    for (int tries = 1;; ++tries) {
+        std::uint16_t number = wanted;
+        Error error = open_ports(opened, number, local, options);
+        if (!error) break;
+        const bool again = wanted == 0 && error == Errc::address_in_use && tries < most_numbers;
+        close_ports(opened);
+        if (!again) return error;
+    }
+    std::vector<Address> addresses;
+    const auto add = [&](const Address& address) {
+        if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
+            addresses.push_back(address);
+    };
+    for (Port* port : opened.shared) add(port->local);
+    for (const TcpPort& port : opened.tcp) add(port.local);
+    for (Port* port : opened.sctp) {
+        listen_sctp_udp(*port, wanted != 0 ? wanted : port->local.port, options);
+        add(port->local);
+    }
+    const ListenerKey key = carriers_.listen(std::move(addresses));
+    const auto& stacks = options.policy.stacks;
+    const bool dtls = std::find(stacks.begin(), stacks.end(), Stack::sctp_dtls) != stacks.end();
+    for (auto* ports : {&opened.shared, &opened.sctp}) {
+        for (Port* port : *ports) {
+            port->listener = key;
+            port->bounds = options.bounds;
+            port->accept.security = security(local, options);
+            for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
+            port->quic = options.quic;
+            port->accept.transport = transport(options.bounds, options.quic);
+            if (dtls && !port->udp) listen_sctp(*port, options);
+        }
+    }
+    for (TcpPort& port : opened.tcp) {
+        port.listener = key;
+        port.bounds = options.bounds;
+        port.accept.security = security(local, options);
+        port.accept.transport.limits = limits(options.bounds);
+        tcp_ports_.push_back(std::move(port));
+    }
+    return carriers_.handle(key);
+}
+
+void Root::close_listeners() {
+    for (ListenerKey key : carriers_.poll_closed()) {
+        // By index: closing a port takes it out of the list.
+        for (std::size_t i = ports_.size(); i-- > 0;) {
+            Port& port = *ports_[i];
+            if (!port.listener || !same(*port.listener, key)) continue;
+            port.listener.reset();
+            close_port_if_idle(port);
+        }
+        std::erase_if(tcp_ports_, [&](const TcpPort& port) {
+            if (!same(port.listener, key)) return false;
+            io_->close(port.socket);
+            return true;
+        });
+    }
+}
+
+void Root::close_port_if_idle(Port& port) {
+    if (!port.listener && port.udp) port.udp->close();
+    if (port.listener || port.associations > 0 || port.kept) return;
+    io_->close(port.socket);
+    std::erase_if(ports_, [&](const auto& one) { return one.get() == &port; });
+}
+
+}  // namespace post::core
