@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include <post/address.hpp>
 #include <post/bytes.hpp>
@@ -27,10 +28,21 @@ struct Segment {
     std::uint16_t mss = 0;     // of a SYN
     bool asks_cookie = false;  // RFC 7413, of a SYN
     std::uint64_t cookie = 0;  // of a SYN or its answer
+    // RFC 2018: what came behind a gap, first and behind last; the newest block first.
+    struct Block {
+        std::uint32_t begin = 0;
+        std::uint32_t end = 0;
+    };
+    std::vector<Block> blocks{};
 
-    // A SYN's options: 4 (MSS), 4 (window scale, padded), and 4 or 12 (Fast Open, padded).
+    // The options: of a SYN 4 (MSS), 4 (selective acknowledgements, padded), 4 (window scale,
+    // padded), and 4 or 12 (Fast Open, padded); of others 4 (padded) and 8 a block.
     std::size_t size() const {
-        return 20 + (syn ? 8u : 0u) + (cookie != 0 ? 12u : asks_cookie ? 4u : 0u);
+        return 20 + (syn ? 12u : 0u) +
+               (cookie != 0   ? 12u
+                : asks_cookie ? 4u
+                              : 0u) +
+               (blocks.empty() ? 0u : 4 + 8 * blocks.size());
     }
 };
 

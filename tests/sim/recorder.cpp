@@ -50,7 +50,7 @@ void put_udp(Octets& out, const Packet& packet) {
     put16(out, 0);
 }
 
-// RFC 9293, 3.1 and 3.2; RFC 7323, 2.2; RFC 7413, 4.1.1.
+// RFC 9293, 3.1 and 3.2; RFC 7323, 2.2; RFC 2018, 2 and 3; RFC 7413, 4.1.1.
 void put_tcp(Octets& out, const Packet& packet) {
     constexpr unsigned scale = 10;
     const Segment& segment = packet.segment;
@@ -70,7 +70,11 @@ void put_tcp(Octets& out, const Packet& packet) {
     if (segment.syn) {
         out.insert(out.end(), {2, 4});
         put16(out, segment.mss);
-        out.insert(out.end(), {3, 3, scale, 1});
+        out.insert(out.end(), {4, 2, 1, 1, 3, 3, scale, 1});
+    }
+    if (!segment.blocks.empty()) {
+        out.insert(out.end(), {1, 1, 5, static_cast<std::uint8_t>(2 + 8 * segment.blocks.size())});
+        for (const auto& block : segment.blocks) put32(out, block.begin), put32(out, block.end);
     }
     if (segment.cookie != 0) {
         out.insert(out.end(), {34, 10});

@@ -1,11 +1,10 @@
-// A small real TCP, with the numbers that Linux has.
+// A small real TCP, with the numbers that Linux has: what is received, the timers, and the wire's
+// numbers. How it sends is in tcp_connection_send.cpp.
 #include "tests/sim/tcp_connection.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
-
-#include "lib/io/tcp_socket.hpp"
 
 namespace post::sim {
 
@@ -15,14 +14,12 @@ using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
 
 constexpr Duration first_rto = 1s;  // RFC 6298, 2.1
-constexpr Duration least_rto = 200ms;
 constexpr Duration most_rto = 60s;
-constexpr unsigned initial_window = 10;  // segments, RFC 6928
-constexpr unsigned most_retries = 15;    // tcp_retries2
-constexpr unsigned orphan_retries = 8;   // tcp_orphan_retries
-constexpr unsigned syn_retries = 6;      // tcp_syn_retries
-constexpr unsigned answer_retries = 5;   // tcp_synack_retries
-constexpr unsigned most_probes = 5;      // as the real edge asks for them
+constexpr unsigned most_retries = 15;   // tcp_retries2
+constexpr unsigned orphan_retries = 8;  // tcp_orphan_retries
+constexpr unsigned syn_retries = 6;     // tcp_syn_retries
+constexpr unsigned answer_retries = 5;  // tcp_synack_retries
+constexpr unsigned most_probes = 5;     // as the real edge asks for them
 constexpr Duration probe_interval = 15s;
 constexpr Duration afterlife = 60s;  // TIME_WAIT, and FIN_WAIT_2 of nobody's connections
 
@@ -61,7 +58,7 @@ void TcpConnection::write(Instant now, std::span<const std::byte> bytes) {
         state_ = State::connecting;
         fast_ = true;
         // The SYN has less room by its options.
-        send_syn(now, std::min(bytes.size(), mss_ - 20));
+        send_syn(now, std::min(bytes.size(), mss_ - 24));
     }
     transmit(now);
 }
@@ -153,79 +150,12 @@ void TcpConnection::opened(Instant now, const Segment& segment) {
     if (una_ < max_) rto_at_ = now + rto_;
 }
 
-void TcpConnection::handle_ack(Instant now, const Packet& packet) {
-    const std::uint64_t ack = ack_offset(packet.segment);
-    if (ack > max_) {
-        must_ack_ = true;
-        return;
-    }
-    if (ack < una_) return;
-    const bool same = packet.segment.window == wnd_;
-    handle_window(now, packet.segment.window);
-    if (ack > una_) return handle_new_ack(now, ack);
-    const bool pure = packet.bytes.empty() && !packet.segment.fin;
-    if (una_ == max_ || !pure || !same || wnd_ == 0) return;
-    if (++duplicates_ == 3 && !recovering_) {
-        recovering_ = true;
-        recover_ = max_;
-        const double flight = static_cast<double>(nxt_ - una_);
-        threshold_ = std::max(flight / 2, 2.0 * static_cast<double>(mss_));
-        cwnd_ = threshold_ + 3.0 * static_cast<double>(mss_);
-        emit(now, una_, mss_);
-    } else if (recovering_) {
-        cwnd_ += static_cast<double>(mss_);
-    }
-}
-
-void TcpConnection::handle_window(Instant now, std::uint64_t window) {
-    const bool opens = std::exchange(wnd_, window) == 0 && window > 0;
-    if (window == 0) retries_ = 0;  // the peer is there and answers; only a user timeout counts on
-    if (!opens) return;
-    rto_ = std::max(least_rto, 2 * rtt_);
-    rto_at_ = never;
-    retries_ = 0;
-    since_ = now;
-    if (una_ < max_) rto_at_ = now + rto_;
-}
-
-void TcpConnection::handle_new_ack(Instant now, std::uint64_t ack) {
-    const auto mss = static_cast<double>(mss_);
-    const auto acked = static_cast<double>(ack - una_);
-    una_ = ack;
-    nxt_ = std::max(nxt_, una_);
-    const std::uint64_t data = std::min(una_, end_);
-    out_.drop(static_cast<std::size_t>(data - base_));
-    base_ = data;
-    measure(now, ack);
-    retries_ = 0;
-    duplicates_ = 0;
-    since_ = now;
-    rto_ = std::max(least_rto, 2 * rtt_);
-    rto_at_ = una_ < max_ ? now + rto_ : never;
-    if (recovering_ && ack < recover_) {
-        // RFC 6582, 3.2: the next one is missing, too.
-        cwnd_ = std::max(mss, cwnd_ - acked + mss);
-        emit(now, una_, mss_);
-    } else if (std::exchange(recovering_, false)) {
-        cwnd_ = threshold_;
-    } else {
-        cwnd_ += cwnd_ < threshold_ ? std::min(acked, 2 * mss) : mss * mss / cwnd_;
-    }
-}
-
-// Karn's rule: what was sent twice measures nothing.
-void TcpConnection::measure(Instant now, std::uint64_t ack) {
-    if (timed_ == 0 || ack < timed_) return;
-    timed_ = 0;
-    const Duration sample = now - timed_at_;
-    rtt_ = rtt_ == Duration::zero() ? sample : rtt_ + (sample - rtt_) / 8;
-}
-
 void TcpConnection::handle_data(const Packet& packet) {
     const std::uint64_t at = seq_offset(packet.segment);
     const auto bytes = packet.bytes.span();
     if (bytes.empty() && !packet.segment.fin) {
-        must_ack_ = must_ack_ || at < rcv_;  // a keep-alive, which wants to hear something
+        // A keep-alive: it wants to hear something.
+        if (static_cast<std::int64_t>(at - rcv_) < 0) must_ack_ = true;
         return;
     }
     must_ack_ = true;
@@ -243,6 +173,7 @@ void TcpConnection::handle_data(const Packet& packet) {
 
 void TcpConnection::store(std::uint64_t at, std::span<const std::byte> bytes) {
     if (at > rcv_) {
+        newest_ = at;
         auto& place = early_[at];
         if (place.size() < bytes.size()) place.assign(bytes.begin(), bytes.end());
         return;
@@ -286,12 +217,10 @@ void TcpConnection::handle_timeout(Instant now) {
     // Data that went with a SYN is not sent with the next one: it may be what is refused.
     if (state_ != State::open) return send_syn(now, 0);
     if (probing) return emit(now, una_, 1);
-    const double flight = static_cast<double>(nxt_ - una_);
-    threshold_ = std::max(flight / 2, 2.0 * static_cast<double>(mss_));
+    lose();
     cwnd_ = static_cast<double>(mss_);
     nxt_ = una_;
     recovering_ = false;
-    duplicates_ = 0;
     transmit(now);
 }
 
@@ -322,64 +251,6 @@ bool TcpConnection::writable() const {
     return state_ == State::first || (usable() && room_);
 }
 
-void TcpConnection::transmit(Instant now) {
-    if (usable()) {
-        const std::uint64_t limit = una_ + std::min(static_cast<std::uint64_t>(cwnd_), wnd_);
-        const std::uint64_t all = end_ + (ending_ ? 1 : 0);
-        while (nxt_ < all && wnd_ > 0) {
-            const auto size = static_cast<std::size_t>(
-                std::min<std::uint64_t>(mss_, end_ - std::min(nxt_, end_)));
-            // Less than a segment goes when nothing is under way only (RFC 9293, 3.8.6.2.1).
-            const std::uint64_t open = limit - std::min(limit, nxt_);
-            if (open < size && (open == 0 || nxt_ > una_)) break;
-            emit(now, nxt_, std::min(size, static_cast<std::size_t>(open)));
-        }
-        // The window is shut: the timer asks whether it still is.
-        if (nxt_ < all && nxt_ == una_ && rto_at_ == never) {
-            since_ = now;
-            rto_at_ = now + rto_;
-        }
-    }
-    room_ = unsent() <= io::TcpSocket::room_below;
-}
-
-// The SYN or our answer to it.
-void TcpConnection::send_syn(Instant now, std::size_t bytes) {
-    Packet out = packet(0);
-    out.segment.seq = options_.isn;
-    out.segment.syn = true;
-    out.segment.acks = state_ == State::asked;
-    out.segment.mss = static_cast<std::uint16_t>(std::min<std::size_t>(mss_, 65535));
-    out.segment.cookie = state_ == State::asked || bytes > 0 ? cookie_ : 0;
-    out.segment.asks_cookie = asks_cookie_;
-    out.bytes = Bytes(out_.view().first(bytes));
-    max_ = nxt_ = std::max<std::uint64_t>(max_, bytes);
-    edge_ = rcv_ + window();
-    if (retries_ == 0) since_ = now;
-    if (rto_at_ == never) rto_at_ = now + rto_;
-    packets_.push_back(std::move(out));
-}
-
-// At most `size` bytes of the stream from `at` on, and the FIN where it is next.
-void TcpConnection::emit(Instant now, std::uint64_t at, std::size_t size) {
-    const std::uint64_t left = end_ - std::min(at, end_);
-    size = static_cast<std::size_t>(std::min<std::uint64_t>(size, left));
-    Packet out = packet(at);
-    out.bytes = Bytes(
-        out_.view().subspan(static_cast<std::size_t>(std::min(at, end_) - base_), size));
-    out.segment.fin = ending_ && at + size == end_;
-    const std::uint64_t behind = at + size + (out.segment.fin ? 1 : 0);
-    if (una_ == max_) since_ = now;
-    if (timed_ == 0 && at >= max_) timed_ = behind, timed_at_ = now;
-    // A probe of a shut window is no part of what is under way.
-    if (at == nxt_ && wnd_ > 0) nxt_ = behind;
-    max_ = std::max(max_, behind);
-    if (rto_at_ == never) rto_at_ = now + rto_;
-    edge_ = std::max(edge_, rcv_ + window());
-    must_ack_ = false;
-    packets_.push_back(std::move(out));
-}
-
 void TcpConnection::emit_ack(std::uint64_t at) {
     edge_ = std::max(edge_, rcv_ + window());
     packets_.push_back(packet(at));
@@ -395,7 +266,28 @@ Packet TcpConnection::packet(std::uint64_t at) const {
     out.segment.ack = irs_ + 1 + static_cast<std::uint32_t>(rcv_);
     if (state_ == State::connecting) out.segment.ack = 0;
     out.segment.window = static_cast<std::uint32_t>(window());
+    append_blocks(out.segment);
     return out;
+}
+
+// What came early, as few blocks as it makes; four fit into a header (RFC 2018, 3 and 4).
+void TcpConnection::append_blocks(Segment& segment) const {
+    constexpr std::size_t most_blocks = 4;
+    std::vector<Segment::Block> all;
+    std::size_t newest = 0;
+    for (std::uint64_t end = 0; const auto& [at, bytes] : early_) {
+        const std::uint32_t behind = irs_ + 1 + static_cast<std::uint32_t>(at + bytes.size());
+        if (all.empty() || at > end)
+            all.push_back({irs_ + 1 + static_cast<std::uint32_t>(at), behind});
+        else if (at + bytes.size() > end)
+            all.back().end = behind;
+        end = std::max<std::uint64_t>(end, at + bytes.size());
+        if (at <= newest_) newest = all.size() - 1;
+    }
+    if (all.empty()) return;
+    std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(newest), all.end());
+    all.resize(std::min(all.size(), most_blocks));
+    segment.blocks = std::move(all);
 }
 
 // A done connection lives on a little: what comes again is answered.
@@ -412,10 +304,10 @@ void TcpConnection::fail(int error) {
 }
 
 // The 32 bits of the wire, next to where we are.
-std::uint64_t TcpConnection::ack_offset(const Segment& segment) const {
+std::uint64_t TcpConnection::sent_offset(std::uint32_t number) const {
     const std::uint32_t here = options_.isn + 1 + static_cast<std::uint32_t>(una_);
     return una_ +
-           static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(segment.ack - here)});
+           static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(number - here)});
 }
 
 std::uint64_t TcpConnection::seq_offset(const Segment& segment) const {

@@ -1,10 +1,10 @@
 // TcpConnection: one end of a simulated TCP connection, as the system has it: a small real TCP (RFC
-// 9293) with cumulative acknowledgements, slow start from ten segments (RFC 6928), NewReno (RFC
-// 6582), a retransmission timer, flow control, keep-alive, user timeout and Fast Open (RFC 7413).
-// Sans-I/O: segments and the time in, segments and a deadline out. What the socket of it looks like
-// to a program is tests/sim/tcp_sockets.hpp.
+// 9293) with slow start from ten segments (RFC 6928), selective acknowledgements and the recovery by
+// them (RFC 2018, RFC 6675), a retransmission timer, flow control, keep-alive, user timeout and Fast
+// Open (RFC 7413). Sans-I/O: segments and the time in, segments and a deadline out. What the socket
+// of it looks like to a program is tests/sim/tcp_sockets.hpp.
 //
-// Left out: selective and delayed acknowledgements, ECN, urgent data, simultaneous open.
+// Left out: delayed acknowledgements, ECN, urgent data, simultaneous open.
 #pragma once
 
 #include <cstddef>
@@ -98,6 +98,9 @@ public:
     const Options& options() const { return options_; }
 
 private:
+    static constexpr unsigned initial_window = 10;  // segments, RFC 6928
+    static constexpr Duration least_rto = std::chrono::milliseconds(200);
+
     bool end_acknowledged() const { return ending_ && una_ == end_ + 1; }
     std::uint64_t window() const { return options_.receive_buffer - in_.size(); }
     std::size_t unsent() const {
@@ -112,7 +115,11 @@ private:
     void handle_silence(Instant now);
     void handle_window(Instant now, std::uint64_t window);
     void opened(Instant now, const Segment& segment);
+    void handle_blocks(const Segment& segment);
     void measure(Instant now, std::uint64_t ack);
+    void lose();
+    bool retransmit_hole(Instant now);
+    std::uint64_t in_flight() const;
     void transmit(Instant now);
     void send_syn(Instant now, std::size_t bytes);
     void emit(Instant now, std::uint64_t at, std::size_t size);
@@ -124,7 +131,9 @@ private:
         return (options_.remote.family == Address::Family::v6 ? 40 : 20) + Segment{}.size();
     }
     Packet packet(std::uint64_t at) const;
-    std::uint64_t ack_offset(const Segment& segment) const;
+    void append_blocks(Segment& segment) const;
+    std::uint64_t sent_offset(std::uint32_t number) const;
+    std::uint64_t ack_offset(const Segment& segment) const { return sent_offset(segment.ack); }
     std::uint64_t seq_offset(const Segment& segment) const;
 
     Options options_;
@@ -150,7 +159,9 @@ private:
     double threshold_ = 1e18;
     unsigned duplicates_ = 0;
     bool recovering_ = false;
-    std::uint64_t recover_ = 0;
+    std::uint64_t recover_ = 0;  // acknowledged, it ends the recovery
+    std::uint64_t resent_ = 0;   // gaps before it have been filled in this recovery
+    std::map<std::uint64_t, std::uint64_t> sacked_;  // from, to; apart from each other
     bool room_ = true;
 
     Duration rtt_{};  // smoothed; 0: none was measured
@@ -169,6 +180,7 @@ private:
     std::uint64_t rcv_ = 0;   // expected next
     std::uint64_t edge_ = 0;  // of the window that the peer knows
     std::map<std::uint64_t, std::vector<std::byte>> early_;
+    std::uint64_t newest_ = 0;  // among them
     std::uint64_t fin_at_ = ~std::uint64_t{0};
     bool ended_ = false;
     bool must_ack_ = false;
