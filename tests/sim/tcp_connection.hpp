@@ -1,8 +1,8 @@
-// TcpConnection: one end of a simulated TCP connection, as the system has it: a small real TCP (RFC
-// 9293) with slow start from ten segments (RFC 6928), selective acknowledgements and the recovery by
-// them (RFC 2018, RFC 6675), a retransmission timer, flow control, keep-alive, user timeout and Fast
-// Open (RFC 7413). Sans-I/O: segments and the time in, segments and a deadline out. What the socket
-// of it looks like to a program is tests/sim/tcp_sockets.hpp.
+// TcpConnection: one end of a simulated TCP connection, as the system has it: a small real TCP
+// (RFC 9293) with slow start from ten segments (RFC 6928), selective acknowledgements and the
+// recovery by them (RFC 2018, RFC 6675), a retransmission timer, flow control, keep-alive, user
+// timeout and Fast Open (RFC 7413). Sans-I/O: segments and the time in, segments and a deadline
+// out. What the socket of it looks like to a program is tests/sim/tcp_sockets.hpp.
 //
 // Left out: delayed acknowledgements, ECN, urgent data, simultaneous open.
 #pragma once

@@ -178,6 +178,9 @@ void TcpConnection::emit(Instant now, std::uint64_t at, std::size_t size) {
     out.bytes = Bytes(
         out_.view().subspan(static_cast<std::size_t>(std::min(at, end_) - base_), size));
     out.segment.fin = ending_ && at + size == end_;
+    // Blocks that do not fit beside the data have a segment of their own.
+    const bool told = size + out.segment.size() - Segment{}.size() <= mss_;
+    if (!told) out.segment.blocks.clear();
     const std::uint64_t behind = at + size + (out.segment.fin ? 1 : 0);
     if (una_ == max_) since_ = now;
     if (timed_ == 0 && at >= max_) timed_ = behind, timed_at_ = now;
@@ -186,7 +189,7 @@ void TcpConnection::emit(Instant now, std::uint64_t at, std::size_t size) {
     max_ = std::max(max_, behind);
     if (rto_at_ == never) rto_at_ = now + rto_;
     edge_ = std::max(edge_, rcv_ + window());
-    must_ack_ = false;
+    must_ack_ = must_ack_ && !told;
     packets_.push_back(std::move(out));
 }
 
