@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "lib/io/system.hpp"
 
@@ -144,8 +145,7 @@ void TcpSocket::send(std::span<const std::byte> bytes) {
 
 bool TcpSocket::flush() {
     if (state_ == State::broken) return false;
-    room_ = true;
-    unsent_ = room_below;
+    unsent_ = std::exchange(room_, true) ? std::min(unsent_, room_below) : room_below;
     begin_ += write(std::span(kept_).subspan(begin_));
     if (!flushed()) return false;
     // An idle connection holds no memory for the next time.

@@ -267,6 +267,26 @@ TEST_SUITE("live") {
         CHECK((edge.got[server] == content));
     }
 
+    TEST_CASE("urgent data of a peer does not stop what comes behind them") {
+        TcpEdge edge;
+        const auto [client, server] = edge.connect();
+        const int fd = descriptor_of(edge.io->local_address(client).port, edge.address.port);
+        REQUIRE(fd >= 0);
+        std::size_t sent = 0;
+        for (int i = 0; i < 50; ++i) {
+            CHECK(send(fd, "before", 6, 0) == 6);
+            CHECK(send(fd, "!", 1, MSG_OOB) == 1);
+            CHECK(send(fd, "behind", 6, 0) == 6);
+            sent += 12;
+            if (i % 10 == 0) edge.turn();
+        }
+        edge.io->end_sending(client);
+        CHECK(edge.until([&, to = server] { return edge.ended.contains(to); }));
+        // The urgent bytes themselves are nothing for us; one may have become an ordinary one.
+        CHECK(edge.got[server].size() >= sent);
+        CHECK(edge.quiet());
+    }
+
     TEST_CASE("many idle TCP connections cost a turn nothing") {
         TcpEdge edge;
         std::vector<TcpEdge::Pair> pairs;

@@ -12,7 +12,7 @@
 namespace post::sim {
 
 Host::Host(World& world, std::size_t index, Direction to_itself)
-    : loopback(std::move(to_itself)), world_(world), index_(index) {
+    : loopback(std::move(to_itself)), world_(world), index_(index), tcp_(world, *this) {
     loopback.options = {.delay = std::chrono::microseconds(10), .mtu = 65536};
 }
 
@@ -30,39 +30,52 @@ bool Host::has(const Address& ip) const {
                                            [&](auto& own) { return own == without_port(ip); });
 }
 
-Result<Address> Host::bind(const HostIo& io, SocketId socket, const Io::UdpOptions& options) {
-    Address local = options.local;
+Result<Address> Host::bind(const HostIo& io, SocketId socket, Protocol protocol, Address local,
+                           Io::Share share) {
     if (local.family == Address::Family::none || (!local.is_any() && !has(local)))
         return Error(std::error_code(EADDRNOTAVAIL, std::generic_category()));
+    const Error in_use(Errc::address_in_use, std::error_code(EADDRINUSE, std::generic_category()));
     if (local.port == 0) {
-        // Every dynamic port once, in turn: a port that was just closed is not the next one again.
-        constexpr int dynamic_ports = 65536 - 49152;
-        int left = dynamic_ports;
-        do {
-            if (left-- == 0)
-                return Error(Errc::address_in_use,
-                             std::error_code(EADDRINUSE, std::generic_category()));
-            local.port = next_port_;
-            next_port_ = next_port_ == 65535 ? 49152 : static_cast<std::uint16_t>(next_port_ + 1);
-        } while (taken(local, {}));
-    } else if (taken(local, options.share)) {
-        return Error(Errc::address_in_use, std::error_code(EADDRINUSE, std::generic_category()));
+        const auto port = free_port(protocol, local);
+        if (!port) return in_use;
+        local.port = *port;
+    } else if (taken(protocol, local, share)) {
+        return in_use;
     }
-    bound_.push_back({io.id(), socket, local, options.share});
+    bound_.push_back({io.id(), socket, protocol, local, share});
     return local;
 }
 
-bool Host::taken(const Address& local, Io::Share share) const {
+// Every dynamic port once, in turn: a port that was just closed is not the next one again.
+std::optional<std::uint16_t> Host::free_port(Protocol protocol, Address local) {
+    constexpr int dynamic_ports = 65536 - 49152;
+    for (int left = dynamic_ports; left > 0; --left) {
+        local.port = next_port_;
+        next_port_ = next_port_ == 65535 ? 49152 : static_cast<std::uint16_t>(next_port_ + 1);
+        if (!taken(protocol, local, {})) return local.port;
+    }
+    return {};
+}
+
+bool Host::taken(Protocol protocol, const Address& local, Io::Share share) const {
     return std::any_of(bound_.begin(), bound_.end(), [&](const Bound& other) {
-        return other.local.port == local.port && other.local.family == local.family &&
+        return other.protocol == protocol && other.local.port == local.port &&
+               other.local.family == local.family &&
                (other.local.is_any() || local.is_any() || other.local == local) &&
                !(share.of > 1 && other.share.of > 1 && share.index != other.share.index);
     });
 }
 
+std::optional<TcpStack::Owner> Host::tcp_listener(const Address& to, const Address& from) const {
+    const Bound* bound = listener(Protocol::tcp, to, from);
+    if (!bound) return {};
+    return TcpStack::Owner{bound->io, bound->socket};
+}
+
 void Host::pass(const Address& local, std::uint16_t index, Packet packet) {
     const auto bound = std::find_if(bound_.begin(), bound_.end(), [&](const Bound& one) {
-        return one.local == local && one.share.of > 1 && one.share.index == index;
+        return one.protocol == Protocol::udp && one.local == local && one.share.of > 1 &&
+               one.share.index == index;
     });
     HostIo* io = bound != bound_.end() ? world_.find_io(bound->io) : nullptr;
     if (io) io->handle_packet(bound->socket, std::move(packet));
@@ -85,7 +98,10 @@ Address Host::source_for(const Address& to) const {
 }
 
 void Host::arrive(Packet packet) {
-    const Bound* bound = listener(packet.to, packet.from);
+    const bool tcp = packet.protocol == Protocol::tcp ||
+                     (packet.protocol == Protocol::icmp && packet.about == Protocol::tcp);
+    if (tcp) return tcp_.arrive(packet);
+    const Bound* bound = listener(Protocol::udp, packet.to, packet.from);
     HostIo* io = bound ? world_.find_io(bound->io) : nullptr;
     if (io) {
         const SocketId socket = bound->socket;
@@ -103,10 +119,11 @@ void Host::arrive(Packet packet) {
 }
 
 // As Linux: the most specific address wins; sockets that share a port share it by flow.
-const Host::Bound* Host::listener(const Address& to, const Address& from) const {
+const Host::Bound* Host::listener(Protocol protocol, const Address& to, const Address& from) const {
     std::vector<const Bound*> exact;
     std::vector<const Bound*> any;
     for (const Bound& bound : bound_) {
+        if (bound.protocol != protocol) continue;
         if (bound.local == to) exact.push_back(&bound);
         if (bound.local.is_any() && bound.local.port == to.port && bound.local.family == to.family)
             any.push_back(&bound);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,7 @@
 
 #include "lib/io/io.hpp"
 #include "tests/sim/link.hpp"
+#include "tests/sim/tcp_stack.hpp"
 
 namespace post::sim {
 
@@ -42,7 +44,7 @@ public:
     const std::vector<Address>& addresses() const { return addresses_; }
     bool has(const Address& ip) const;  // loopback addresses included; ports do not count
 
-    // A firewall that says nothing: no ICMP for ports where nobody listens.
+    // A firewall that says nothing: no ICMP and no reset for ports where nobody listens.
     bool silent = false;
     // The way from this host to itself: 10 us, and an MTU of 65536, unless changed.
     Direction loopback;
@@ -50,10 +52,16 @@ public:
     std::size_t index() const { return index_; }
 
     // For HostIo: binds a socket's address, choosing the port where it is 0.
-    Result<Address> bind(const HostIo& io, SocketId socket, const Io::UdpOptions& options);
+    Result<Address> bind(const HostIo& io, SocketId socket, Protocol protocol, Address local,
+                         Io::Share share);
     void unbind(const HostIo& io, SocketId socket);
     // To the one that shares the port as number `index`.
     void pass(const Address& local, std::uint16_t index, Packet packet);
+    // A dynamic port that nobody has; nothing when there is none.
+    std::optional<std::uint16_t> free_port(Protocol protocol, Address local);
+    TcpStack& tcp() { return tcp_; }
+    // Whose port takes a connection.
+    std::optional<TcpStack::Owner> tcp_listener(const Address& to, const Address& from) const;
     // The address that a datagram to `to` leaves from; family none when there is none.
     Address source_for(const Address& to) const;
 
@@ -70,11 +78,12 @@ private:
     struct Bound {
         std::uint64_t io;
         SocketId socket;
+        Protocol protocol;
         Address local;
         Io::Share share;
     };
-    const Bound* listener(const Address& to, const Address& from) const;
-    bool taken(const Address& local, Io::Share share) const;
+    const Bound* listener(Protocol protocol, const Address& to, const Address& from) const;
+    bool taken(Protocol protocol, const Address& local, Io::Share share) const;
 
     World& world_;
     std::size_t index_;
@@ -82,6 +91,7 @@ private:
     std::vector<Bound> bound_;
     std::uint16_t next_port_ = 49152;  // RFC 6335, 6: dynamic ports begin here
     std::uint64_t ios_made_ = 0;
+    TcpStack tcp_;
 
     bool translated_ = false;
     Address public_ip_;

@@ -24,7 +24,8 @@ HostIo::HostIo(World& world, Host& host, std::uint64_t index, const IoOptions& o
       host_(host),
       id_(world.enter(*this)),
       options_(options),
-      random_(world.seed(), (std::uint64_t{1} << 32) + (host.index() << 16) + index) {}
+      random_(world.seed(), (std::uint64_t{1} << 32) + (host.index() << 16) + index),
+      tcp_(*this, world, host, options.receive_buffer) {}
 
 HostIo::~HostIo() {
     for (const auto& [id, socket] : sockets_) host_.unbind(*this, id);
@@ -35,31 +36,26 @@ Instant HostIo::now() { return world_.now(); }
 
 Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     const SocketId id{next_socket_};
-    auto local = host_.bind(*this, id, options);
+    auto local = host_.bind(*this, id, Protocol::udp, options.local, options.share);
     if (!local) return local.error();
     ++next_socket_;
     sockets_[id].local = *local;
     return id;
 }
 
-Result<SocketId> HostIo::connect_tcp(const TcpOptions&, const Address&) {
-    return Error(Errc::unsupported, {}, Stage::call, "TCP");
-}
-
-Result<SocketId> HostIo::listen_tcp(const TcpOptions&) {
-    return Error(Errc::unsupported, {}, Stage::call, "TCP");
-}
-
 Address HostIo::local_address(SocketId socket) const {
+    if (TcpSockets::has(socket)) return tcp_.local_address(socket);
     const auto found = sockets_.find(socket);
     return found == sockets_.end() ? Address{} : found->second.local;
 }
 
 void HostIo::close(SocketId socket) {
+    if (TcpSockets::has(socket)) return tcp_.close(socket);
     if (sockets_.erase(socket) != 0) host_.unbind(*this, socket);
 }
 
 bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
+    if (TcpSockets::has(socket)) return tcp_.send(socket, datagrams.bytes);
     const auto found = sockets_.find(socket);
     assert(found != sockets_.end() && "send on a socket that is not open");
     assert(datagrams.bytes.size() <= largest_run);
@@ -112,7 +108,13 @@ std::span<const Io::Received> HostIo::receive() {
             received_.push_back(take_run(id, socket, buffer));
         }
     }
+    tcp_.receive(received_);
     return received_;
+}
+
+std::vector<Io::Trouble> HostIo::poll_troubles() {
+    tcp_.poll_troubles(troubles_);
+    return std::exchange(troubles_, {});
 }
 
 Io::Received HostIo::take_run(SocketId id, Socket& socket, std::vector<std::byte>& buffer) {
@@ -171,14 +173,15 @@ void HostIo::handle_resolved(Resolved resolved) {
 }
 
 void HostIo::wait(Instant until) {
-    world_.wait(*this, until);
+    world_.wait(*this, std::min(until, deadline()));
     clear_wake();
 }
 
 bool HostIo::ready() const {
     return woken_.load(std::memory_order_acquire) || !troubles_.empty() || !resolved_.empty() ||
-           std::any_of(sockets_.begin(), sockets_.end(),
-                       [](const auto& entry) { return !entry.second.queue.empty(); });
+           tcp_.ready() || std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
+               return !entry.second.queue.empty();
+           });
 }
 
 }  // namespace post::sim

@@ -13,6 +13,7 @@
 #include "tests/sim/host.hpp"
 #include "tests/sim/packet.hpp"
 #include "tests/sim/random.hpp"
+#include "tests/sim/tcp_sockets.hpp"
 
 namespace post::sim {
 
@@ -27,30 +28,36 @@ public:
     void random(std::span<std::byte> bytes) override { random_.fill(bytes); }
 
     Result<SocketId> open_udp(const UdpOptions& options) override;
-    Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) override;
-    Result<SocketId> listen_tcp(const TcpOptions& options) override;
-    std::vector<Taken> poll_taken() override { return {}; }
+    Result<SocketId> connect_tcp(const TcpOptions& options, const Address& remote) override {
+        return tcp_.connect(options, remote);
+    }
+    Result<SocketId> listen_tcp(const TcpOptions& options) override { return tcp_.listen(options); }
+    std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
-    void end_sending(SocketId) override {}
-    void hold(SocketId, bool) override {}
-    std::uint64_t unacknowledged(SocketId) const override { return 0; }
+    void end_sending(SocketId socket) override { tcp_.end_sending(socket); }
+    void hold(SocketId socket, bool held) override { tcp_.hold(socket, held); }
+    std::uint64_t unacknowledged(SocketId socket) const override {
+        return tcp_.unacknowledged(socket);
+    }
 
     std::span<const Received> receive() override;
-    bool more_input() const override { return more_input_; }
-    std::vector<Trouble> poll_troubles() override { return std::exchange(troubles_, {}); }
+    bool more_input() const override { return more_input_ || tcp_.more_input(); }
+    std::vector<Trouble> poll_troubles() override;
 
     bool send(SocketId socket, const Datagrams& datagrams) override;
     void pass(SocketId socket, std::uint16_t index, const Datagrams& datagrams) override;
-    bool writable(SocketId) const override { return true; }
-    std::span<const SocketId> poll_writable() override { return {}; }
+    bool writable(SocketId socket) const override {
+        return !TcpSockets::has(socket) || tcp_.writable(socket);
+    }
+    std::span<const SocketId> poll_writable() override { return tcp_.poll_writable(); }
     std::size_t run_limit(SocketId) const override { return options_.run_limit; }
     std::size_t payload_limit(const Address& remote) override;
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
     std::vector<Resolved> poll_resolved() override { return std::exchange(resolved_, {}); }
-    Instant deadline() const override { return never; }
+    Instant deadline() const override { return tcp_.deadline(); }
 
     // Lets the rest of the World go on until there is something here: this is how a Context that
     // is driven by its own run() lives in a simulation.
@@ -65,6 +72,7 @@ public:
 
     std::uint64_t id() const { return id_; }
     Host& host() const { return host_; }
+    TcpSockets& tcp() { return tcp_; }
     // True when a turn has something to do.
     bool ready() const;
     void clear_wake() { woken_.store(false, std::memory_order_relaxed); }
@@ -87,6 +95,7 @@ private:
     Random random_;
     std::uint32_t next_socket_ = 1;
     std::map<SocketId, Socket> sockets_;
+    TcpSockets tcp_;
     std::vector<std::vector<std::byte>> buffers_;  // reused; one for each run of a receive()
     std::vector<Received> received_;
     bool more_input_ = false;

@@ -100,6 +100,11 @@ void Direction::mark(Packet& packet, double dice) {
 }
 
 void Direction::corrupt(Packet& packet, std::uint64_t bit) {
+    if (packet.protocol == Protocol::tcp) {
+        ++counters_.corrupted;
+        packet.corrupted = true;
+        return;
+    }
     if (packet.bytes.empty()) return;
     ++counters_.corrupted;
     std::vector<std::byte> bytes(packet.bytes.begin(), packet.bytes.end());

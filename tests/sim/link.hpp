@@ -35,7 +35,8 @@ struct LinkOptions {
     double reorder = 0;  // held back by reorder_by, and overtaken by what follows
     Duration reorder_by = std::chrono::milliseconds(10);
     double duplicate = 0;
-    double corrupt = 0;      // one bit of the payload is turned; the UDP checksum does not notice
+    double corrupt = 0;      // one bit of the payload is turned; the UDP checksum does not notice,
+                             // TCP's does
     std::size_t mtu = 1500;  // with the IP header; what is longer vanishes: nobody fragments
     bool tell_mtu = false;   // and the sender hears of it (EMSGSIZE)
     double ecn_mark = 0;     // ECT becomes CE

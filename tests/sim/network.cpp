@@ -146,7 +146,8 @@ void World::unreachable(Host& from, const Packet& packet, int error, Duration de
                   .from = packet.to,
                   .to = packet.from,
                   .protocol = Protocol::icmp,
-                  .trouble = error};
+                  .trouble = error,
+                  .about = packet.protocol};
     timeline_.at(now() + delay + limits_.router_delay,
                  [this, &from, answer = std::make_unique<Packet>(std::move(answer))] {
                      arrive(from, std::move(*answer));
@@ -170,6 +171,13 @@ void World::note(const char* what, const Packet& packet) {
     digest_.add(static_cast<std::uint64_t>(packet.ecn) << 8 |
                 static_cast<std::uint64_t>(packet.protocol));
     digest_.add(static_cast<std::uint64_t>(packet.trouble));
+    if (packet.protocol == Protocol::tcp) {
+        const Segment& segment = packet.segment;
+        digest_.add(std::uint64_t{segment.seq} << 32 | segment.ack);
+        digest_.add(std::uint64_t{segment.window} << 4 |
+                    static_cast<std::uint64_t>(8 * segment.acks + 4 * segment.syn +
+                                               2 * segment.fin + segment.rst));
+    }
     digest_.add(packet.bytes.span());
 }
 

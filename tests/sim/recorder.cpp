@@ -1,7 +1,8 @@
 // Packets as text: a comment with what became of the packet, the time, and the bytes in hex behind
-// an IP and a UDP header (RFC 791, RFC 8200, RFC 768).
+// an IP and a UDP or TCP header (RFC 791, RFC 8200, RFC 768, RFC 9293).
 #include "tests/sim/recorder.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cinttypes>
 #include <cstdint>
@@ -37,11 +38,60 @@ void set16(Octets& bytes, std::size_t at, std::uint16_t value) {
     bytes[at + 1] = static_cast<std::uint8_t>(value & 0xff);
 }
 
+void put32(Octets& out, std::uint32_t value) {
+    put16(out, value >> 16);
+    put16(out, value & 0xffff);
+}
+
+void put_udp(Octets& out, const Packet& packet) {
+    put16(out, packet.from.port);
+    put16(out, packet.to.port);
+    put16(out, 8 + packet.bytes.size());
+    put16(out, 0);
+}
+
+// RFC 9293, 3.1 and 3.2; RFC 7323, 2.2; RFC 2018, 2 and 3; RFC 7413, 4.1.1.
+void put_tcp(Octets& out, const Packet& packet) {
+    constexpr unsigned scale = 10;
+    const Segment& segment = packet.segment;
+    put16(out, packet.from.port);
+    put16(out, packet.to.port);
+    put32(out, segment.seq);
+    put32(out, segment.acks ? segment.ack : 0);
+    const auto offset = static_cast<unsigned>(segment.size() / 4 << 4);
+    const bool push = !packet.bytes.empty();
+    const unsigned flags = segment.acks * 16u + push * 8u + segment.rst * 4u + segment.syn * 2u +
+                           segment.fin * 1u;
+    put16(out, offset << 8 | flags);
+    // The window of a SYN is not scaled.
+    const std::uint32_t window = segment.syn ? segment.window : segment.window >> scale;
+    put16(out, std::min<std::uint32_t>(window, 65535));
+    put32(out, 0);  // checksum, urgent pointer
+    if (segment.syn) {
+        out.insert(out.end(), {2, 4});
+        put16(out, segment.mss);
+        out.insert(out.end(), {4, 2, 1, 1, 3, 3, scale, 1});
+    }
+    if (!segment.blocks.empty()) {
+        out.insert(out.end(), {1, 1, 5, static_cast<std::uint8_t>(2 + 8 * segment.blocks.size())});
+        for (const auto& block : segment.blocks) put32(out, block.begin), put32(out, block.end);
+    }
+    if (segment.cookie != 0) {
+        out.insert(out.end(), {34, 10});
+        put32(out, static_cast<std::uint32_t>(segment.cookie >> 32));
+        put32(out, static_cast<std::uint32_t>(segment.cookie));
+        out.insert(out.end(), {1, 1});
+    } else if (segment.asks_cookie) {
+        out.insert(out.end(), {34, 2, 1, 1});
+    }
+}
+
 Octets frame(const Packet& packet) {
     const bool v6 = packet.to.family == Address::Family::v6;
+    const bool is_tcp = tcp(packet);
     const std::size_t address_size = v6 ? 16 : 4;
-    const std::size_t udp_size = 8 + packet.bytes.size();
-    constexpr std::uint8_t udp = 17;
+    const std::size_t size = (is_tcp ? packet.segment.size() : 8) + packet.bytes.size();
+    const std::uint8_t protocol = is_tcp ? 6 : 17;
     Octets out;
     const auto put_addresses = [&] {
         out.insert(out.end(), packet.from.ip.begin(), packet.from.ip.begin() + address_size);
@@ -51,28 +101,30 @@ Octets frame(const Packet& packet) {
     if (v6) {
         // version 6, traffic class with ECN in its last two bits, no flow label; hop limit 64
         out = {0x60, static_cast<std::uint8_t>(ecn << 4), 0, 0};
-        put16(out, udp_size);
-        out.insert(out.end(), {udp, 64});
+        put16(out, size);
+        out.insert(out.end(), {protocol, 64});
         put_addresses();
     } else {
         out = {0x45, ecn};
-        put16(out, 20 + udp_size);
-        out.insert(out.end(), {0, 0, 0x40, 0, 64, udp, 0, 0});  // DF, TTL 64
+        put16(out, 20 + size);
+        out.insert(out.end(), {0, 0, 0x40, 0, 64, protocol, 0, 0});  // DF, TTL 64
         put_addresses();
         set16(out, 10, checksum(out, 0));
     }
-    const std::size_t udp_at = out.size();
-    put16(out, packet.from.port);
-    put16(out, packet.to.port);
-    put16(out, udp_size);
-    put16(out, 0);
+    const std::size_t begin = out.size();
+    if (is_tcp)
+        put_tcp(out, packet);
+    else
+        put_udp(out, packet);
     for (auto byte : packet.bytes) out.push_back(static_cast<std::uint8_t>(byte));
     // The pseudo header: addresses, protocol and length.
-    std::uint32_t sum = udp + static_cast<std::uint32_t>(udp_size);
-    for (std::size_t i = udp_at - 2 * address_size; i < udp_at; ++i)
-        sum += static_cast<std::uint32_t>((i - udp_at) % 2 == 0 ? out[i] << 8 : out[i]);
-    const std::uint16_t check = checksum(out, udp_at, sum);
-    set16(out, udp_at + 6, check == 0 ? 0xffff : check);
+    std::uint32_t sum = protocol + static_cast<std::uint32_t>(size);
+    for (std::size_t i = begin - 2 * address_size; i < begin; ++i)
+        sum += static_cast<std::uint32_t>((i - begin) % 2 == 0 ? out[i] << 8 : out[i]);
+    const std::uint16_t check = checksum(out, begin, sum);
+    // Zero would say that a datagram has none.
+    set16(out, begin + (is_tcp ? 16 : 6), check == 0 && !is_tcp ? 0xffff : check);
+    if (packet.corrupted) out[begin + 16] ^= 1;
     return out;
 }
 

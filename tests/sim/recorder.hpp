@@ -1,5 +1,5 @@
-// Recorder: keeps the packets of a World and writes them in text2pcap's form, with IP and UDP
-// headers, so that Wireshark opens them. Its first line says how.
+// Recorder: keeps the packets of a World and writes them in text2pcap's form, with IP, UDP
+// and TCP headers, so that Wireshark opens them. Its first line says how.
 #pragma once
 
 #include <cstddef>

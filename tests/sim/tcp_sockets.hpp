@@ -1,0 +1,91 @@
+// TcpSockets: the TCP sockets of one Io on a simulated host, with the behaviour that the real edge
+// has (lib/io/tcp_sockets.hpp): what is held is not read, a closed one lingers for up to 5 s, an
+// error is told once and behind the bytes before it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "lib/io/io.hpp"
+#include "tests/sim/tcp_stack.hpp"
+
+namespace post::sim {
+
+class Host;
+class HostIo;
+class World;
+
+class TcpSockets {
+public:
+    TcpSockets(HostIo& io, World& world, Host& host, std::size_t receive_buffer)
+        : io_(io), world_(world), host_(host), receive_buffer_(receive_buffer) {}
+    // The program has ended: its connections say so, and deliver what was sent.
+    ~TcpSockets();
+    TcpSockets(const TcpSockets&) = delete;
+    TcpSockets& operator=(const TcpSockets&) = delete;
+
+    static bool has(SocketId id) { return (id.value() & id_bit) != 0; }
+
+    Result<SocketId> connect(const Io::TcpOptions& options, const Address& remote);
+    Result<SocketId> listen(const Io::TcpOptions& options);
+    void close(SocketId id);
+    bool send(SocketId id, std::span<const std::byte> bytes);
+    void end_sending(SocketId id);
+    void hold(SocketId id, bool held);
+
+    // From the stack: a connection was taken, or something about one has changed.
+    SocketId handle_taken(SocketId listener, const TcpStack::Key& key);
+    void handle_change(SocketId id);
+
+    void receive(std::vector<Io::Received>& received);
+    bool more_input() const { return !ready_.empty() || !troubles_.empty(); }
+    bool ready() const { return more_input() || !taken_.empty() || !turned_.empty(); }
+    std::vector<Io::Taken> poll_taken() { return std::exchange(taken_, {}); }
+    void poll_troubles(std::vector<Io::Trouble>& troubles);
+    std::span<const SocketId> poll_writable() const { return writable_; }
+
+    Instant deadline() const;
+    Address local_address(SocketId id) const;
+    std::uint64_t unacknowledged(SocketId id) const;
+    bool writable(SocketId id) const;
+
+private:
+    static constexpr std::uint32_t id_bit = std::uint32_t{1} << 31;
+
+    struct Socket {
+        TcpStack::Key key;
+        bool writable = false;  // when somebody last looked
+        bool held = false;
+        bool finished = false;  // the peer's end was told
+        bool told = false;      // its trouble was
+        Instant until = never;  // closed, and cut then
+        std::vector<std::byte> buffer{};
+    };
+
+    SocketId next_id() { return SocketId{++last_id_ | id_bit}; }
+    TcpConnection& connection(const Socket& socket) const;
+    void take(SocketId id, Socket& socket, std::vector<Io::Received>& received);
+    void tell(SocketId id, Socket& socket);
+    void settle_closing(SocketId id, Socket& socket);
+    void let_go(SocketId id);
+    Socket* find(SocketId id);
+    const Socket* find(SocketId id) const;
+
+    HostIo& io_;
+    World& world_;
+    Host& host_;
+    std::size_t receive_buffer_;
+    std::uint32_t last_id_ = 0;
+    std::map<SocketId, Socket> sockets_;
+    std::map<SocketId, Address> listeners_;
+    std::set<std::pair<Instant, SocketId>> closing_;
+    std::set<SocketId> ready_;
+    std::vector<Io::Taken> taken_;
+    std::vector<Io::Trouble> troubles_;
+    std::vector<SocketId> turned_;
+    std::vector<SocketId> writable_;
+};
+
+}  // namespace post::sim
