@@ -1,4 +1,4 @@
-// Files in parallel, each on a Carrier forked from one, all inside one QUIC Association; every file
+// Files in parallel, each on a Carrier forked from one, all inside one Association; every file
 // is verified. Without a command it does both ends in one process over loopback, on the folder that
 // it stands in: two Contexts on two threads.
 #include <charconv>
@@ -14,7 +14,7 @@ constexpr const char* usage =
     "       parallel_fetch serve DIR [--port P] [--cert FILE --key FILE] [--generate SIZE]\n"
     "       parallel_fetch get URL [--stack STACK] [--carriers N] [--out DIR]\n"
     "                              [--pin PIN | --ca FILE]\n"
-    "STACK is quic (default) or sctp-dtls; a server serves both on its port.\n"
+    "STACK is quic (default), sctp-dtls or tls; a server serves them all on its port.\n"
     "SIZE is a number of bytes, with K, M or G: that much generated content instead of files.\n"
     "Exits with 0 when every file is as it must be.\n";
 
@@ -38,7 +38,7 @@ std::uint64_t number(const std::string& text, std::uint64_t most) {
 }
 
 post::Stack stack_named(const std::string& name) {
-    for (const post::Stack stack : {post::Stack::quic, post::Stack::sctp_dtls})
+    for (const post::Stack stack : {post::Stack::quic, post::Stack::sctp_dtls, post::Stack::tls})
         if (name == post::to_string(stack)) return stack;
     throw std::invalid_argument("no stack of that name: " + name);
 }

@@ -365,6 +365,17 @@ void Root::run() {
     }
 }
 
+bool Root::turn_until(Function<bool()> holds) {
+    if (turning_) return false;
+    const AnchorRef alive(&anchor_);
+    while (!holds()) {
+        const bool more = turn();
+        if (!alive->root) return holds();
+        if (!more && !holds()) io_->wait(deadline());
+    }
+    return true;
+}
+
 bool Root::shutdown(Duration linger) {
     const Instant until = now() + linger;
     const auto unfinished = [&] {

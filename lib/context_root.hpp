@@ -41,6 +41,8 @@ public:
 
     bool turn();
     void run();
+    // Turns, and sleeps between, until it holds. False: a turn is under way, or the Context went.
+    bool turn_until(Function<bool()> holds);
     bool shutdown(Duration linger);
     // Ends everything; every message has its fate afterwards. False while a turn is under way: that
     // will do it.

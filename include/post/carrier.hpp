@@ -31,6 +31,7 @@ class Carriers;
 }  // namespace core
 
 class Carrier;
+class Stream;
 
 // The answer of send(): the message's id, known at once while there is room in the send budget, and
 // else when there is.
@@ -140,6 +141,14 @@ public:
     // yet, when it asks for whole ones. Default: Bounds::largest_message for whole messages, which
     // are at most half of Bounds::receive_budget in any case; none for parts.
     void largest_message(std::uint64_t bytes);
+
+    // Gives this Carrier up for a run of bytes (draft 2.1.5), for good. Only a fresh one can: that
+    // has sent nothing, has not been finished or asked for messages, and that the peer does not
+    // know as one of messages. One that the peer opened as a Stream can only be taken like this.
+    // post/stream.hpp has the rest. Errors: invalid_argument (not fresh), unsupported (a Source or
+    // Sink, or a data channel that is not reliable and ordered: the detail says which),
+    // carrier_closed, context_closed.
+    Result<Stream> as_stream();
 
     // Forks (draft 2.1).
 

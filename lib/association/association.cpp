@@ -264,6 +264,26 @@ bool Association::cut_too_large(Lane& lane) {
     return error.has_value();
 }
 
+Error Association::morph(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    if (!lane || lane->closing) return Error(Errc::carrier_closed);
+    const auto refused = [](Bytes why) {
+        return Error(Errc::unsupported, {}, Stage::call, std::move(why));
+    };
+    // Plain data channels may be opened to lose or to overtake (RFC 8832, 5.1).
+    if (lane->channel) {
+        const ChannelOptions& channel = lane->channel->options;
+        if (!channel.ordered) return refused("the data channel is not ordered: it is no Stream");
+        if (channel.retransmissions || channel.lifetime)
+            return refused("the data channel is not reliable: it is no Stream");
+    }
+    if (!lane->ours || lane->kind == CarrierKind::stream) return {};
+    if (lane->opened)
+        return refused("the peer knows this Carrier as one of messages already (announce)");
+    lane->kind = CarrierKind::stream;
+    return {};
+}
+
 void Association::largest_message(CarrierId carrier, std::uint64_t bytes) {
     if (Lane* lane = find(carrier)) inbox_.set_limit(lane->in, bytes);
 }

@@ -106,6 +106,8 @@ public:
                                        std::uint64_t maximum);
     // The longest message that the Carrier takes.
     void largest_message(CarrierId carrier, std::uint64_t bytes);
+    // Its bytes are to have an order and no boundaries; or why they cannot.
+    Error morph(CarrierId carrier);
     // Nothing will come any more; with the reason.
     std::optional<Error> received_all(CarrierId carrier) const;
     // In good order: our direction is drained until `linger` has passed, the other is discarded.

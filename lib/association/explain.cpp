@@ -40,6 +40,8 @@ Support Association::explain(Feature feature) const {
             if (messages_)
                 return {Level::native,
                         "partial reliability (RFC 7496), once the peer has taken the Carrier"};
+            if (stack_ == Stack::tls)
+                return {Level::unsupported, "TCP delivers all that was sent, whatever it takes"};
             if (!alone())
                 return {Level::unsupported,
                         "the peer takes no datagrams: every message is reliable"};

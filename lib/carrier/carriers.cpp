@@ -9,6 +9,16 @@
 
 namespace post::core {
 
+namespace {
+
+// What a call that is for messages answers on what the peer opened as a Stream.
+Error not_messages() {
+    return Error(Errc::invalid_argument, {}, Stage::call,
+                 "the peer opened this Carrier as a byte stream: take it with as_stream()");
+}
+
+}  // namespace
+
 Carriers::Carriers(Anchor& anchor, Associations& associations)
     : anchor_(anchor), associations_(associations) {}
 
@@ -72,6 +82,13 @@ Sending Carriers::send(CarrierKey key, Content&& content) {
     return send(key, std::move(content), 0, own ? *own : plain_, no_fate);
 }
 
+// True for what the peer opened as a Stream, and nobody took as one. Whatever else is asked for
+// something is no fresh Carrier any more.
+bool Carriers::unclaimed(Row& row) {
+    if (row.use == Row::Use::fresh) row.use = Row::Use::used;
+    return row.use == Row::Use::unclaimed;
+}
+
 // False: nothing has happened.
 bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions& options,
                             FateToken token, MessageId& id) {
@@ -95,9 +112,9 @@ bool Carriers::queues(const Row& row, const SendOptions& options) {
 
 Sending Carriers::send(CarrierKey key, Content&& content, std::uint64_t fed,
                        const SendOptions& options, FateToken token) {
-    const Row* row = rows_.find(key);
+    Row* row = rows_.find(key);
     MessageId id;
-    if (row && fed == 0 && send_at_once(*row, content, options, token, id))
+    if (row && fed == 0 && !unclaimed(*row) && send_at_once(*row, content, options, token, id))
         return Sending(std::in_place, id, anchor());
     return send_later(key, std::move(content), fed, options, token);
 }
@@ -107,9 +124,10 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
                              const SendOptions& options, FateToken token) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
-    Error error = row && row->end ? *row->end
-                  : !association  ? Error(Errc::carrier_closed)
-                                  : association->send_error(row->carrier, content.size() + fed);
+    Error error = row && row->end   ? *row->end
+                  : !association    ? Error(Errc::carrier_closed)
+                  : unclaimed(*row) ? not_messages()
+                                    : association->send_error(row->carrier, content.size() + fed);
     if (!error) error = association->terms_error(options);
     if (error) {
         // The message's one fate, as for every other.
@@ -201,6 +219,7 @@ void Carriers::on_fate(CarrierKey key, OnFate on_fate) {
 
 void Carriers::finish(CarrierKey key) {
     Row* row = rows_.find(key);
+    if (row) unclaimed(*row);
     if (Association* association = row ? this->association(*row) : nullptr)
         association->finish(row->carrier);
 }
@@ -230,6 +249,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
     Row* row = rows_.find(key);
     if (!row || row->over) return;
     if (!on_message) return end_ready(key);
+    if (unclaimed(*row)) throw Failure(not_messages());
     if (!row->ready_owns) ++registered_;
     row->ready_owns = true;
     if (!row->ready) row->ready = readies_.take();
@@ -263,6 +283,7 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
     if (!is_whole(parts) && !valid(parts)) return {Answer(wrong_parts()), anchor()};
     Row* row = rows_.find(key);
     if (!row) return {Answer(Error(Errc::carrier_closed)), anchor()};
+    if (unclaimed(*row)) return {Answer(not_messages()), anchor()};
     Association* association = this->association(*row);
     const auto later = [&]() -> Operation<InMessage> {
         auto waiting = wait(callbacks(*row).receiving);

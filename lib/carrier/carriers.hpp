@@ -72,6 +72,9 @@ public:
         std::uint32_t handles = 0;
         bool over = false;
         CarrierKind kind = CarrierKind::messages;
+        // Nothing was asked of it yet; the peer opened it as a Stream, which it is not yet here;
+        // or neither.
+        enum class Use : std::uint8_t { fresh, unclaimed, used } use = Use::fresh;
         bool ours = false;
         bool ready_owns = false;  // ready() was called: the callback owns the Carrier
         std::unique_ptr<Error> end;
@@ -108,6 +111,8 @@ public:
     void ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts parts);
     Operation<InMessage> receive(CarrierKey key, ReceiveParts parts);
     void largest_message(CarrierKey key, std::uint64_t bytes);
+    // It is a Stream from now on, or an error says why it cannot be.
+    Error morph(CarrierKey key);
     Carrier fork(CarrierKey key, const Carrier::ForkOptions& options);
     static Boxed<ChannelInfo> channel_of(ChannelInfo channel);
     const ChannelInfo* channel(CarrierKey key);
@@ -200,6 +205,7 @@ private:
     Sending send_later(CarrierKey key, Content&& content, std::uint64_t fed,
                        const SendOptions& options, FateToken token);
     static bool queues(const Row& row, const SendOptions& options);
+    static bool unclaimed(Row& row);
     bool hears(const Row* row, FateToken token) const;
     static std::optional<InMessage> take(Association& association, CarrierId carrier,
                                          ReceiveParts parts);

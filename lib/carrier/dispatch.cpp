@@ -78,6 +78,7 @@ void Carriers::make(happened::Opened& event) {
     row.carrier = event.carrier;
     row.listener = listener;
     row.kind = event.kind;
+    if (row.kind == CarrierKind::stream) row.use = Row::Use::unclaimed;
     association->adopt(event.carrier, tag_of(key));
     Carrier carrier = own(key);
     if (to->accept) return call_accept(parent, listener, std::move(carrier));

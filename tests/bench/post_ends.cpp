@@ -29,7 +29,7 @@ Bounds bounds() {
 Policy policy(const std::string& stack) {
     if (stack == "sctp-dtls") return {.stacks = {Stack::sctp_dtls}};
     if (stack == "sctp-udp") return {.security = Security::none, .stacks = {Stack::sctp_udp}};
-    return {.stacks = {Stack::quic}};
+    return {.stacks = {stack == "tls" ? Stack::tls : Stack::quic}};
 }
 
 // A UDP port for the benchmark alone.

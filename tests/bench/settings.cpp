@@ -17,7 +17,7 @@ once, then each again), since a machine has slow and fast phases. ROW is a row's
 beginning of one ("bulk", "messages-64"); without any, all rows are measured.
 
   --stack NAME        protocol stack of the rows that are not limits: quic (default),
-                      sctp-dtls or sctp-udp
+                      sctp-dtls, sctp-udp or tls
   --protection NAME   what protects their packets: gnutls, ipsec-mb, or the better one of those that
                       are there (default); row bulk-gnutls apart
   --rounds N          default 3
@@ -99,7 +99,8 @@ Settings Settings::parse(int count, char** words) {
         else
             settings.rows.emplace_back(option);
     }
-    if (settings.stack != "quic" && settings.stack != "sctp-dtls" && settings.stack != "sctp-udp")
+    if (settings.stack != "quic" && settings.stack != "sctp-dtls" &&
+        settings.stack != "sctp-udp" && settings.stack != "tls")
         throw std::invalid_argument("--stack: the library has no " + settings.stack);
     if (settings.protection != "automatic" && settings.protection != "gnutls" &&
         settings.protection != "ipsec-mb")

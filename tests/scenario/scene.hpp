@@ -34,7 +34,7 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t few) {
 // The stack that stories run on which do not name one: POST_STACK, or QUIC.
 inline Stack stack_of_stories() {
     const char* text = std::getenv("POST_STACK");
-    for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::sctp_udp})
+    for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::sctp_udp, Stack::tls})
         if (text && std::string_view(text) == to_string(stack)) return stack;
     return Stack::quic;
 }
