@@ -35,18 +35,22 @@ public:
     };
     // A TCP connection, or a port that takes them.
     struct TcpOptions {
-        Address local{};          // of a connection: family none, and the system chooses
-        bool shared = false;      // of a port: others of the same user may take from it, too
-        bool multipath = false;   // MPTCP (RFC 8684), where the system has it
-        bool fast_open = false;   // the first bytes go with the SYN where the peer gave a cookie
-        Duration keep_alive{};    // of silence, before TCP asks whether the peer is there; 0: never
-        Duration user_timeout{};  // how long bytes may be unacknowledged; 0: as the system has it
+        Address local{};         // of a connection: family none, and the system chooses
+        bool shared = false;     // of a port: others of the same user may take from it, too
+        bool multipath = false;  // MPTCP (RFC 8684), where the system has it
+        bool fast_open = false;  // the first bytes go with the SYN where the peer gave a cookie
+        Duration keep_alive{};   // of silence, before TCP asks whether the peer is there; 0: never
+        // How long bytes may be unacknowledged, or held back by a peer that does not read; 0: as
+        // the system has it.
+        Duration user_timeout{};
     };
     // What came. Of a TCP connection: one segment, the next bytes of its stream.
     struct Received {
         SocketId socket;
         Datagrams datagrams;  // the bytes stay valid until the next receive()
-        bool end = false;     // TCP: nothing follows, since the peer has closed its direction
+        // TCP: nothing follows, since the peer has closed its direction. With the last bytes, or
+        // without any.
+        bool end = false;
     };
     // A connection that a listening socket took.
     struct Taken {

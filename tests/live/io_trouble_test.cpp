@@ -142,12 +142,15 @@ TEST_SUITE("live") {
         CHECK_FALSE(a.io->writable(a.socket));
         CHECK_FALSE(a.send(b.address, content, 1024));
         std::vector<Got> all;
+        std::vector<SocketId> turned;
         for (int i = 0; i < 1000 && all.size() < 1024; ++i) {
             room = 2;
             a.io->wait(a.io->now() + 1ms);
             a.io->receive();
+            for (const SocketId id : a.io->poll_writable()) turned.push_back(id);
             b.receive(all);
         }
+        CHECK(turned == std::vector{a.socket});
         CHECK(a.io->writable(a.socket));
         CHECK(all.size() == 1024);
     }

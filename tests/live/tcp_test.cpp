@@ -74,7 +74,9 @@ TEST_SUITE("live") {
 
     TEST_CASE("each direction of a TCP connection ends by itself") {
         TcpEdge edge;
-        const auto [client, server] = edge.connect();
+        const TcpEdge::Pair pair = edge.connect();
+        const SocketId client = pair.client;
+        const SocketId server = pair.server;
         CHECK(edge.send(client, random_content(10)));
         edge.io->end_sending(client);
         CHECK_FALSE(edge.io->writable(client));
@@ -157,7 +159,9 @@ TEST_SUITE("live") {
 
     TEST_CASE("a large transfer with backpressure arrives whole, both ways at once") {
         TcpEdge edge;
-        const auto [client, server] = edge.connect();
+        const TcpEdge::Pair pair = edge.connect();
+        const SocketId client = pair.client;
+        const SocketId server = pair.server;
         const Content content = random_content(20'000'000);
         std::size_t sent[2] = {0, 0};
         std::size_t kept_back = 0;
@@ -190,7 +194,9 @@ TEST_SUITE("live") {
 
     TEST_CASE("who is held is not read, and the sender stops, asleep") {
         TcpEdge edge;
-        const auto [client, server] = edge.connect();
+        const TcpEdge::Pair pair = edge.connect();
+        const SocketId client = pair.client;
+        const SocketId server = pair.server;
         edge.io->hold(server, true);
         const Content part = random_content(60'000);
         std::size_t sent = 0;

@@ -36,6 +36,8 @@ public:
     void hold(SocketId id, bool held);
 
     // From the stack: a connection was taken, or something about one has changed.
+    // Too many wait to be polled: who comes now is not heard.
+    bool full() const { return taken_.size() >= backlog; }
     SocketId handle_taken(SocketId listener, const TcpStack::Key& key);
     void handle_change(SocketId id);
 
@@ -53,6 +55,7 @@ public:
 
 private:
     static constexpr std::uint32_t id_bit = std::uint32_t{1} << 31;
+    static constexpr std::size_t backlog = 1024;
 
     struct Socket {
         TcpStack::Key key;

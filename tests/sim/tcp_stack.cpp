@@ -137,6 +137,8 @@ void TcpStack::arrive(const Packet& packet) {
 }
 
 void TcpStack::handle_syn(const Key& key, Owner listener, const Packet& packet) {
+    HostIo* io = world_.find_io(listener.io);
+    if (!io || io->tcp().full()) return;
     const auto& [options, receive_buffer] = listeners_.at(listener);
     Slot& slot = make(key, {}, options, receive_buffer);
     slot.listener = listener;

@@ -213,4 +213,59 @@ TEST_SUITE("unit") {
         CHECK(pair.at_server() == content);
         CHECK(pair.world.run_until([&] { return pair.server.got[pair.accepted()].ended; }, 5s));
     }
+
+    TEST_CASE("who is held back for longer than its user timeout gives up, as on Linux") {
+        TcpPair pair({.delay = 10ms}, {}, {.receive_buffer = 20'000});
+        const SocketId client = pair.connect({.user_timeout = 10s});
+        pair.server.io().hold(pair.accepted(), true);
+        pair.client.pour(client, text(100'000));
+        pair.world.run_for(9s);
+        CHECK_FALSE(pair.client.got[client].trouble);
+        pair.world.run_for(2s);
+        CHECK(pair.client.got[client].trouble == std::errc::timed_out);
+    }
+
+    TEST_CASE("an Io that waits wakes for a connection, for input, and for room") {
+        sim::World world{test::seed()};
+        auto& here = world.host("10.0.0.1");
+        auto& there = world.host("10.0.0.2");
+        world.link(here, there, {.delay = 10ms, .rate = 8'000'000, .queue = 100});
+        sim::TcpProbe far(world, there);
+        auto io = here.make_io();
+        const SocketId socket = *io->connect_tcp({}, far.listen(443));
+        const auto wait = [&] {
+            io->wait(io->now() + 1s);
+            CHECK(io->now() < sim::Timeline::start + 1s);
+            return io->receive();
+        };
+        wait();
+        REQUIRE(io->writable(socket));
+        REQUIRE(io->poll_writable().size() == 1);
+        const std::string run = text(60'000);
+        Datagrams bytes;
+        bytes.segment = run.size();
+        bytes.bytes = std::as_bytes(std::span(run));
+        while (io->writable(socket)) io->send(socket, bytes);
+        while (!io->writable(socket)) wait();
+        CHECK(io->poll_writable().size() == 1);
+        far.send(far.taken.at(0).socket, "hello");
+        while (wait().empty()) {}
+        io->close(socket);
+        // Until the peer has ended, too, or has not for five seconds.
+        const Instant end = io->deadline();
+        CHECK(end == io->now() + 5s);
+        io->wait(never);
+        CHECK(io->now() == end);
+        io->receive();
+        CHECK(io->deadline() == never);
+
+        const SocketId port = *io->listen_tcp({.local = *Address::parse("0.0.0.0", 80)});
+        const SocketId visitor = far.connect(*Address::parse("10.0.0.1", 80));
+        io->wait(never);
+        io->receive();
+        const auto taken = io->poll_taken();
+        REQUIRE(taken.size() == 1);
+        CHECK(taken[0].listener == port);
+        CHECK(taken[0].remote == far.io().local_address(visitor));
+    }
 }
