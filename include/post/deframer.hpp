@@ -104,6 +104,9 @@ public:
     std::uint64_t offset() const { return offset_; }
 
 private:
+    // Emptied members are assigned `Bytes()` here and not `{}`: within a template clang 14 does not
+    // destroy an argument that is taken by value and written so, and what it held is never freed.
+
     // Memory of more than this is not kept for the next value.
     static constexpr std::size_t most_kept = 64 * 1024;
 
@@ -133,9 +136,9 @@ private:
             window_ = arrivals_[first_].slice(copied_ - window_.size());
             pop();
         } else {
-            window_ = {};
+            window_ = Bytes();
         }
-        if (block_.capacity() > most_kept) block_ = {};
+        if (block_.capacity() > most_kept) block_ = Block();
     }
 
     // True when the window has as many bytes as decode needs. If there are not so many they are
@@ -188,7 +191,7 @@ private:
 
     void pop() {
         copied_ = 0;
-        arrivals_[first_++] = {};
+        arrivals_[first_++] = Bytes();
         if (first_ < arrivals_.size()) return;
         arrivals_.clear();
         first_ = 0;
@@ -203,9 +206,9 @@ private:
         error_ = Error(errc, cause, Stage::established,
                        "at byte " + std::to_string(offset_) + " of the stream: " + why +
                            "; it begins with " + core::beginning(window_.span()));
-        window_ = {};
-        arrivals_ = {};
-        block_ = {};
+        window_ = Bytes();
+        arrivals_.clear();
+        block_ = Block();
         first_ = copied_ = 0;
     }
 
