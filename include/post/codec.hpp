@@ -18,6 +18,9 @@
 // into values (post/deframer.hpp), whatever the arrivals; what is malformed there is the end of
 // receiving, because nobody knows where the next value begins. From other codecs it is unsupported.
 //
+// What cannot be sent is an error that encode puts into the Buffer (Buffer::fail): send() answers
+// with it and deliver() with a failed fate, and nothing was sent.
+//
 // Exceptions of a codec are the application's own. From encode they leave send() before anything
 // was sent. From decode they leave what would have given the value: the turn of the Context for
 // ready and then, as an exception of any callback; get() or co_await for receive. The message is
@@ -34,6 +37,7 @@
 #include <utility>
 
 #include <post/association.hpp>
+#include <post/boxed.hpp>
 #include <post/carrier.hpp>
 #include <post/decoded.hpp>
 #include <post/message.hpp>
@@ -51,6 +55,8 @@ public:
         writable().append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
     void append(std::byte one) { writable().push_back(static_cast<char>(one)); }
+    // So many bytes are going to be appended: memory for them is taken once.
+    void reserve(std::size_t more) { writable().reserve(size() + more); }
     // For bytes that exist already: when nothing else is in the buffer they go out as they are,
     // without a copy.
     void adopt(Bytes bytes) {
@@ -65,9 +71,15 @@ public:
         return adopted_.empty() ? std::string_view(text_) : adopted_.view();
     }
 
+    // The value cannot be encoded, and why; what was written is not sent.
+    void fail(Error error) { error_ = std::move(error); }
+    bool failed() const { return static_cast<bool>(error_); }
+    Error error() const { return error_ ? *error_ : Error{}; }
+
     void clear() {
         text_.clear();
         adopted_ = {};
+        error_ = {};
     }
     // What was written; the buffer is to be cleared next, and not to be changed before it is sent.
     Content content() {
@@ -90,6 +102,7 @@ private:
 
     std::string text_;
     Bytes adopted_;
+    core::Boxed<Error> error_;
 };
 
 // Appends the value to the buffer.
@@ -154,30 +167,28 @@ public:
 
     explicit operator bool() const { return static_cast<bool>(lent_ ? *lent_ : own_); }
 
-    // Carrier::send of the encoded value. What encode throws leaves it, and nothing was sent.
+    // Carrier::send of the encoded value. What encode throws leaves it, and nothing was sent. Nor
+    // was when encode fails: that is the answer, and the fate for `on_fate` (from a turn of the
+    // Context; the Carrier's own on_fate does not hear of what never was a message).
     template <class T = Sent>
     requires Encodes<C, T> Sending send(const T& value, SendOptions options, OnFate on_fate = {}) {
-        buffer_.clear();
-        std::as_const(codec_).encode(value, buffer_);
+        if (!encode(value)) return refused(options.niceness, std::move(on_fate));
         return carrier().send(buffer_.content(), std::move(options), std::move(on_fate));
     }
     template <class T = Sent>
     requires Encodes<C, T> Sending send(const T& value) {
-        buffer_.clear();
-        std::as_const(codec_).encode(value, buffer_);
+        if (!encode(value)) return refused();
         return carrier().send(buffer_.content());
     }
     // Carrier::deliver of the encoded value.
     template <class T = Sent>
     requires Encodes<C, T> Operation<Fate> deliver(const T& value, SendOptions options) {
-        buffer_.clear();
-        std::as_const(codec_).encode(value, buffer_);
+        if (!encode(value)) return {failed(options.niceness), carrier().anchor()};
         return carrier().deliver(buffer_.content(), std::move(options));
     }
     template <class T = Sent>
     requires Encodes<C, T> Operation<Fate> deliver(const T& value) {
-        buffer_.clear();
-        std::as_const(codec_).encode(value, buffer_);
+        if (!encode(value)) return {failed(0), carrier().anchor()};
         return carrier().deliver(buffer_.content());
     }
     // Carrier::receive; Errc::malformed is the answer for one message, any other error ends them.
@@ -232,6 +243,23 @@ public:
 private:
     using Reading = core::Reading<C>;
 
+    // Into the buffer; false when it cannot be.
+    template <class T> bool encode(const T& value) {
+        buffer_.clear();
+        std::as_const(codec_).encode(value, buffer_);
+        return !buffer_.failed();
+    }
+    Fate failed(Niceness niceness) {
+        return {Fate::Kind::failed, {carrier().id(), niceness, {}}, buffer_.error(), false};
+    }
+    Sending refused(Niceness niceness = 0, OnFate on_fate = {}) {
+        const core::AnchorRef& anchor = carrier().anchor();
+        if (on_fate)
+            Operation<void>(Result<void>(), anchor)
+                .then([fate = failed(niceness), on_fate = std::move(on_fate)](
+                          const Result<void>&) mutable { on_fate(fate); });
+        return Sending(Result<MessageId>(buffer_.error()), anchor);
+    }
     // True for messages; before there is a connection the peer may turn out to be a plain one.
     bool past_reading() {
         if (reading_ && !reading_->idle()) return false;

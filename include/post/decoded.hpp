@@ -4,6 +4,8 @@
 
 #include <concepts>
 #include <cstddef>
+#include <functional>
+#include <limits>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -25,6 +27,16 @@ struct NeedsMore {
 struct Malformed {
     Bytes detail;           // for people: what is wrong, and where
     std::error_code cause;  // of the codec's own category, if it has one
+    std::size_t at = 0;     // which of the bytes it is that cannot be, from their front
+};
+
+// What decode is told of a byte stream besides the bytes, when it takes a second argument.
+struct DecodeHints {
+    // So many bytes from the front it has answered NeedsMore to before, so that who searches for an
+    // end need not search them again.
+    std::size_t seen = 0;
+    // The longest value, bytes: Deframer::largest.
+    std::size_t largest = std::numeric_limits<std::size_t>::max();
 };
 
 // What decode answers: a value and how many bytes it took, NeedsMore, or Malformed.
@@ -53,7 +65,8 @@ private:
 
 // Decodes the value at the front of the bytes, which it may slice instead of copying them: a Value
 // of Bytes is a view that keeps the receive buffer alive for as long as it is held. On a byte
-// stream the same call is asked again and again: see NeedsMore and Decoded::taken.
+// stream the same call is asked again and again: see NeedsMore and Decoded::taken, and DecodeHints
+// for what it may take as a second argument.
 template <class C>
 concept DecodesBytes = requires(const C& codec, const Bytes& bytes) {
     { codec.decode(bytes) } -> std::same_as<Decoded<typename C::Value>>;
@@ -65,6 +78,23 @@ template <class C>
 concept DecodesMessage = requires(const C& codec, InMessage message) {
     { codec.decode(std::move(message)) } -> std::same_as<Decoded<typename C::Value>>;
 };
+
+namespace core {
+// Asks decode for the value at the front of the bytes, in the form that the codec has.
+template <DecodesBytes C>
+Decoded<typename C::Value> ask(const C& codec, const Bytes& bytes, const DecodeHints& hints) {
+    if constexpr (requires { codec.decode(bytes, hints); })
+        return codec.decode(bytes, hints);
+    else
+        return codec.decode(bytes);
+}
+// Where in `whole` the part begins that was sliced from it; 0 when it lies elsewhere.
+inline std::size_t place_of(const Bytes& part, const Bytes& whole) {
+    const std::less_equal<> before;
+    const bool within = before(whole.begin(), part.begin()) && before(part.end(), whole.end());
+    return within ? static_cast<std::size_t>(part.begin() - whole.begin()) : 0;
+}
+}  // namespace core
 
 // The value of a whole message, or Errc::malformed with the reason in its detail: also when the
 // message ends before the value does, or goes on behind it.
@@ -81,8 +111,12 @@ requires(DecodesBytes<C> || DecodesMessage<C>) Result<typename C::Value> decode(
         else
             return codec.decode(std::move(message).content());
     }();
-    if (const auto* malformed = decoded.malformed())
-        return wrong(malformed->detail, malformed->cause);
+    if (const auto* malformed = decoded.malformed()) {
+        if (malformed->at == 0) return wrong(malformed->detail, malformed->cause);
+        return wrong("at byte " + std::to_string(malformed->at) +
+                         " of the message: " + malformed->detail.string(),
+                     malformed->cause);
+    }
     if (const auto* more = decoded.needs_more())
         return wrong("the message of " + std::to_string(size) + " bytes ends too early: at least " +
                      std::to_string(more->bytes) + " more are needed");

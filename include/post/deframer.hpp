@@ -78,7 +78,7 @@ public:
         while (!error_ && gather()) {
             Decoded<Value> decoded = ask();
             if (const Malformed* malformed = decoded.malformed()) {
-                end(Errc::malformed, malformed->detail.string(), malformed->cause);
+                end(Errc::malformed, malformed->detail.string(), malformed->cause, malformed->at);
             } else if (const NeedsMore* more = decoded.needs_more()) {
                 need(more->bytes);
             } else if (const auto taken = std::min(decoded.taken(), window_.size()); taken == 0) {
@@ -112,7 +112,7 @@ private:
 
     Decoded<Value> ask() {
         try {
-            return std::as_const(codec_).decode(std::as_const(window_));
+            return core::ask(codec_, window_, {.seen = seen_, .largest = largest_});
         } catch (...) {
             end(Errc::malformed, "decode threw an exception");
             throw;
@@ -121,6 +121,7 @@ private:
 
     void need(std::size_t more) {
         const std::size_t room = std::numeric_limits<std::size_t>::max() - window_.size();
+        seen_ = window_.size();
         needed_ = window_.size() + std::clamp<std::size_t>(more, 1, room);
         if (needed_ > largest_) end_too_large(needed_);
     }
@@ -129,6 +130,7 @@ private:
         offset_ += taken;
         left_ -= taken;
         needed_ = 1;
+        seen_ = 0;
         window_.remove_prefix(taken);
         if (window_.size() > copied_) return;
         // What is left lies in an arrival too: the values there are decoded where they lie.
@@ -202,10 +204,17 @@ private:
                                          " bytes, and Deframer::largest is " +
                                          std::to_string(largest_));
     }
-    void end(Errc errc, const std::string& why, std::error_code cause = {}) {
-        error_ = Error(errc, cause, Stage::established,
-                       "at byte " + std::to_string(offset_) + " of the stream: " + why +
-                           "; it begins with " + core::beginning(window_.span()));
+    // `at` is where in the window it went wrong.
+    void end(Errc errc, const std::string& why, std::error_code cause = {}, std::size_t at = 0) {
+        at = std::min(at, window_.size());
+        std::string text = "at byte " + std::to_string(offset_ + at) + " of the stream: " + why;
+        if (at > 0)
+            text += "; there stands " + core::beginning(window_.span().subspan(at)) +
+                    ", in a value that begins at byte " + std::to_string(offset_) + " with ";
+        else
+            text += "; it begins with ";
+        text += core::beginning(window_.span());
+        error_ = Error(errc, cause, Stage::established, std::move(text));
         window_ = Bytes();
         arrivals_.clear();
         block_ = Block();
@@ -220,6 +229,7 @@ private:
     std::size_t copied_ = 0;  // bytes of arrivals_[first_] that stand at the end of the window too
     Block block_;
     std::size_t needed_ = 1;  // bytes in the window, before decode is asked again
+    std::size_t seen_ = 0;    // bytes of the window that decode was shown
     std::size_t left_ = 0;
     std::uint64_t offset_ = 0;
     bool finished_ = false;
