@@ -9,6 +9,7 @@
 #include <post/context.hpp>
 #include <post/error.hpp>
 #include <post/file.hpp>
+#include <post/framers.hpp>
 #include <post/function.hpp>
 #include <post/identity.hpp>
 #include <post/ids.hpp>
