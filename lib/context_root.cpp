@@ -131,7 +131,11 @@ void Root::write_logs() {
 }
 
 void Root::take_input() {
-    for (const Io::Received& received : io_->receive()) {
+    const auto all = io_->receive();
+    // First: their first bytes may be here already.
+    take_connections();
+    note_writable();
+    for (const Io::Received& received : all) {
         if (const auto to = connections_.find(received.socket); to != connections_.end()) {
             Association* found = associations_.use(to->second);
             if (found && !received.datagrams.empty()) found->handle_input(now_, received.datagrams);
@@ -143,8 +147,6 @@ void Root::take_input() {
         });
         if (at != ports_.end()) route(**at, received.datagrams);
     }
-    note_writable();
-    take_connections();
     serve_sctp();
     take_troubles();
     take_resolved();

@@ -91,12 +91,17 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
     bytes_received_ += bytes.bytes.size();
     const auto records = qmux_.records_received();
     crypto::TlsStream::Sink sink = [&](std::span<const std::byte> content) {
+        // What comes in one go with the end of the handshake comes behind it.
+        if (state_ == State::handshaking) establish();
         return qmux_.handle_input(now_, content);
     };
     const auto progress = tls_->handle_input(bytes.bytes, endpoint_.room(), sink);
     if (qmux_.records_received() != records || state_ == State::handshaking) {
         heard_ = active_ = now_;
-        asked_ = asked_ && qmux_.records_received() == records;
+        if (qmux_.records_received() != records) {
+            asked_ = false;
+            unanswered_ = never;
+        }
     }
     follow(progress);
 }
@@ -120,7 +125,7 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;
-    } else if (state_ == State::handshaking && progress == Progress::complete && qmux_.ready()) {
+    } else if (state_ == State::handshaking && progress == Progress::complete) {
         establish();
     }
 }
@@ -202,10 +207,11 @@ void Connection::handle_timeout(Instant now) {
         return;
     }
     const auto every = keep_alive_every();
-    if (every && now_ >= active_ + *every) {
+    if (now_ >= ask_at() || (every && now_ >= later(active_, *every))) {
         qmux_.ping(now_);
         active_ = now_;
-        if (!std::exchange(asked_, true)) asked_at_ = now_;
+        asked_ = true;
+        unanswered_ = std::min(unanswered_, now_);  // also while TCP takes nothing
     }
 }
 
@@ -252,6 +258,7 @@ std::size_t Connection::write_records(Supply& supply, std::span<std::byte> space
         used += tls_->seal(rest, content);
         in_a_row_ += content;
         sent_at_ = active_ = now_;
+        unanswered_ = std::min(unanswered_, now_);
         full = space.size() - used < least_space;
     }
     measure(used, full);
@@ -311,9 +318,16 @@ std::optional<Duration> Connection::keep_alive_every() const {
     return every;
 }
 
-// QMux, Idle Timeout: since a record was received or sent. A peer that was asked has to answer.
+// QMux, Idle Timeout: since a record was received or sent. That would let who sends into the dark
+// go on for as long as TCP does; but a peer that is asked has to answer.
 Instant Connection::idle_at() const {
-    return later(asked_ ? asked_at_ : active_, qmux_.idle_timeout());
+    const bool waits = asked_ && unanswered_ != never;
+    return later(waits ? unanswered_ : active_, qmux_.idle_timeout());
+}
+
+Instant Connection::ask_at() const {
+    if (asked_ || unanswered_ == never) return never;
+    return later(unanswered_, qmux_.idle_timeout() / 2);
 }
 
 Instant Connection::deadline() const {
@@ -322,7 +336,7 @@ Instant Connection::deadline() const {
     if (state_ == State::handshaking)
         return std::min(streams, later(began_, transport_.limits.handshake_timeout));
     const auto every = keep_alive_every();
-    return std::min({streams, idle_at(), every ? later(active_, *every) : never});
+    return std::min({streams, idle_at(), ask_at(), every ? later(active_, *every) : never});
 }
 
 // Views.

@@ -2,8 +2,8 @@
 // datagrams is here a piece of the byte stream: handle_input takes any, and poll_transmit gives the
 // next bytes, a few records at a time.
 //
-//           connect/accept             handshake and                 close, violation
-//   (made) ---------------> handshaking  parameters ---> established --------------> closing
+//           connect/accept             handshake complete            close, violation
+//   (made) ---------------> handshaking ----------------> established --------------> closing
 //                                |                             |                         |
 //                                +---- lost, refused ----------+-- lost, peer closed     | last
 //                                                     |                                  | flight
@@ -77,6 +77,7 @@ private:
     std::size_t record_limit();
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
+    Instant ask_at() const;
     void measure(std::size_t sent, bool full);
 
     Endpoint& endpoint_;
@@ -105,9 +106,9 @@ private:
     Instant sent_at_{};
     bool half_open_ = true;
     bool keep_alive_ = false;
-    bool mute_ = false;   // after close(): no event follows
-    bool asked_ = false;  // a ping of ours waits for its answer, since asked_at_
-    Instant asked_at_{};
+    bool mute_ = false;           // after close(): no event follows
+    bool asked_ = false;          // a ping of ours waits for its answer
+    Instant unanswered_ = never;  // since when something of ours has had no answer
 };
 
 }  // namespace post::tls

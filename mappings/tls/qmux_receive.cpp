@@ -184,8 +184,12 @@ bool Qmux::handle(const frame::MaxStreams& frame) {
 }
 
 bool Qmux::handle(const frame::StreamDataBlocked& frame) {
-    named(frame.stream, true, "STREAM_DATA_BLOCKED");
-    return !violation_ && !streams_.violation();
+    Link* link = named(frame.stream, true, "STREAM_DATA_BLOCKED");
+    if (violation_ || streams_.violation()) return false;
+    if (!link) return true;
+    link->receive.wanted = true;
+    if (link->receive.due()) list(static_cast<std::int64_t>(frame.stream), *link);
+    return true;
 }
 
 bool Qmux::handle(const frame::ConnectionClose& frame) {

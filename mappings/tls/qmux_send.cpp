@@ -58,8 +58,7 @@ void Qmux::write_control(wire::Writer& out) {
         ping_sent_at_ = now_;
     }
     if (receive_.due()) {
-        receive_.most = receive_.granted;
-        write(out, frame::MaxData{receive_.most});
+        write(out, frame::MaxData{receive_.announce()});
     }
     for (const bool one_way : {false, true}) {
         Count& count = their_[one_way];
@@ -84,8 +83,7 @@ bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
     if (std::exchange(link->stop_due, false))
         write(out, frame::StopSending{stream, link->stop_code});
     if (!link->receive_done && !link->stopped && link->receive.due()) {
-        link->receive.most = link->receive.granted;
-        write(out, frame::MaxStreamData{stream, link->receive.most});
+        write(out, frame::MaxStreamData{stream, link->receive.announce()});
     }
     if (std::exchange(link->reset_due, false)) {
         write(out, frame::ResetStream{stream, link->reset_code, link->send.used});
@@ -113,7 +111,7 @@ bool Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t
         if (!write_stream(*stream, supply, window, space, used)) break;
     }
     // RFC 9000, 4.1: the peer is told, once for each limit.
-    if (send_.left() <= reserve && streams_.something_ready() && send_.blocked_at != send_.most) {
+    if (send_.left() <= reserve && send_.blocked_at != send_.most) {
         wire::Writer out(space.subspan(used));
         if (out.room() < largest_control_frame) return true;
         send_.blocked_at = send_.most;
