@@ -99,6 +99,7 @@ UdpEndpoint::Routed UdpEndpoint::route_stranger(Instant now, const Datagrams& ru
     const auto packet = room(front.size());
     std::copy(front.begin(), front.end(), packet.begin());
     put16(packet, 2, listening_->internal);
+    limit_streams(packet, first_streams(listening_->transport));
     const std::uint64_t number = number_of(run.remote);
     if (greets) {
         engine().input(engine().id_of(number), packet, run.ecn);
@@ -133,6 +134,7 @@ UdpEndpoint::Routed UdpEndpoint::answer_stranger(Instant now, const Address& rem
         if (!answers_.take(now)) continue;
         credit = static_cast<std::uint16_t>(credit - packet.size());
         put16(packet, 0, listening_->port);
+        limit_streams(packet, first_streams(listening_->transport));
         write_checksum(packet);
         std::copy(packet.begin(), packet.end(), answer.begin());
         size = packet.size();
