@@ -38,7 +38,7 @@ UdpEndpoint::UdpEndpoint(Engine& engine, EndpointOptions options)
 UdpEndpoint::~UdpEndpoint() { close(); }
 
 void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) {
-    listening_.emplace();
+    listening_ = Listening{};
     listening_->port = port;
     listening_->internal = next_internal_port();
     listening_->transport = transport;
