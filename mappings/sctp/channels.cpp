@@ -189,7 +189,8 @@ std::optional<StreamId> Channels::free_stream() const {
     std::uint32_t first = options_.even ? 0 : 1;
     if (post_ && first == 0) first = 2;
     for (std::uint32_t id = first; id < std::min(out_streams_, in_streams_); id += 2)
-        if (!streams_[id] && !resetting_[id]) return static_cast<StreamId>(id);
+        if (!streams_[id] && !resetting_[id] && id != alone_stream_)
+            return static_cast<StreamId>(id);
     return std::nullopt;
 }
 

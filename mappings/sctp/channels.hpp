@@ -157,8 +157,8 @@ private:
     Progress write_piece(Channel& channel, Piece& piece, Supply& supply);
     void append_frame(Channel& channel, const Piece& piece);
     std::size_t add_run(Channel& channel, const Piece& first, Supply& supply);
-    bool goes_alone(const Channel& channel, const Piece& piece) const;
-    Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
+    bool goes_alone(const Channel& channel, const Piece& piece);
+    Progress say_alone(const Channel& channel, const Piece& piece, Supply& supply);
     Progress write_raw(Channel& channel, Piece& piece, Supply& supply);
     bool put_together(Channel& channel, Piece& piece);
     bool may_be_lost(const Channel& channel, const Piece& piece, Label& label) const;
@@ -208,6 +208,8 @@ private:
     std::vector<std::byte> scratch_;
     framing::Decoder wide_decoder_;
     framing::Encoder wide_encoder_;
+    // Where messages that travel alone do, once there are some: no Carrier's.
+    std::optional<StreamId> alone_stream_;
     std::map<std::uint32_t, Flight> flights_;
     std::uint32_t next_context_ = 1;
     std::vector<CarrierId> said_;     // opened by us since all was acknowledged
