@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <string>
 
 #include "mappings/sctp/connection.hpp"
 #include "mappings/sctp/native.hpp"
@@ -64,9 +65,11 @@ SocketOptions UdpEndpoint::socket_options(const TransportOptions& transport, std
     return options;
 }
 
-// For usrsctp: who does not know the secret cannot choose an address so that two are one.
-std::uint64_t UdpEndpoint::number_of(const Address& remote) const {
-    const std::uint64_t hash = crypto::keyed_hash(secret_, remote.string());
+// For usrsctp: who does not know the secret cannot choose an address so that two are one. Each SCTP
+// port of a peer is an address of its own, since a line has one association.
+std::uint64_t UdpEndpoint::number_of(const Address& remote, std::uint16_t port) const {
+    const std::uint64_t hash = crypto::keyed_hash(secret_,
+                                                  remote.string() + ' ' + std::to_string(port));
     const std::uint64_t number = hash >> (64 - Engine::number_bits);
     return number | std::uint64_t{1} << (Engine::number_bits - 1);  // never one of the small ones
 }
@@ -100,7 +103,7 @@ UdpEndpoint::Routed UdpEndpoint::route_stranger(Instant now, const Datagrams& ru
     std::copy(front.begin(), front.end(), packet.begin());
     put16(packet, 2, listening_->internal);
     limit_streams(packet, first_streams(listening_->transport));
-    const std::uint64_t number = number_of(run.remote);
+    const std::uint64_t number = number_of(run.remote, get16(front, 0));
     if (greets) {
         engine().input(engine().id_of(number), packet, run.ecn);
         return answer_stranger(now, run.remote, front.size(), answer);
