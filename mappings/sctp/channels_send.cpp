@@ -211,6 +211,13 @@ Label Channels::label(const Channel& channel, std::uint32_t ppid) const {
     return label;
 }
 
+// Before whoever calls it: clang 14 makes none for a call in a generic lambda otherwise.
+template <class Value> void Channels::write_frame(Channel& channel, const Value& value) {
+    std::array<std::byte, framing::largest_frame> space;
+    const std::size_t size = channel.encoder.write(space, value);
+    say_or_hold(label(channel, ppid::post), std::span(space).first(size));
+}
+
 Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply& supply) {
     return std::visit(
         [&](auto& value) -> Progress {
@@ -232,12 +239,6 @@ Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply&
             }
         },
         outgoing);
-}
-
-template <class Value> void Channels::write_frame(Channel& channel, const Value& value) {
-    std::array<std::byte, framing::largest_frame> space;
-    const std::size_t size = channel.encoder.write(space, value);
-    say_or_hold(label(channel, ppid::post), std::span(space).first(size));
 }
 
 // For what was encoded: it leaves now, or before anything else does.
