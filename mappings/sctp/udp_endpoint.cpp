@@ -2,7 +2,6 @@
 #include "mappings/sctp/udp_endpoint.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -13,14 +12,6 @@
 namespace post::sctp {
 
 namespace {
-
-// Ports for usrsctp alone: listeners have low ones, so that no client's stands in their way.
-std::uint16_t next_internal_port() {
-    static std::atomic<std::uint16_t> next{0};
-    constexpr std::uint16_t most = 0x7fff;
-    return static_cast<std::uint16_t>(next++ % most + 1);
-}
-constexpr std::uint16_t first_client_port = 0x8000;
 
 constexpr int backlog = 64;
 
@@ -39,9 +30,10 @@ UdpEndpoint::UdpEndpoint(Engine& engine, EndpointOptions options)
 UdpEndpoint::~UdpEndpoint() { close(); }
 
 void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) {
+    const std::uint16_t internal = Engine::open_port();
     listening_ = Listening{};
     listening_->port = port;
-    listening_->internal = next_internal_port();
+    listening_->internal = internal;
     listening_->transport = transport;
     listening_->native = Socket::listening(
         engine(), nullptr, socket_options(transport, listening_->internal, 0), backlog);
@@ -49,7 +41,8 @@ void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) 
 
 void UdpEndpoint::close() {
     if (!listening_) return;
-    Socket::close(engine(), listening_->native);
+    if (listening_->native) Socket::close(engine(), listening_->native);
+    Engine::close_port(listening_->internal);
     listening_.reset();
 }
 
@@ -161,7 +154,7 @@ Result<std::unique_ptr<Mapping>> UdpEndpoint::connect(Instant now, TransientId t
     if (routes_.size() >= most_associations)
         return Error(Errc::too_many, {}, Stage::connect, "1024 associations of this UDP port");
     Key key{options.remote, options.transport.remote_port, 0};
-    do key.ours = static_cast<std::uint16_t>(first_client_port | next_port_++);
+    do key.ours = static_cast<std::uint16_t>(Engine::first_client_port | next_port_++);
     while (routes_.count(key) > 0);
     Line& line = engine().open_line(transient);
     routes_[key] = {transient, &line};
