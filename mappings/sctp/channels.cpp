@@ -101,6 +101,8 @@ bool Channels::on_notice(const Notice& notice) {
 void Channels::on_dry() {
     if (rest_) return;
     dry_ = true;
+    if (std::exchange(unanswered_, false))
+        say_wide(framing::Credit{framing::Credit::Of::all, {}, total_told_});
     for (CarrierId carrier : std::exchange(said_, {}))
         if (Channel* channel = find(carrier)) channel->acknowledged = true;
     for (CarrierId carrier : std::exchange(unacked_, {}))
@@ -120,7 +122,7 @@ bool Channels::on_reset(const notice::Reset& reset) {
         if (stream >= streams_.size()) continue;
         if (post_ && stream == 0 && !reset.streams.empty())
             return violate("the association's stream was reset");
-        if (!reset.incoming) resetting_[stream] = false;
+        if (!reset.incoming) resetting_[stream] = unanswered_ = false;
         Channel* channel = at(stream);
         if (!channel && reset.incoming)
             if (const auto gone = announced_.extract(stream)) names_ -= name_size(gone.mapped());
@@ -248,6 +250,7 @@ void Channels::ask_for_resets() {
         on_reset(none);
         return;
     }
+    unanswered_ = post_;
     resets_.clear();
 }
 

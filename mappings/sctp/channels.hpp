@@ -229,6 +229,10 @@ private:
     bool dry_ = true;
     bool full_ = false;  // the socket took nothing more
     bool adding_streams_ = false;
+    // Resets were asked for, and not answered. usrsctp looks at a request that came before the last
+    // data in front of it only when data come again, and keeps all data behind it until then: so
+    // something is said when all is acknowledged.
+    bool unanswered_ = false;
     bool windows_told_ = false;
     bool stuck_ = false;  // something pulled waits for the peer's budget
 };
