@@ -3,7 +3,7 @@
 // and the data are a list of steps: datagrams as they are, true ones with bytes changed, cut or
 // said again, packets of any chunks that are next in line for an association, between them what the
 // applications do and time. Whatever comes, nothing crashes, and a connection that is lost says so
-// once.
+// once. Time is virtual, also for libFuzzer: run it with -timeout=0.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
