@@ -6,6 +6,7 @@
 // DCEP opens it), or just a stream, which its first message opens.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -86,7 +87,8 @@ private:
     bool on_reset(const notice::Reset& reset);
     bool on_incoming_reset(Channel& channel);
     void place(Channel& channel, StreamId stream);
-    std::optional<StreamId> free_stream() const;
+    std::optional<StreamId> free_stream();
+    void freed(StreamId stream) { used_below_ = std::min<std::uint32_t>(used_below_, stream); }
     void find_streams();
     void add_streams();
     void grow(const notice::Streams& streams);
@@ -191,6 +193,7 @@ private:
     std::unordered_map<CarrierId, std::unique_ptr<Channel>> channels_;
     std::vector<Channel*> streams_;  // by stream id
     std::vector<bool> resetting_;    // by stream id: our half is being reset
+    std::uint32_t used_below_ = 0;   // of our half none below it is free
     std::uint32_t out_streams_ = 0;
     std::uint32_t in_streams_ = 0;
     std::vector<Channel*> nameless_;  // wait for a stream id

@@ -328,9 +328,9 @@ std::size_t Channels::add_run(Channel& channel, const Piece& first, Supply& supp
 }
 
 // Whether it does, and then it is encoded: the peer has to know the Carrier, and a packet to hold
-// the message. They have a stream of their own: usrsctp counts the numbers of unordered messages that
-// were given up among those of the ordered ones of their stream, and ends the association when one
-// of these comes with a number that it has already seen.
+// the message. They have a stream of their own: usrsctp counts the numbers of unordered messages
+// that were given up among those of the ordered ones of their stream, and ends the association when
+// one of these comes with a number that it has already seen.
 bool Channels::goes_alone(const Channel& channel, const Piece& piece) {
     if (!channel.acknowledged || !piece.first() || !piece.last()) return false;
     if (!alone_stream_) alone_stream_ = free_stream();
