@@ -295,7 +295,10 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
         if (row->end) return {Answer(*row->end), anchor()};
         return later();
     }
-    const bool first = !row->callbacks || row->callbacks->receiving.empty();
+    // Those that were dropped take nothing any more.
+    const auto wanted = [](const auto& waiting) { return waiting->wanted; };
+    const bool first = !row->callbacks || std::none_of(row->callbacks->receiving.begin(),
+                                                       row->callbacks->receiving.end(), wanted);
     if (first) {
         if (auto message = take(*association, row->carrier, parts))
             return {Answer(std::move(*message)), anchor()};
