@@ -103,6 +103,7 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
 
 void Connection::follow(crypto::TlsStream::Progress progress) {
     using Progress = crypto::TlsStream::Progress;
+    if (state_ == State::handshaking && qmux_.ready()) establish();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
         lose(tls_->error());
@@ -120,8 +121,6 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;
-    } else if (state_ == State::handshaking && progress == Progress::complete && qmux_.ready()) {
-        establish();
     }
 }
 
@@ -129,11 +128,10 @@ void Connection::establish() {
     state_ = State::established;
     half_open_ = false;
     endpoint_.closed_half();
-    event::Established established;
+    auto& established = established_.emplace();
     established.alpn = tls_->alpn();
     established.post = true;
     established.peer_identity = tls_->peer_certificate();
-    streams_.inbox().add(std::move(established));
     qmux_.ping(now_);  // the first sample of the round trip
 }
 
@@ -300,7 +298,10 @@ void Connection::measure(std::size_t sent, bool full) {
 }
 
 void Connection::poll_events(std::vector<Event>& events) {
-    if (!mute_) streams_.inbox().drain(events);
+    if (mute_) return;
+    // A client's first streams may have come with its parameters.
+    if (established_) events.push_back(*std::exchange(established_, std::nullopt));
+    streams_.inbox().drain(events);
 }
 
 // Time.

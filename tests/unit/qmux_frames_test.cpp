@@ -4,8 +4,7 @@
 
 #include <functional>
 
-#include "mappings/tls/frames.hpp"
-#include "tests/unit/framing_support.hpp"
+#include "tests/unit/qmux_support.hpp"
 
 using namespace post;
 using namespace post::test;
@@ -14,56 +13,12 @@ namespace qmux = post::tls::frame;
 
 namespace {
 
-// Each field, in order, as a failed check shows it.
-struct Describe {
-    static std::string text(std::span<const std::byte> bytes) { return "[" + hex_of(bytes) + "]"; }
-    template <class... Numbers> static std::string line(const char* name, Numbers... numbers) {
-        std::string all = name;
-        ((all += " " + std::to_string(numbers)), ...);
-        return all;
-    }
-    std::string operator()(const qmux::Padding&) const { return "padding"; }
-    std::string operator()(const qmux::ResetStream& f) const {
-        return line("reset", f.stream, f.code, f.final_size);
-    }
-    std::string operator()(const qmux::StopSending& f) const {
-        return line("stop", f.stream, f.code);
-    }
-    std::string operator()(const qmux::Stream& f) const {
-        return line("stream", f.stream, f.offset) + " " + text(f.data) + (f.finish ? " fin" : "");
-    }
-    std::string operator()(const qmux::MaxData& f) const { return line("max data", f.most); }
-    std::string operator()(const qmux::MaxStreamData& f) const {
-        return line("max stream data", f.stream, f.most);
-    }
-    std::string operator()(const qmux::MaxStreams& f) const {
-        return line("max streams", int{f.one_way}, f.most);
-    }
-    std::string operator()(const qmux::DataBlocked& f) const { return line("blocked", f.at); }
-    std::string operator()(const qmux::StreamDataBlocked& f) const {
-        return line("stream blocked", f.stream, f.at);
-    }
-    std::string operator()(const qmux::StreamsBlocked& f) const {
-        return line("streams blocked", int{f.one_way}, f.at);
-    }
-    std::string operator()(const qmux::ConnectionClose& f) const {
-        return line("close", int{f.application}, f.code, f.frame_type) + " " + text(f.reason);
-    }
-    std::string operator()(const qmux::TransportParameters& f) const {
-        return "parameters " + text(f.content);
-    }
-    std::string operator()(const qmux::Ping& f) const {
-        return line("ping", int{f.answer}, f.sequence);
-    }
-    std::string operator()(const qmux::Datagram& f) const { return "datagram " + text(f.content); }
-};
-
 // All frames of a record; "cut" for what is no frame.
 std::vector<std::string> frames_of(std::span<const std::byte> bytes) {
     std::vector<std::string> all;
     for (wire::Reader reader(bytes); !reader.empty();) {
         const auto frame = tls::next_frame(reader);
-        all.push_back(frame ? std::visit(Describe(), *frame) : "cut");
+        all.push_back(frame ? describe(*frame) : "cut");
         if (!frame) break;
     }
     return all;
