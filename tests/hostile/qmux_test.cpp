@@ -174,6 +174,11 @@ TEST_SUITE("scenario") {
             check_refused(text, TransportError::frame_encoding_error);
     }
 
+    TEST_CASE("qmux: an empty DATAGRAM before anything else was received") {
+        check_taken(frame::datagram(""));
+        check_taken("\x30");
+    }
+
     TEST_CASE("qmux: STREAM that does not follow the one before is PROTOCOL_VIOLATION") {
         for (const auto& first : {std::string(), std::string("ab")}) {
             for (const std::uint64_t offset : {0u, 1u, 3u, 100u}) {
