@@ -43,6 +43,11 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
     endpoint_.opened_half();
 }
 
+// QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
+// roles end the handshake (crypto::Verification).
+//
+// QMux, Using 0-RTT: not done, because TlsSession neither sends nor accepts early data. So nothing
+// has to be remembered of a server's parameters, and none of ours bind us later.
 Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
     : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
     tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
@@ -85,6 +90,10 @@ void Connection::close(Error reason) {
 
 // Input.
 
+// QMux: "endpoints MUST continue reading from the underlying transport even when delivery of STREAM
+// data to the application is temporarily blocked", and "MUST NOT couple reads from the underlying
+// transport to application reads on any single QUIC stream": all that comes is taken here, whatever
+// the Carriers' windows and the application say, and flow control bounds what is held.
 void Connection::handle_input(Instant now, const Datagrams& bytes) {
     advance(now);
     if (!alive() || bytes.bytes.empty()) return;
