@@ -43,6 +43,11 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
     endpoint_.opened_half();
 }
 
+// QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
+// roles end the handshake (crypto::Verification).
+//
+// QMux, Using 0-RTT: not done, because TlsSession neither sends nor accepts early data. So nothing
+// has to be remembered of a server's parameters, and none of ours bind us later.
 Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
     : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
     tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
@@ -85,14 +90,16 @@ void Connection::close(Error reason) {
 
 // Input.
 
+// QMux: "endpoints MUST continue reading from the underlying transport even when delivery of STREAM
+// data to the application is temporarily blocked", and "MUST NOT couple reads from the underlying
+// transport to application reads on any single QUIC stream": all that comes is taken here, whatever
+// the Carriers' windows and the application say, and flow control bounds what is held.
 void Connection::handle_input(Instant now, const Datagrams& bytes) {
     advance(now);
     if (!alive() || bytes.bytes.empty()) return;
     bytes_received_ += bytes.bytes.size();
     const auto records = qmux_.records_received();
     crypto::TlsStream::Sink sink = [&](std::span<const std::byte> content) {
-        // What comes in one go with the end of the handshake comes behind it.
-        if (state_ == State::handshaking) establish();
         return qmux_.handle_input(now_, content);
     };
     const auto progress = tls_->handle_input(bytes.bytes, endpoint_.room(), sink);
@@ -108,6 +115,7 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
 
 void Connection::follow(crypto::TlsStream::Progress progress) {
     using Progress = crypto::TlsStream::Progress;
+    if (state_ == State::handshaking && qmux_.ready()) establish();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
         lose(tls_->error());
@@ -125,8 +133,6 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;
-    } else if (state_ == State::handshaking && progress == Progress::complete) {
-        establish();
     }
 }
 
@@ -134,11 +140,10 @@ void Connection::establish() {
     state_ = State::established;
     half_open_ = false;
     endpoint_.closed_half();
-    event::Established established;
+    auto& established = established_.emplace();
     established.alpn = tls_->alpn();
     established.post = true;
     established.peer_identity = tls_->peer_certificate();
-    streams_.inbox().add(std::move(established));
     qmux_.ping(now_);  // the first sample of the round trip
 }
 
@@ -307,7 +312,10 @@ void Connection::measure(std::size_t sent, bool full) {
 }
 
 void Connection::poll_events(std::vector<Event>& events) {
-    if (!mute_) streams_.inbox().drain(events);
+    if (mute_) return;
+    // A client's first streams may have come with its parameters.
+    if (established_) events.push_back(*std::exchange(established_, std::nullopt));
+    streams_.inbox().drain(events);
 }
 
 // Time.

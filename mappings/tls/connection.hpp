@@ -2,8 +2,8 @@
 // datagrams is here a piece of the byte stream: handle_input takes any, and poll_transmit gives the
 // next bytes, a few records at a time.
 //
-//           connect/accept             handshake complete            close, violation
-//   (made) ---------------> handshaking ----------------> established --------------> closing
+//           connect/accept             handshake and                 close, violation
+//   (made) ---------------> handshaking  parameters ---> established --------------> closing
 //                                |                             |                         |
 //                                +---- lost, refused ----------+-- lost, peer closed     | last
 //                                                     |                                  | flight
@@ -91,8 +91,9 @@ private:
     const Address remote_;
     Instant now_;
     const Instant began_;
-    Instant heard_{};   // a record came
-    Instant active_{};  // or one was sent
+    Instant heard_{};                                // a record came
+    Instant active_{};                               // or one was sent
+    std::optional<event::Established> established_;  // goes before what is in the inbox
     std::optional<frame::ConnectionClose> close_;
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
@@ -101,7 +102,8 @@ private:
     Instant measured_from_ = never;
     std::uint64_t measured_ = 0;
     std::uint64_t rate_ = 0;  // bytes a second
-    // Records are short until so much has left in one go (latency), and then as long as they may be.
+    // Records are short until so much has left in one go (latency), and then as long as they may
+    // be.
     std::uint64_t in_a_row_ = 0;
     Instant sent_at_{};
     bool half_open_ = true;

@@ -1,22 +1,28 @@
-// Choices: the data of a fuzz target, read from the front; zeros behind the end.
+// Choices: the data of a fuzz target as a list of decisions, read from the front.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "mappings/wire/reader.hpp"
 
 namespace post::test {
 
+// Zeros stand behind the end.
 class Choices {
 public:
     explicit Choices(std::span<const std::byte> data) : data_(data) {}
     bool empty() const { return data_.empty(); }
     std::uint64_t byte() { return data_.u8().value_or(0); }
-    std::uint64_t word() { return byte() << 8 | byte(); }
+    std::uint64_t word() {
+        const std::uint64_t high = byte();
+        return high << 8 | byte();
+    }
     // Small ones mostly, and those at which something changes.
     std::uint64_t number() {
         static constexpr std::array<std::uint64_t, 12> edges{
@@ -27,8 +33,12 @@ public:
         if (choice < 0xf0) return word();
         return edges[choice % edges.size()];
     }
-    std::string text(std::uint64_t size) {
+    std::vector<std::byte> bytes(std::uint64_t size) {
         const auto taken = data_.bytes(std::min<std::uint64_t>(size, data_.left())).value();
+        return {taken.begin(), taken.end()};
+    }
+    std::string text(std::uint64_t size) {
+        const auto taken = bytes(size);
         return {reinterpret_cast<const char*>(taken.data()), taken.size()};
     }
 
