@@ -14,7 +14,7 @@ namespace post::test {
 namespace {
 
 // A stack more is a name more.
-constexpr std::array stacks{Stack::quic, Stack::sctp_dtls, Stack::sctp_udp};
+constexpr std::array stacks{Stack::quic, Stack::sctp_dtls, Stack::sctp_udp, Stack::tls};
 
 Policy policy_for(Stack stack) {
     return {stack == Stack::sctp_udp ? Security::none : Security::required, {stack}};
