@@ -288,6 +288,8 @@ void Root::transmit(AssociationId id) {
         if (run.empty()) break;
         io_->send(*socket, run);
     }
+    // The application may hold its Carriers for long; the system's connection is not theirs.
+    if (found->state() == Association::State::gone) drop_connection(setup);
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));
