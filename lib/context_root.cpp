@@ -131,7 +131,11 @@ void Root::write_logs() {
 }
 
 void Root::take_input() {
-    for (const Io::Received& received : io_->receive()) {
+    const auto all = io_->receive();
+    // First: their first bytes may be here already.
+    take_connections();
+    note_writable();
+    for (const Io::Received& received : all) {
         if (const auto to = connections_.find(received.socket); to != connections_.end()) {
             Association* found = associations_.use(to->second);
             if (found && !received.datagrams.empty()) found->handle_input(now_, received.datagrams);
@@ -143,8 +147,6 @@ void Root::take_input() {
         });
         if (at != ports_.end()) route(**at, received.datagrams);
     }
-    note_writable();
-    take_connections();
     serve_sctp();
     take_troubles();
     take_resolved();
@@ -286,6 +288,8 @@ void Root::transmit(AssociationId id) {
         if (run.empty()) break;
         io_->send(*socket, run);
     }
+    // The application may hold its Carriers for long; the system's connection is not theirs.
+    if (found->state() == Association::State::gone) drop_connection(setup);
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));

@@ -79,6 +79,12 @@ void Root::connect_tls(Association& association, Setup& setup, const Address& re
         io_->close(*socket);
         return association.handle_failure(mapping.error());
     }
+    if (setup.connection)
+        for (;;) {
+            const Datagrams last = association.poll_leaving(now_, space_);
+            if (last.empty()) break;
+            io_->send(*setup.connection, last);
+        }
     drop_connection(setup);
     setup.connection = *socket;
     connections_[*socket] = association.id();

@@ -1,7 +1,7 @@
 // IoStream: a Stream as a std::iostream, for code that knows nothing of this library. Where bytes
 // are missing, or there is no room for more, it turns the Context until there are: so it is for a
-// thread that owns its Context and has nothing else to do meanwhile, and never for a callback (where
-// it fails at once, as a Context does not turn inside of a turn).
+// thread that owns its Context and has nothing else to do meanwhile, and never for a callback
+// (where it fails at once, as a Context does not turn inside of a turn).
 //
 //     post::IoStream http(context.initiate(remote, {.alpn = "http/1.1"}).as_stream().value());
 //     http << "GET / HTTP/1.1\r\nHost: example.net\r\n\r\n" << std::flush;

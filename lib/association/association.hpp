@@ -135,6 +135,9 @@ public:
     // Once a turn before poll_transmit: what was taken is promised again.
     void prepare(Instant now);
     Datagrams poll_transmit(Instant now, std::span<std::byte> space);
+    // Of that, only the last words of attempts that failed: before the next one begins, where each
+    // has a connection of its own.
+    Datagrams poll_leaving(Instant now, std::span<std::byte> space);
     // Moves out all that happened, in order.
     void poll_events(std::vector<Happened>& events);
     Instant deadline() const;
@@ -174,6 +177,7 @@ private:
     void begin();
     Outgoing* open_for(Lane& lane);
     void drain_mapping(Instant now);
+    void relieve_budget();
     void handle(Instant now, event::Arrived& event);
     void handle(Instant now, event::ArrivedRun& event);
     void handle(Instant now, event::Established& event);

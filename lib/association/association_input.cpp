@@ -57,12 +57,15 @@ void Association::drain_mapping(Instant now) {
     for (Event& event : arrived_) std::visit([&](auto& happened) { handle(now, happened); }, event);
     arrived_.clear();
     forget_done();
-    if (InLane* fullest = state_ == State::established ? inbox_.fullest() : nullptr) {
-        if (Lane* lane = find(fullest->carrier))
-            cut(*lane, Error(Errc::too_slow, {}, Stage::established,
-                             "received messages were left untaken until the receive budget was "
-                             "spent; this Carrier held most of them"));
-    }
+}
+
+// Once the application has had the chance to take what came.
+void Association::relieve_budget() {
+    InLane* fullest = state_ == State::established ? inbox_.fullest() : nullptr;
+    if (Lane* lane = fullest ? find(fullest->carrier) : nullptr)
+        cut(*lane, Error(Errc::too_slow, {}, Stage::established,
+                         "received messages were left untaken until the receive budget was spent; "
+                         "this Carrier held most of them"));
 }
 
 void Association::handle(Instant now, event::Established& event) {

@@ -35,6 +35,7 @@ void Association::prepare(Instant now) {
         idle_since_ = now;
     if (!mapping_) return;
     mapping_->keep_alive(!lanes_.empty());
+    relieve_budget();
     inbox_.flush(now, *mapping_);
     if (shared_.outstanding == 0) shared_.sent.rest();
     outbox_.wake_starved();
@@ -43,14 +44,19 @@ void Association::prepare(Instant now) {
         stall_check_ = now + options_.bounds.stalled_after / 4;
 }
 
-Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
-    now_ = now;
+Datagrams Association::poll_leaving(Instant now, std::span<std::byte> space) {
     while (!leaving_.empty()) {
         Nothing nothing;
         const Datagrams last = leaving_.back()->poll_transmit(now, nothing, space);
         if (!last.empty()) return last;
         leaving_.pop_back();
     }
+    return {};
+}
+
+Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
+    now_ = now;
+    if (const Datagrams last = poll_leaving(now, space); !last.empty()) return last;
     if (!mapping_) return {};
     traffic_ = false;
     chunk_ = 0;

@@ -9,16 +9,6 @@
 
 namespace post::core {
 
-namespace {
-
-// What a call that is for messages answers on what the peer opened as a Stream.
-Error not_messages() {
-    return Error(Errc::invalid_argument, {}, Stage::call,
-                 "the peer opened this Carrier as a byte stream: take it with as_stream()");
-}
-
-}  // namespace
-
 Carriers::Carriers(Anchor& anchor, Associations& associations)
     : anchor_(anchor), associations_(associations) {}
 
@@ -82,13 +72,6 @@ Sending Carriers::send(CarrierKey key, Content&& content) {
     return send(key, std::move(content), 0, own ? *own : plain_, no_fate);
 }
 
-// True for what the peer opened as a Stream, and nobody took as one. Whatever else is asked for
-// something is no fresh Carrier any more.
-bool Carriers::unclaimed(Row& row) {
-    if (row.use == Row::Use::fresh) row.use = Row::Use::used;
-    return row.use == Row::Use::unclaimed;
-}
-
 // False: nothing has happened.
 bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions& options,
                             FateToken token, MessageId& id) {
@@ -114,7 +97,7 @@ Sending Carriers::send(CarrierKey key, Content&& content, std::uint64_t fed,
                        const SendOptions& options, FateToken token) {
     Row* row = rows_.find(key);
     MessageId id;
-    if (row && fed == 0 && !unclaimed(*row) && send_at_once(*row, content, options, token, id))
+    if (row && fed == 0 && !row->unclaimed() && send_at_once(*row, content, options, token, id))
         return Sending(std::in_place, id, anchor());
     return send_later(key, std::move(content), fed, options, token);
 }
@@ -124,10 +107,10 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
                              const SendOptions& options, FateToken token) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
-    Error error = row && row->end   ? *row->end
-                  : !association    ? Error(Errc::carrier_closed)
-                  : unclaimed(*row) ? not_messages()
-                                    : association->send_error(row->carrier, content.size() + fed);
+    Error error = row && row->end    ? *row->end
+                  : !association     ? Error(Errc::carrier_closed)
+                  : row->unclaimed() ? not_messages()
+                                     : association->send_error(row->carrier, content.size() + fed);
     if (!error) error = association->terms_error(options);
     if (error) {
         // The message's one fate, as for every other.
@@ -219,7 +202,7 @@ void Carriers::on_fate(CarrierKey key, OnFate on_fate) {
 
 void Carriers::finish(CarrierKey key) {
     Row* row = rows_.find(key);
-    if (row) unclaimed(*row);
+    if (row) row->unclaimed();
     if (Association* association = row ? this->association(*row) : nullptr)
         association->finish(row->carrier);
 }
@@ -249,7 +232,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
     Row* row = rows_.find(key);
     if (!row || row->over) return;
     if (!on_message) return end_ready(key);
-    if (unclaimed(*row)) throw Failure(not_messages());
+    if (row->unclaimed()) throw Failure(not_messages());
     if (!row->ready_owns) ++registered_;
     row->ready_owns = true;
     if (!row->ready) row->ready = readies_.take();
@@ -283,7 +266,7 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
     if (!is_whole(parts) && !valid(parts)) return {Answer(wrong_parts()), anchor()};
     Row* row = rows_.find(key);
     if (!row) return {Answer(Error(Errc::carrier_closed)), anchor()};
-    if (unclaimed(*row)) return {Answer(not_messages()), anchor()};
+    if (row->unclaimed()) return {Answer(not_messages()), anchor()};
     Association* association = this->association(*row);
     const auto later = [&]() -> Operation<InMessage> {
         auto waiting = wait(callbacks(*row).receiving);
@@ -295,7 +278,10 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
         if (row->end) return {Answer(*row->end), anchor()};
         return later();
     }
-    const bool first = !row->callbacks || row->callbacks->receiving.empty();
+    // Those that were dropped take nothing any more.
+    const auto wanted = [](const auto& waiting) { return waiting->wanted; };
+    const bool first = !row->callbacks || std::none_of(row->callbacks->receiving.begin(),
+                                                       row->callbacks->receiving.end(), wanted);
     if (first) {
         if (auto message = take(*association, row->carrier, parts))
             return {Answer(std::move(*message)), anchor()};

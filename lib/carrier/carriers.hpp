@@ -75,6 +75,12 @@ public:
         // Nothing was asked of it yet; the peer opened it as a Stream, which it is not yet here;
         // or neither.
         enum class Use : std::uint8_t { fresh, unclaimed, used } use = Use::fresh;
+        // True for what the peer opened as a Stream, and nobody took as one. Whatever else is asked
+        // for something is no fresh Carrier any more.
+        bool unclaimed() {
+            if (use == Use::fresh) use = Use::used;
+            return use == Use::unclaimed;
+        }
         bool ours = false;
         bool ready_owns = false;  // ready() was called: the callback owns the Carrier
         std::unique_ptr<Error> end;
@@ -205,7 +211,7 @@ private:
     Sending send_later(CarrierKey key, Content&& content, std::uint64_t fed,
                        const SendOptions& options, FateToken token);
     static bool queues(const Row& row, const SendOptions& options);
-    static bool unclaimed(Row& row);
+    static Error not_messages();
     bool hears(const Row* row, FateToken token) const;
     static std::optional<InMessage> take(Association& association, CarrierId carrier,
                                          ReceiveParts parts);

@@ -46,4 +46,10 @@ Error Carriers::morph(CarrierKey key) {
     return {};
 }
 
+// What a call that is for messages answers on what the peer opened as a Stream.
+Error Carriers::not_messages() {
+    return Error(Errc::invalid_argument, {}, Stage::call,
+                 "the peer opened this Carrier as a byte stream: take it with as_stream()");
+}
+
 }  // namespace post::core

@@ -58,9 +58,8 @@ bool DtlsMessages::add(const DtlsFragment& fragment) {
         // The one that is waited for always finds room.
         if (fragment.sequence != next_ && bytes_ + fragment.length > most_bytes) return false;
         bytes_ += fragment.length;
-        partial.emplace();
-        partial->message = {fragment.type, fragment.sequence,
-                            std::vector<std::byte>(fragment.length)};
+        partial = Partial{
+            {fragment.type, fragment.sequence, std::vector<std::byte>(fragment.length)}};
         partial->have.resize(fragment.length);
         partial->missing = fragment.length;
     }

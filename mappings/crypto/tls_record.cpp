@@ -26,7 +26,7 @@ TlsFront next_record(std::span<const std::byte>& rest, TlsRecord& record) {
     if (version && *version >> 8 != legacy_version >> 8) return TlsFront::malformed;
     const auto length = reader.u16();
     if (!length) return TlsFront::incomplete;
-    if (*length > largest_tls_fragment) return TlsFront::malformed;
+    if (*length > largest_tls_fragment) return TlsFront::too_long;
     const auto fragment = reader.bytes(*length);
     if (!fragment) return TlsFront::incomplete;
     record = {static_cast<TlsType>(*type), rest.first(tls_header_size), *fragment};
@@ -89,9 +89,8 @@ std::optional<TlsKeys::Opened> TlsKeys::open(const TlsRecord& record, std::span<
     if (!key_->open(out.data(), sealed, next_nonce(), record.header)) return std::nullopt;
     std::size_t size = sealed.size() - tag_size;
     while (size > 0 && out[size - 1] == std::byte{0}) --size;
-    if (size == 0) return std::nullopt;
+    if (size == 0) return Opened{TlsType{}, out.first(0)};
     const auto type = std::to_integer<std::uint8_t>(out[size - 1]);
-    if (size - 1 > largest_tls_content) return std::nullopt;
     return Opened{static_cast<TlsType>(type), out.first(size - 1)};
 }
 

@@ -42,8 +42,8 @@ struct TlsRecord {
 };
 
 // What stands at the front of the stream: a whole record, taken off `rest`; nothing yet; or what no
-// TLS 1.3 stream can have.
-enum class TlsFront : std::uint8_t { record, incomplete, malformed };
+// TLS 1.3 stream can have: another thing than a record, or one longer than largest_tls_fragment.
+enum class TlsFront : std::uint8_t { record, incomplete, malformed, too_long };
 TlsFront next_record(std::span<const std::byte>& rest, TlsRecord& record);
 
 // Writes the header of a record that is not protected; `space` has room for it.
@@ -63,7 +63,8 @@ public:
     // into `space`, which has tls_overhead more than that. Makes a record of it; how long it is.
     std::size_t seal(TlsType type, std::span<std::byte> space, std::size_t size);
     // Writes what was sealed to `out`, which has room for the fragment, and gives the content and
-    // its type; nothing for a record that is not genuine, or has no type.
+    // its type, which is 0 where padding was all there is; nothing for a record that is not
+    // genuine.
     struct Opened {
         TlsType type{};
         std::span<std::byte> content;

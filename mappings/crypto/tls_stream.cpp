@@ -2,6 +2,8 @@
 #include "mappings/crypto/tls_stream.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include <gnutls/gnutls.h>
 
@@ -13,6 +15,8 @@ namespace {
 
 constexpr std::byte key_update{24};  // RFC 8446, 4.6.3
 constexpr std::size_t message_header = 4;
+
+constexpr const char* longer_than_tls = "a record longer than TLS has them";
 
 std::size_t message_size(std::span<const std::byte> message) {
     std::size_t size = 0;
@@ -105,6 +109,10 @@ TlsStream::Progress TlsStream::handle_input(std::span<const std::byte> bytes,
             unexpected("what the peer sends is not TLS");
             break;
         }
+        if (front == TlsFront::too_long) {
+            refuse(longer_than_tls, GNUTLS_A_RECORD_OVERFLOW);
+            break;
+        }
         if (front == TlsFront::incomplete) {
             if (gathered && !bytes.empty()) continue;
             if (!gathered) partial_.assign(bytes.begin(), bytes.end());
@@ -123,17 +131,19 @@ TlsStream::Progress TlsStream::handle_input(std::span<const std::byte> bytes,
 }
 
 bool TlsStream::handle_record(const TlsRecord& record, std::span<std::byte> room, Sink& sink) {
-    // RFC 8446, 5: a single byte of 1 is dropped without further processing until the handshake is
-    // over.
+    // RFC 8446, 5: a single byte of 1 is dropped without further processing from the first
+    // ClientHello until the handshake is over.
     if (record.type == TlsType::change_cipher_spec) {
         const bool known = record.fragment.size() == 1 && record.fragment[0] == std::byte{1};
-        if (known && heard_ && progress_ == Progress::waiting) return true;
+        if (known && (heard_ || !server_) && progress_ == Progress::waiting) return true;
         return unexpected("a ChangeCipherSpec that nobody expects");
     }
     heard_ = true;
+    // RFC 8446, 5.1 and 5.2: "An endpoint that receives a record that exceeds this length MUST
+    // terminate the connection with a "record_overflow" alert."
+    const std::size_t most = largest_tls_content + (read_ ? tls_trailer_size : 0);
+    if (record.fragment.size() > most) return refuse(longer_than_tls, GNUTLS_A_RECORD_OVERFLOW);
     if (!read_) {
-        if (record.fragment.size() > largest_tls_content)
-            return unexpected("a record longer than TLS has them");
         if (record.type == TlsType::alert) return handle_alert(record.fragment);
         if (record.type == TlsType::handshake) return handle_handshake(record.fragment);
         return unexpected("application data before the handshake");
@@ -154,6 +164,9 @@ bool TlsStream::handle_record(const TlsRecord& record, std::span<std::byte> room
 }
 
 bool TlsStream::handle_content(const TlsKeys::Opened& opened, Sink& sink) {
+    // RFC 8446, 5.1: "Handshake messages MUST NOT be interleaved with other record types."
+    if (!incoming_.empty() && opened.type != TlsType::handshake)
+        return unexpected("a record inside a handshake message");
     switch (opened.type) {
         case TlsType::application_data:
             if (read_level_ != GNUTLS_ENCRYPTION_LEVEL_APPLICATION)
@@ -166,33 +179,44 @@ bool TlsStream::handle_content(const TlsKeys::Opened& opened, Sink& sink) {
     return unexpected("a record of an unknown type");
 }
 
+// One message after the other, however records cut them: so none is longer than we bear, and none
+// stands on both sides of a change of keys.
 bool TlsStream::handle_handshake(std::span<const std::byte> bytes) {
     // RFC 8446, 5.1: no records of handshake messages are empty.
     if (bytes.empty()) return unexpected("an empty record of the handshake");
-    return progress_ == Progress::complete ? handle_late(bytes) : advance(bytes);
+    incoming_.insert(incoming_.end(), bytes.begin(), bytes.end());
+    std::span<const std::byte> rest = incoming_;
+    while (rest.size() >= message_header) {
+        const std::size_t size = message_size(rest);
+        if (size > largest_handshake_message) return unexpected("a handshake message too long");
+        if (rest.size() < size) break;
+        const auto message = rest.first(size);
+        rest = rest.subspan(size);
+        const int level = read_level_;
+        if (!handle_message(message, rest.empty())) return false;
+        // RFC 8446, 5.1: "Handshake messages MUST NOT span key changes."
+        if (read_level_ != level && !rest.empty())
+            return unexpected("a handshake message on both sides of a change of keys");
+    }
+    incoming_.erase(incoming_.begin(), incoming_.end() - static_cast<std::ptrdiff_t>(rest.size()));
+    if (incoming_.empty()) incoming_ = {};
+    return true;
 }
 
-// RFC 8446, 4.6: what comes when the handshake is over.
-bool TlsStream::handle_late(std::span<const std::byte> bytes) {
-    late_.insert(late_.end(), bytes.begin(), bytes.end());
-    while (late_.size() >= message_header) {
-        const std::size_t size = message_size(late_);
-        if (size > largest_handshake_message) return unexpected("a handshake message too long");
-        if (late_.size() < size) return true;
-        const std::span<const std::byte> message = std::span(late_).first(size);
-        if (message[0] != key_update) {
-            if (!advance(message)) return false;
-        } else {
-            const bool well = size == message_header + 1 && late_.size() == size &&
-                              message[message_header] <= std::byte{1};
-            if (!well) return unexpected("a malformed KeyUpdate");
-            read_->update();
-            // One answer is enough for all that came before it could leave.
-            if (message[message_header] == std::byte{1} && !has_output()) update_keys(false);
-        }
-        late_.erase(late_.begin(), late_.begin() + static_cast<std::ptrdiff_t>(size));
-    }
-    if (late_.empty()) late_ = {};
+bool TlsStream::handle_message(std::span<const std::byte> message, bool last) {
+    if (progress_ == Progress::complete && message[0] == key_update)
+        return handle_key_update(message.subspan(message_header), last);
+    return advance(message);
+}
+
+// RFC 8446, 4.6.3
+bool TlsStream::handle_key_update(std::span<const std::byte> body, bool last) {
+    if (body.size() != 1) return refuse("a malformed KeyUpdate", GNUTLS_A_DECODE_ERROR);
+    if (body[0] > std::byte{1}) return refuse("a malformed KeyUpdate", GNUTLS_A_ILLEGAL_PARAMETER);
+    if (!last) return unexpected("a handshake message on both sides of a change of keys");
+    read_->update();
+    // One answer is enough for all that came before it could leave.
+    if (body[0] == std::byte{1} && !closed_ && !std::exchange(answered_, true)) update_keys(false);
     return true;
 }
 
@@ -227,11 +251,13 @@ bool TlsStream::advance(std::span<const std::byte> bytes) {
     return true;
 }
 
-bool TlsStream::unexpected(const char* what) {
+bool TlsStream::refuse(const char* what, std::uint8_t alert) {
     const auto stage = progress_ == Progress::waiting ? Stage::handshake : Stage::established;
-    fail(Error(Errc::protocol_violation, {}, stage, what), GNUTLS_A_UNEXPECTED_MESSAGE);
+    fail(Error(Errc::protocol_violation, {}, stage, what), alert);
     return false;
 }
+
+bool TlsStream::unexpected(const char* what) { return refuse(what, GNUTLS_A_UNEXPECTED_MESSAGE); }
 
 // From GnuTLS.
 
@@ -296,6 +322,7 @@ std::size_t TlsStream::take_output(std::span<std::byte> out) {
     if (taken_ == output_.size()) {
         output_ = {};
         taken_ = 0;
+        answered_ = false;
     }
     return size;
 }
@@ -325,7 +352,7 @@ void TlsStream::close() {
 void TlsStream::fail(Error error, std::uint8_t alert) {
     if (progress_ == Progress::failed) return;
     error_ = std::move(error);
-    send_alert(GNUTLS_AL_FATAL, alert);
+    if (!closed_) send_alert(GNUTLS_AL_FATAL, alert);  // nothing follows a close_notify
     progress_ = Progress::failed;
 }
 

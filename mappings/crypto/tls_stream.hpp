@@ -47,7 +47,8 @@ public:
     // `room` is where records are opened: largest_tls_fragment bytes.
     Progress handle_input(std::span<const std::byte> bytes, std::span<std::byte> room, Sink& sink);
 
-    // Moves bytes for the peer to the front of `out`; how many. They go before what is sealed later.
+    // Moves bytes for the peer to the front of `out`; how many. They go before what is sealed
+    // later.
     std::size_t take_output(std::span<std::byte> out);
     bool has_output() const { return taken_ < output_.size(); }
 
@@ -83,9 +84,11 @@ private:
     bool handle_record(const TlsRecord& record, std::span<std::byte> room, Sink& sink);
     bool handle_content(const TlsKeys::Opened& opened, Sink& sink);
     bool handle_handshake(std::span<const std::byte> bytes);
-    bool handle_late(std::span<const std::byte> bytes);
+    bool handle_message(std::span<const std::byte> message, bool last);
+    bool handle_key_update(std::span<const std::byte> body, bool last);
     bool handle_alert(std::span<const std::byte> alert);
     bool advance(std::span<const std::byte> bytes);
+    bool refuse(const char* what, std::uint8_t alert);
     bool unexpected(const char* what);
     void on_message(int level, std::span<const std::byte> message);
     void on_secrets(int level, const void* receive, const void* send, std::size_t size);
@@ -101,16 +104,17 @@ private:
     std::vector<std::byte> partial_;   // the front of a record
     std::vector<std::byte> output_;    // of which taken_ bytes are with the caller
     std::vector<std::byte> messages_;  // of the handshake, for one record or more
-    std::vector<std::byte> late_;      // the front of a message that came after the handshake
+    std::vector<std::byte> incoming_;  // the front of a message of the handshake
     std::size_t taken_ = 0;
     Error error_;
     int messages_level_ = 0;
     int read_level_ = 0;
     Progress progress_ = Progress::waiting;
     bool server_;
-    bool closed_ = false;      // by us
-    bool heard_ = false;       // a record of the handshake
-    bool thrown_ = false;  // a hook could not do its work
+    bool closed_ = false;    // by us
+    bool heard_ = false;     // a record of the handshake
+    bool answered_ = false;  // an answer to a KeyUpdate waits in output_
+    bool thrown_ = false;    // a hook could not do its work
 };
 
 }  // namespace post::crypto

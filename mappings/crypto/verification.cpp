@@ -178,6 +178,8 @@ bool Verification::verify_chain() {
     return false;
 }
 
+// RFC 9001, 8.1, and QMux, Protocol Negotiation: "endpoints MUST abort the TLS handshake with a
+// no_application_protocol TLS alert if an application protocol is not negotiated", clients as well.
 void Verification::check_alpn() {
     if (!alpn().empty()) return;
     refuse(Errc::alpn_mismatch, GNUTLS_A_NO_APPLICATION_PROTOCOL, GNUTLS_E_NO_APPLICATION_PROTOCOL,

@@ -101,6 +101,8 @@ bool Channels::on_notice(const Notice& notice) {
 void Channels::on_dry() {
     if (rest_) return;
     dry_ = true;
+    if (std::exchange(unanswered_, false))
+        say_wide(framing::Credit{framing::Credit::Of::all, {}, total_told_});
     for (CarrierId carrier : std::exchange(said_, {}))
         if (Channel* channel = find(carrier)) channel->acknowledged = true;
     for (CarrierId carrier : std::exchange(unacked_, {}))
@@ -120,7 +122,10 @@ bool Channels::on_reset(const notice::Reset& reset) {
         if (stream >= streams_.size()) continue;
         if (post_ && stream == 0 && !reset.streams.empty())
             return violate("the association's stream was reset");
-        if (!reset.incoming) resetting_[stream] = false;
+        if (!reset.incoming) {
+            resetting_[stream] = unanswered_ = false;
+            freed(stream);
+        }
         Channel* channel = at(stream);
         if (!channel && reset.incoming)
             if (const auto gone = announced_.extract(stream)) names_ -= name_size(gone.mapped());
@@ -185,11 +190,13 @@ void Channels::place(Channel& channel, StreamId stream) {
 }
 
 // The lowest of our half that nobody uses and both ends can send on.
-std::optional<StreamId> Channels::free_stream() const {
+std::optional<StreamId> Channels::free_stream() {
     std::uint32_t first = options_.even ? 0 : 1;
     if (post_ && first == 0) first = 2;
-    for (std::uint32_t id = first; id < std::min(out_streams_, in_streams_); id += 2)
-        if (!streams_[id] && !resetting_[id]) return static_cast<StreamId>(id);
+    first = std::max(first, used_below_ + (used_below_ + first) % 2);
+    for (used_below_ = first; used_below_ < std::min(out_streams_, in_streams_); used_below_ += 2)
+        if (!streams_[used_below_] && !resetting_[used_below_] && used_below_ != alone_stream_)
+            return static_cast<StreamId>(used_below_);
     return std::nullopt;
 }
 
@@ -247,6 +254,7 @@ void Channels::ask_for_resets() {
         on_reset(none);
         return;
     }
+    unanswered_ = post_;
     resets_.clear();
 }
 
@@ -256,7 +264,10 @@ void Channels::settle(Channel& channel) {
     std::erase(waiting_, &channel);
     std::erase(nameless_, &channel);
     if (channel.credited) std::erase(credited_, &channel);
-    if (channel.stream && at(*channel.stream) == &channel) streams_[*channel.stream] = nullptr;
+    if (channel.stream && at(*channel.stream) == &channel) {
+        streams_[*channel.stream] = nullptr;
+        freed(*channel.stream);
+    }
     names_ -= channel.name_size;
     channels_.erase(channel.carrier);
     find_streams();

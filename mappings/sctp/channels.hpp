@@ -6,6 +6,7 @@
 // DCEP opens it), or just a stream, which its first message opens.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -86,7 +87,8 @@ private:
     bool on_reset(const notice::Reset& reset);
     bool on_incoming_reset(Channel& channel);
     void place(Channel& channel, StreamId stream);
-    std::optional<StreamId> free_stream() const;
+    std::optional<StreamId> free_stream();
+    void freed(StreamId stream) { used_below_ = std::min<std::uint32_t>(used_below_, stream); }
     void find_streams();
     void add_streams();
     void grow(const notice::Streams& streams);
@@ -157,8 +159,8 @@ private:
     Progress write_piece(Channel& channel, Piece& piece, Supply& supply);
     void append_frame(Channel& channel, const Piece& piece);
     std::size_t add_run(Channel& channel, const Piece& first, Supply& supply);
-    bool goes_alone(const Channel& channel, const Piece& piece) const;
-    Progress write_alone(Channel& channel, const Piece& piece, Supply& supply);
+    bool goes_alone(const Channel& channel, const Piece& piece);
+    Progress say_alone(const Channel& channel, const Piece& piece, Supply& supply);
     Progress write_raw(Channel& channel, Piece& piece, Supply& supply);
     bool put_together(Channel& channel, Piece& piece);
     bool may_be_lost(const Channel& channel, const Piece& piece, Label& label) const;
@@ -191,6 +193,7 @@ private:
     std::unordered_map<CarrierId, std::unique_ptr<Channel>> channels_;
     std::vector<Channel*> streams_;  // by stream id
     std::vector<bool> resetting_;    // by stream id: our half is being reset
+    std::uint32_t used_below_ = 0;   // of our half none below it is free
     std::uint32_t out_streams_ = 0;
     std::uint32_t in_streams_ = 0;
     std::vector<Channel*> nameless_;  // wait for a stream id
@@ -208,6 +211,8 @@ private:
     std::vector<std::byte> scratch_;
     framing::Decoder wide_decoder_;
     framing::Encoder wide_encoder_;
+    // Where messages that travel alone do, once there are some: no Carrier's.
+    std::optional<StreamId> alone_stream_;
     std::map<std::uint32_t, Flight> flights_;
     std::uint32_t next_context_ = 1;
     std::vector<CarrierId> said_;     // opened by us since all was acknowledged
@@ -227,6 +232,10 @@ private:
     bool dry_ = true;
     bool full_ = false;  // the socket took nothing more
     bool adding_streams_ = false;
+    // Resets were asked for, and not answered. usrsctp looks at a request that came before the last
+    // data in front of it only when data come again, and keeps all data behind it until then: so
+    // something is said when all is acknowledged.
+    bool unanswered_ = false;
     bool windows_told_ = false;
     bool stuck_ = false;  // something pulled waits for the peer's budget
 };

@@ -211,6 +211,13 @@ Label Channels::label(const Channel& channel, std::uint32_t ppid) const {
     return label;
 }
 
+// Before whoever calls it: clang 14 makes none for a call in a generic lambda otherwise.
+template <class Value> void Channels::write_frame(Channel& channel, const Value& value) {
+    std::array<std::byte, framing::largest_frame> space;
+    const std::size_t size = channel.encoder.write(space, value);
+    say_or_hold(label(channel, ppid::post), std::span(space).first(size));
+}
+
 Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply& supply) {
     return std::visit(
         [&](auto& value) -> Progress {
@@ -234,12 +241,6 @@ Channels::Progress Channels::write(Channel& channel, Outgoing& outgoing, Supply&
         outgoing);
 }
 
-template <class Value> void Channels::write_frame(Channel& channel, const Value& value) {
-    std::array<std::byte, framing::largest_frame> space;
-    const std::size_t size = channel.encoder.write(space, value);
-    say_or_hold(label(channel, ppid::post), std::span(space).first(size));
-}
-
 // For what was encoded: it leaves now, or before anything else does.
 void Channels::say_or_hold(const Label& label, std::span<const std::byte> bytes) {
     if (!control_.empty() || !say(label, bytes))
@@ -261,7 +262,7 @@ Channels::Progress Channels::write_open(Channel& channel, const Open& open) {
 
 Channels::Progress Channels::write_piece(Channel& channel, Piece& piece, Supply& supply) {
     if (!piece.marks.reliable) {
-        if (goes_alone(channel, piece)) return write_alone(channel, piece, supply);
+        if (goes_alone(channel, piece)) return say_alone(channel, piece, supply);
         piece.marks.reliable = true;
     }
     for (;;) {
@@ -326,17 +327,25 @@ std::size_t Channels::add_run(Channel& channel, const Piece& first, Supply& supp
     return run.size();
 }
 
-bool Channels::goes_alone(const Channel& channel, const Piece& piece) const {
-    return channel.acknowledged && piece.first() && piece.last() &&
-           piece.bytes.size() + 2 * framing::largest_frame / 8 < socket_->packet_size();
+// Whether it does, and then it is encoded: the peer has to know the Carrier, and a packet to hold
+// the message. They have a stream of their own: usrsctp counts the numbers of unordered messages
+// that were given up among those of the ordered ones of their stream, and ends the association when
+// one of these comes with a number that it has already seen.
+bool Channels::goes_alone(const Channel& channel, const Piece& piece) {
+    if (!channel.acknowledged || !piece.first() || !piece.last()) return false;
+    if (!alone_stream_) alone_stream_ = free_stream();
+    if (!alone_stream_) return false;
+    scratch_.resize(framing::largest_frame);
+    scratch_.resize(framing::write_alone(scratch_, piece));
+    if (scratch_.size() + piece.bytes.size() + data_header > socket_->packet_size()) return false;
+    scratch_.insert(scratch_.end(), piece.bytes.begin(), piece.bytes.end());
+    return true;
 }
 
-Channels::Progress Channels::write_alone(Channel& channel, const Piece& piece, Supply& supply) {
-    std::array<std::byte, framing::largest_frame> space;
-    const std::size_t header = framing::write_alone(space, piece);
-    scratch_.assign(space.begin(), space.begin() + static_cast<std::ptrdiff_t>(header));
-    scratch_.insert(scratch_.end(), piece.bytes.begin(), piece.bytes.end());
-    Label how = label(channel, ppid::alone);
+Channels::Progress Channels::say_alone(const Channel& channel, const Piece& piece, Supply& supply) {
+    Label how;
+    how.stream = *alone_stream_;
+    how.ppid = ppid::alone;
     how.unordered = true;
     how.retransmissions = 0;
     how.context = next_context_++;

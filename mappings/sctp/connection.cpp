@@ -173,6 +173,7 @@ void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
         heard_ = now_;
     }
     if (options_.wire_port != 0) put16(packet, 2, options_.socket.local_port);
+    limit_streams(packet, first_streams(options_.transport));
     if (socket_ || listening_) engine_.input(line_.id, packet, ecn);
 }
 
@@ -395,6 +396,7 @@ Datagrams Connection::flush(std::span<std::byte> space) {
         if (space.size() - used < size) break;
         if (count == 0) segment = size, ecn = packets.ecn();
         if (options_.wire_port != 0) put16(packet, 0, options_.wire_port);
+        limit_streams(packet, first_streams(options_.transport));
         write_checksum(packet);
         if (dtls_) {
             const std::size_t sealed = dtls_->seal(packet, space.subspan(used));

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <mutex>
 
+#include <post/error.hpp>
+
 #include "mappings/sctp/native.hpp"
 #include "mappings/sctp/packet.hpp"
 
@@ -80,6 +82,22 @@ struct Process {
         }
     }
 
+    std::uint16_t open_port() {
+        const std::lock_guard lock(mutex);
+        const auto free = std::find(ports.begin() + 1, ports.end(), false);
+        const auto port = static_cast<std::uint16_t>(free - ports.begin());
+        if (port >= Engine::first_client_port)
+            throw Failure(Error(Errc::too_many, {}, Stage::call, "SCTP listeners of this process"));
+        if (free == ports.end()) ports.push_back(false);
+        ports[port] = true;
+        return port;
+    }
+
+    void close_port(std::uint16_t port) {
+        const std::lock_guard lock(mutex);
+        ports[port] = false;
+    }
+
     // Only enqueues: usrsctp holds its own locks. It never hears of errors, so that a socket that
     // refuses one packet does not stall an association: what is lost is sent again.
     static int on_output(void* address, void* packet, std::size_t size, std::uint8_t tos,
@@ -105,6 +123,7 @@ struct Process {
     bool running = false;
     std::mutex mutex;                       // also of what Engines have in foreign_
     std::vector<Engine*> engines{nullptr};  // nobody has number 0
+    std::vector<bool> ports{true};          // of listeners; nobody has number 0
     std::mutex timers;                      // held by whoever runs them
     static constexpr Instant not_yet = Instant::min();
     std::atomic<Instant> ticked = not_yet;
@@ -139,6 +158,10 @@ void Engine::close_line(Line& line) {
     usrsctp_deregister_address(reinterpret_cast<void*>(line.id.value()));
     lines_.erase(line.id.value() & number_mask);
 }
+
+std::uint16_t Engine::open_port() { return Process::get().open_port(); }
+
+void Engine::close_port(std::uint16_t port) { Process::get().close_port(port); }
 
 void Engine::input(LineId line, std::span<const std::byte> packet, Ecn ecn) {
     const Entry entry(*this);

@@ -56,6 +56,12 @@ public:
     void close_line(Line& line);
     LineId id_of(std::uint64_t number) const { return LineId{index_ << number_bits | number}; }
 
+    // A port of usrsctp's for a listener at no line, of which the process has each once: the lowest
+    // that is free. Clients take theirs above all of them.
+    static std::uint16_t open_port();
+    static void close_port(std::uint16_t port);
+    static constexpr std::uint16_t first_client_port = 0x8000;
+
     // A packet whose checksum fits. What usrsctp answers stands at the line then, or, where the
     // number has none, in strays().
     void input(LineId line, std::span<const std::byte> packet, Ecn ecn);

@@ -1,6 +1,7 @@
 // What an endpoint and a connection are told when they are made.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,6 +40,13 @@ struct TransportOptions {
     std::uint16_t remote_port = 5000;
     bool post = true;  // say that we speak Post frames, where ALPN does not (RFC 6951)
 };
+
+// What an INIT or INIT ACK, ours or the peer's, may ask for: more comes by RE-CONFIG (RFC 6525),
+// when there is an association that wants it.
+inline std::uint16_t first_streams(const TransportOptions& transport) {
+    constexpr std::uint16_t most = 1024;
+    return std::max(most, transport.streams);
+}
 
 struct ConnectionOptions {
     Role role = Role::client;

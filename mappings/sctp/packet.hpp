@@ -1,6 +1,7 @@
 // The bytes of an SCTP packet (RFC 9260, 3): the common header and the walk over its chunks.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -62,6 +63,17 @@ inline std::optional<Chunk> chunk_at(std::span<const std::byte> packet, std::siz
 }
 inline std::size_t after(const Chunk& chunk) {
     return chunk.begin + ((chunk.size + 3) & ~std::size_t{3});
+}
+
+// What an INIT or INIT ACK says of streams, outbound and inbound (RFC 9260, 3.3.2), is at most
+// `most`: either end keeps state for each of them, whoever the other is.
+inline void limit_streams(std::span<std::byte> packet, std::uint16_t most) {
+    constexpr std::size_t counts = 12;  // behind the chunk's header, initiate tag and window
+    const auto chunk = chunk_at(packet, common_header);
+    if (!chunk || (chunk->type != ChunkType::init && chunk->type != ChunkType::init_ack)) return;
+    if (chunk->size < counts + 4) return;
+    for (const std::size_t at : {chunk->begin + counts, chunk->begin + counts + 2})
+        put16(packet, at, std::min(get16(packet, at), most));
 }
 
 // The checksum of RFC 9260, 6.8, as it stands in the packet, the field itself counted as zero.

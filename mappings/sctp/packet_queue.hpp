@@ -41,6 +41,10 @@ public:
         Ecn ecn = Ecn::not_ect;
     };
 
+    // Of memory, beyond a burst.
+    static constexpr std::size_t most_kept = 256 * 1024;
+    std::size_t kept() const { return bytes_.capacity(); }
+
     // Copies. `joined`: how large a packet may become by joining.
     void push(std::span<const std::byte> packet, Ecn ecn, std::size_t joined);
 
@@ -60,6 +64,7 @@ public:
         packets_.clear();
         bytes_.clear();
         next_ = 0;
+        if (bytes_.capacity() > most_kept) bytes_ = {}, packets_ = {};
     }
 
 private:

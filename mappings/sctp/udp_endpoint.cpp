@@ -2,8 +2,8 @@
 #include "mappings/sctp/udp_endpoint.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
+#include <string>
 
 #include "mappings/sctp/connection.hpp"
 #include "mappings/sctp/native.hpp"
@@ -12,14 +12,6 @@
 namespace post::sctp {
 
 namespace {
-
-// Ports for usrsctp alone: listeners have low ones, so that no client's stands in their way.
-std::uint16_t next_internal_port() {
-    static std::atomic<std::uint16_t> next{0};
-    constexpr std::uint16_t most = 0x7fff;
-    return static_cast<std::uint16_t>(next++ % most + 1);
-}
-constexpr std::uint16_t first_client_port = 0x8000;
 
 constexpr int backlog = 64;
 
@@ -38,9 +30,10 @@ UdpEndpoint::UdpEndpoint(Engine& engine, EndpointOptions options)
 UdpEndpoint::~UdpEndpoint() { close(); }
 
 void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) {
-    listening_.emplace();
+    const std::uint16_t internal = Engine::open_port();
+    listening_ = Listening{};
     listening_->port = port;
-    listening_->internal = next_internal_port();
+    listening_->internal = internal;
     listening_->transport = transport;
     listening_->native = Socket::listening(
         engine(), nullptr, socket_options(transport, listening_->internal, 0), backlog);
@@ -48,7 +41,8 @@ void UdpEndpoint::listen(std::uint16_t port, const TransportOptions& transport) 
 
 void UdpEndpoint::close() {
     if (!listening_) return;
-    Socket::close(engine(), listening_->native);
+    if (listening_->native) Socket::close(engine(), listening_->native);
+    Engine::close_port(listening_->internal);
     listening_.reset();
 }
 
@@ -64,9 +58,11 @@ SocketOptions UdpEndpoint::socket_options(const TransportOptions& transport, std
     return options;
 }
 
-// For usrsctp: who does not know the secret cannot choose an address so that two are one.
-std::uint64_t UdpEndpoint::number_of(const Address& remote) const {
-    const std::uint64_t hash = crypto::keyed_hash(secret_, remote.string());
+// For usrsctp: who does not know the secret cannot choose an address so that two are one. Each SCTP
+// port of a peer is an address of its own, since a line has one association.
+std::uint64_t UdpEndpoint::number_of(const Address& remote, std::uint16_t port) const {
+    const std::uint64_t hash = crypto::keyed_hash(secret_,
+                                                  remote.string() + ' ' + std::to_string(port));
     const std::uint64_t number = hash >> (64 - Engine::number_bits);
     return number | std::uint64_t{1} << (Engine::number_bits - 1);  // never one of the small ones
 }
@@ -99,7 +95,8 @@ UdpEndpoint::Routed UdpEndpoint::route_stranger(Instant now, const Datagrams& ru
     const auto packet = room(front.size());
     std::copy(front.begin(), front.end(), packet.begin());
     put16(packet, 2, listening_->internal);
-    const std::uint64_t number = number_of(run.remote);
+    limit_streams(packet, first_streams(listening_->transport));
+    const std::uint64_t number = number_of(run.remote, get16(front, 0));
     if (greets) {
         engine().input(engine().id_of(number), packet, run.ecn);
         return answer_stranger(now, run.remote, front.size(), answer);
@@ -133,6 +130,7 @@ UdpEndpoint::Routed UdpEndpoint::answer_stranger(Instant now, const Address& rem
         if (!answers_.take(now)) continue;
         credit = static_cast<std::uint16_t>(credit - packet.size());
         put16(packet, 0, listening_->port);
+        limit_streams(packet, first_streams(listening_->transport));
         write_checksum(packet);
         std::copy(packet.begin(), packet.end(), answer.begin());
         size = packet.size();
@@ -156,7 +154,7 @@ Result<std::unique_ptr<Mapping>> UdpEndpoint::connect(Instant now, TransientId t
     if (routes_.size() >= most_associations)
         return Error(Errc::too_many, {}, Stage::connect, "1024 associations of this UDP port");
     Key key{options.remote, options.transport.remote_port, 0};
-    do key.ours = static_cast<std::uint16_t>(first_client_port | next_port_++);
+    do key.ours = static_cast<std::uint16_t>(Engine::first_client_port | next_port_++);
     while (routes_.count(key) > 0);
     Line& line = engine().open_line(transient);
     routes_[key] = {transient, &line};

@@ -2,7 +2,7 @@
 //
 // A stranger's INIT is answered with a cookie and nothing is kept of it; usrsctp makes the
 // association when the cookie comes back. For usrsctp every peer is an address of its own: a keyed
-// hash of the UDP address, so that the answer to the cookie finds the same one.
+// hash of its UDP address and SCTP port, so that the answer to the cookie finds the same one.
 #pragma once
 
 #include <array>
@@ -74,7 +74,7 @@ private:
         TransportOptions transport;
     };
 
-    std::uint64_t number_of(const Address& remote) const;
+    std::uint64_t number_of(const Address& remote, std::uint16_t port) const;
     Routed route_stranger(Instant now, const Datagrams& run, std::span<std::byte> answer);
     Routed answer_stranger(Instant now, const Address& remote, std::size_t sent,
                            std::span<std::byte> answer);

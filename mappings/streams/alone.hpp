@@ -1,6 +1,6 @@
 // Alone: the messages of one connection that travel in DATAGRAM frames (RFC 9221): the one that
-// waits for a packet, and those in flight, until the transport has said what became of them. Made on first
-// use: most connections have none.
+// waits for a packet, and those in flight, until the transport has said what became of them. Made
+// on first use: most connections have none.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,8 @@ public:
 
     // How the transport is to call the next one.
     std::uint64_t next_id() const { return first_ + flights_.size(); }
-    // The one that waited is in a packet. When the transport has not said what became of it until `due`,
-    // it never will.
+    // The one that waited is in a packet. When the transport has not said what became of it until
+    // `due`, it never will.
     event::SettledAlone fly(Instant due) {
         const Piece piece = take();
         flights_.push_back({{piece.carrier, piece.niceness, piece.sequence}, due, true});

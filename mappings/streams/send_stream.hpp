@@ -6,8 +6,8 @@
 //
 // Frame headers and small contents are copied one behind the other into blocks, so that a hundred
 // small messages are one run of bytes; large contents are held by reference. The transport keeps
-// pointers into both until it reports them acknowledged, so nothing moves and nothing is released before.
-// A stream with nothing to hold owns no memory: its SendQueue goes back to the pool.
+// pointers into both until it reports them acknowledged, so nothing moves and nothing is released
+// before. A stream with nothing to hold owns no memory: its SendQueue goes back to the pool.
 #pragma once
 
 #include <cstdint>

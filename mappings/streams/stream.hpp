@@ -1,6 +1,6 @@
-// Stream: one stream of the transport and what runs on it: a Carrier, or one side's word about the whole
-// association. Made when it is opened by either side (or wants to be), gone when the transport has
-// closed both directions.
+// Stream: one stream of the transport and what runs on it: a Carrier, or one side's word about the
+// whole association. Made when it is opened by either side (or wants to be), gone when the
+// transport has closed both directions.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct Stream {
         unknown,  // the peer's, and its first frame has not come
         carrier,
         association,  // SETTINGS, DELIVERED, REFUSE, CREDIT
-        forgotten,  // was a Carrier's, and is open for the transport alone (Streams::handle_timeout)
+        forgotten,    // was a Carrier's, and is open for the transport alone (handle_timeout)
     };
 
     Stream(bool is_ours, bool is_one_way, std::optional<CarrierId> id_of_carrier)

@@ -170,8 +170,8 @@ void Streams::handle_timeout(Instant now) {
             stopped_.push_back({now + stopped_patience, carrier});
             continue;
         }
-        // Its place among the peer's streams is free again when the transport says so: whoever stops
-        // talking on purpose gets no further ones for it.
+        // Its place among the peer's streams is free again when the transport says so: whoever
+        // stops talking on purpose gets no further ones for it.
         table_.unname(*stream);
         stream->purpose = Stream::Purpose::forgotten;
         inbox_.add(event::Ended{carrier});

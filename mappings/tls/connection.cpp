@@ -43,6 +43,11 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
     endpoint_.opened_half();
 }
 
+// QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
+// roles end the handshake (crypto::Verification).
+//
+// QMux, Using 0-RTT: not done, because TlsSession neither sends nor accepts early data. So nothing
+// has to be remembered of a server's parameters, and none of ours bind us later.
 Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
     : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
     tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
@@ -85,6 +90,10 @@ void Connection::close(Error reason) {
 
 // Input.
 
+// QMux: "endpoints MUST continue reading from the underlying transport even when delivery of STREAM
+// data to the application is temporarily blocked", and "MUST NOT couple reads from the underlying
+// transport to application reads on any single QUIC stream": all that comes is taken here, whatever
+// the Carriers' windows and the application say, and flow control bounds what is held.
 void Connection::handle_input(Instant now, const Datagrams& bytes) {
     advance(now);
     if (!alive() || bytes.bytes.empty()) return;
@@ -96,13 +105,17 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
     const auto progress = tls_->handle_input(bytes.bytes, endpoint_.room(), sink);
     if (qmux_.records_received() != records || state_ == State::handshaking) {
         heard_ = active_ = now_;
-        asked_ = asked_ && qmux_.records_received() == records;
+        if (qmux_.records_received() != records) {
+            asked_ = false;
+            unanswered_ = never;
+        }
     }
     follow(progress);
 }
 
 void Connection::follow(crypto::TlsStream::Progress progress) {
     using Progress = crypto::TlsStream::Progress;
+    if (state_ == State::handshaking && qmux_.ready()) establish();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
         lose(tls_->error());
@@ -120,8 +133,6 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;
-    } else if (state_ == State::handshaking && progress == Progress::complete && qmux_.ready()) {
-        establish();
     }
 }
 
@@ -129,11 +140,10 @@ void Connection::establish() {
     state_ = State::established;
     half_open_ = false;
     endpoint_.closed_half();
-    event::Established established;
+    auto& established = established_.emplace();
     established.alpn = tls_->alpn();
     established.post = true;
     established.peer_identity = tls_->peer_certificate();
-    streams_.inbox().add(std::move(established));
     qmux_.ping(now_);  // the first sample of the round trip
 }
 
@@ -202,10 +212,11 @@ void Connection::handle_timeout(Instant now) {
         return;
     }
     const auto every = keep_alive_every();
-    if (every && now_ >= active_ + *every) {
+    if (now_ >= ask_at() || (every && now_ >= later(active_, *every))) {
         qmux_.ping(now_);
         active_ = now_;
-        if (!std::exchange(asked_, true)) asked_at_ = now_;
+        asked_ = true;
+        unanswered_ = std::min(unanswered_, now_);  // also while TCP takes nothing
     }
 }
 
@@ -252,6 +263,7 @@ std::size_t Connection::write_records(Supply& supply, std::span<std::byte> space
         used += tls_->seal(rest, content);
         in_a_row_ += content;
         sent_at_ = active_ = now_;
+        unanswered_ = std::min(unanswered_, now_);
         full = space.size() - used < least_space;
     }
     measure(used, full);
@@ -300,7 +312,10 @@ void Connection::measure(std::size_t sent, bool full) {
 }
 
 void Connection::poll_events(std::vector<Event>& events) {
-    if (!mute_) streams_.inbox().drain(events);
+    if (mute_) return;
+    // A client's first streams may have come with its parameters.
+    if (established_) events.push_back(*std::exchange(established_, std::nullopt));
+    streams_.inbox().drain(events);
 }
 
 // Time.
@@ -311,9 +326,16 @@ std::optional<Duration> Connection::keep_alive_every() const {
     return every;
 }
 
-// QMux, Idle Timeout: since a record was received or sent. A peer that was asked has to answer.
+// QMux, Idle Timeout: since a record was received or sent. That would let who sends into the dark
+// go on for as long as TCP does; but a peer that is asked has to answer.
 Instant Connection::idle_at() const {
-    return later(asked_ ? asked_at_ : active_, qmux_.idle_timeout());
+    const bool waits = asked_ && unanswered_ != never;
+    return later(waits ? unanswered_ : active_, qmux_.idle_timeout());
+}
+
+Instant Connection::ask_at() const {
+    if (asked_ || unanswered_ == never) return never;
+    return later(unanswered_, qmux_.idle_timeout() / 2);
 }
 
 Instant Connection::deadline() const {
@@ -322,7 +344,7 @@ Instant Connection::deadline() const {
     if (state_ == State::handshaking)
         return std::min(streams, later(began_, transport_.limits.handshake_timeout));
     const auto every = keep_alive_every();
-    return std::min({streams, idle_at(), every ? later(active_, *every) : never});
+    return std::min({streams, idle_at(), ask_at(), every ? later(active_, *every) : never});
 }
 
 // Views.

@@ -77,6 +77,7 @@ private:
     std::size_t record_limit();
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
+    Instant ask_at() const;
     void measure(std::size_t sent, bool full);
 
     Endpoint& endpoint_;
@@ -90,8 +91,9 @@ private:
     const Address remote_;
     Instant now_;
     const Instant began_;
-    Instant heard_{};   // a record came
-    Instant active_{};  // or one was sent
+    Instant heard_{};                                // a record came
+    Instant active_{};                               // or one was sent
+    std::optional<event::Established> established_;  // goes before what is in the inbox
     std::optional<frame::ConnectionClose> close_;
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
@@ -100,14 +102,15 @@ private:
     Instant measured_from_ = never;
     std::uint64_t measured_ = 0;
     std::uint64_t rate_ = 0;  // bytes a second
-    // Records are short until so much has left in one go (latency), and then as long as they may be.
+    // Records are short until so much has left in one go (latency), and then as long as they may
+    // be.
     std::uint64_t in_a_row_ = 0;
     Instant sent_at_{};
     bool half_open_ = true;
     bool keep_alive_ = false;
-    bool mute_ = false;   // after close(): no event follows
-    bool asked_ = false;  // a ping of ours waits for its answer, since asked_at_
-    Instant asked_at_{};
+    bool mute_ = false;           // after close(): no event follows
+    bool asked_ = false;          // a ping of ours waits for its answer
+    Instant unanswered_ = never;  // since when something of ours has had no answer
 };
 
 }  // namespace post::tls

@@ -99,7 +99,8 @@ using Frame =
 // views into the record.
 std::optional<Frame> next_frame(wire::Reader& record);
 
-// Each writes a whole frame, or makes the writer not ok().
+// Each writes a whole frame, or makes the writer not ok(). QMux: "Endpoints MUST NOT send
+// prohibited frames", and nothing here can write one.
 void write(wire::Writer& out, const frame::ResetStream& frame);
 void write(wire::Writer& out, const frame::StopSending& frame);
 void write(wire::Writer& out, const frame::MaxData& frame);

@@ -16,7 +16,9 @@
 
 namespace post::tls {
 
-// The ALPN token of Post frames on QMux in TLS (FORMAT.md, 1).
+// The ALPN token of Post frames on QMux in TLS (FORMAT.md, 1). QMux: application protocols "MUST
+// designate their ALPN identifier", and it "MUST be different from the mapping of the same protocol
+// to QUIC".
 inline constexpr std::string_view post_alpn = "post-qmux/1";
 
 struct EndpointOptions {

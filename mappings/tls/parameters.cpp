@@ -43,6 +43,10 @@ std::string named(std::uint64_t id) { return "transport parameter " + std::to_st
 
 }  // namespace
 
+// QMux: "Endpoints MUST NOT send transport parameters defined outside of QUIC unless they are
+// specified to be usable with QMux": no others are in the table. "When the max_record_size
+// transport parameter is sent, the value MUST be equal to or greater than the default value": the
+// default is the least that Parameters have, and is not sent.
 std::vector<std::byte> encode(const Parameters& parameters) {
     std::array<std::byte, table.size() * (8 + 1 + 8)> space;
     wire::Writer writer(space);

@@ -92,8 +92,15 @@ private:
         std::uint64_t used = 0;
         std::uint64_t most = 0;     // the peer knows
         std::uint64_t granted = 0;  // it shall know
-        // Worth a frame: a quarter of what it may send by then.
-        bool due() const { return granted > most && (granted - most) * 4 >= granted - used; }
+        bool wanted = false;        // it said that it waits for more
+        // Worth a frame: a quarter of what it may send by then, or all that it can have.
+        bool due() const {
+            return granted > most && (wanted || (granted - most) * 4 >= granted - used);
+        }
+        std::uint64_t announce() {
+            wanted = false;
+            return most = granted;
+        }
     };
     // One stream.
     struct Link {
@@ -138,7 +145,7 @@ private:
     bool handle(const frame::MaxData& frame);
     bool handle(const frame::MaxStreamData& frame);
     bool handle(const frame::MaxStreams& frame);
-    bool handle(const frame::DataBlocked&) { return true; }
+    bool handle(const frame::DataBlocked&) { return receive_.wanted = true; }
     bool handle(const frame::StreamDataBlocked& frame);
     bool handle(const frame::StreamsBlocked&) { return true; }
     bool handle(const frame::ConnectionClose& frame);

@@ -60,8 +60,7 @@ bool Qmux::handle_record(Instant, std::span<const std::byte> record) {
         // QMux: "If the first frame being received by an endpoint is not a QX_TRANSPORT_PARAMETERS
         // frame [...] the endpoint MUST close the connection with an error of type
         // PROTOCOL_VIOLATION."
-        if (!theirs_ && !std::holds_alternative<frame::TransportParameters>(*frame) &&
-            !std::holds_alternative<frame::ConnectionClose>(*frame))
+        if (!theirs_ && !std::holds_alternative<frame::TransportParameters>(*frame))
             return violate(TransportError::protocol_violation,
                            "a frame before QX_TRANSPORT_PARAMETERS");
         if (!std::visit([&](const auto& one) { return handle(one); }, *frame)) return false;
@@ -111,8 +110,10 @@ bool Qmux::handle(const frame::Stream& frame) {
     Link* link = named(frame.stream, true, "STREAM");
     const auto id = static_cast<std::int64_t>(frame.stream);
     if (violation_ || streams_.violation()) return false;
+    // RFC 9000, 4.5: "A receiver SHOULD treat receipt of data at or beyond the final size as an
+    // error of type FINAL_SIZE_ERROR, even after a stream is closed."
     if (!link || link->receive_done)
-        return violate(TransportError::stream_state_error,
+        return violate(TransportError::final_size_error,
                        "STREAM for stream " + std::to_string(frame.stream) + ", which has ended");
     // QMux: "When receiving a STREAM frame that carries a payload not immediately following the
     // payload of the previous STREAM frame for the same Stream ID, receivers MUST close the
@@ -136,11 +137,13 @@ bool Qmux::handle(const frame::Stream& frame) {
 bool Qmux::handle(const frame::ResetStream& frame) {
     Link* link = named(frame.stream, true, "RESET_STREAM");
     if (violation_ || streams_.violation()) return false;
-    if (!link || link->receive_done) return true;
-    // RFC 9000, 4.5
-    if (frame.final_size < link->receive.used)
+    if (!link) return true;
+    // RFC 9000, 4.5: "Once a final size for a stream is known, it cannot change."
+    if (frame.final_size < link->receive.used ||
+        (link->receive_done && frame.final_size != link->receive.used))
         return violate(TransportError::final_size_error,
-                       "RESET_STREAM with less than what was sent");
+                       "RESET_STREAM with another size than what was sent");
+    if (link->receive_done) return true;
     const std::uint64_t rest = frame.final_size - link->receive.used;
     if (!charge(*link, rest)) return false;
     extend_budget(rest);
@@ -184,8 +187,12 @@ bool Qmux::handle(const frame::MaxStreams& frame) {
 }
 
 bool Qmux::handle(const frame::StreamDataBlocked& frame) {
-    named(frame.stream, true, "STREAM_DATA_BLOCKED");
-    return !violation_ && !streams_.violation();
+    Link* link = named(frame.stream, true, "STREAM_DATA_BLOCKED");
+    if (violation_ || streams_.violation()) return false;
+    if (!link) return true;
+    link->receive.wanted = true;
+    if (link->receive.due()) list(static_cast<std::int64_t>(frame.stream), *link);
+    return true;
 }
 
 bool Qmux::handle(const frame::ConnectionClose& frame) {

@@ -36,6 +36,8 @@ std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) 
     const auto frames = space.subspan(size_field)
                             .first(std::min<std::size_t>(space.size() - size_field,
                                                          default_record_size));
+    // QMux: "a frame MUST fit entirely within a single QMux Record and MUST NOT span multiple QMux
+    // Records": all that follows writes whole frames, into this one.
     wire::Writer control(frames);
     write_control(control);
     std::size_t used = control.size();
@@ -48,9 +50,12 @@ std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) 
 // Everything but STREAM: it is small, and it is what the peer waits for.
 void Qmux::write_control(wire::Writer& out) {
     // QMux: "endpoints MUST send the QX_TRANSPORT_PARAMETERS frame as soon as the underlying
-    // transport becomes available for sending", and "as the first frame".
+    // transport becomes available for sending", and it "MUST only be sent as the first frame".
     if (!std::exchange(declared_, true)) write(out, frame::TransportParameters{encode(ours_)});
+    // QMux: in response, "endpoints MUST echo the Sequence Number that they received".
     if (answer_due_) write(out, frame::Ping{true, *std::exchange(answer_due_, std::nullopt)});
+    // QMux: "endpoints MUST NOT send frames whose use depends on peer transport parameters until
+    // the peer's QX_TRANSPORT_PARAMETERS frame has been received and processed."
     if (!theirs_) return;
     // QMux: "endpoints MUST send strictly increasing values in the Sequence Number field".
     if (std::exchange(ping_due_, false)) {
@@ -58,8 +63,7 @@ void Qmux::write_control(wire::Writer& out) {
         ping_sent_at_ = now_;
     }
     if (receive_.due()) {
-        receive_.most = receive_.granted;
-        write(out, frame::MaxData{receive_.most});
+        write(out, frame::MaxData{receive_.announce()});
     }
     for (const bool one_way : {false, true}) {
         Count& count = their_[one_way];
@@ -84,8 +88,7 @@ bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
     if (std::exchange(link->stop_due, false))
         write(out, frame::StopSending{stream, link->stop_code});
     if (!link->receive_done && !link->stopped && link->receive.due()) {
-        link->receive.most = link->receive.granted;
-        write(out, frame::MaxStreamData{stream, link->receive.most});
+        write(out, frame::MaxStreamData{stream, link->receive.announce()});
     }
     if (std::exchange(link->reset_due, false)) {
         write(out, frame::ResetStream{stream, link->reset_code, link->send.used});
@@ -113,7 +116,7 @@ bool Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t
         if (!write_stream(*stream, supply, window, space, used)) break;
     }
     // RFC 9000, 4.1: the peer is told, once for each limit.
-    if (send_.left() <= reserve && streams_.something_ready() && send_.blocked_at != send_.most) {
+    if (send_.left() <= reserve && send_.blocked_at != send_.most) {
         wire::Writer out(space.subspan(used));
         if (out.room() < largest_control_frame) return true;
         send_.blocked_at = send_.most;
@@ -146,6 +149,8 @@ bool Qmux::write_stream(streams::Stream& stream, Supply& supply, std::uint64_t w
         streams_.write_blocked(stream, supply);
         return true;
     }
+    // QMux: "for each QUIC stream being sent, senders MUST send the stream payload in order": the
+    // offset is what was sent before.
     wire::Writer out(space.subspan(used));
     const std::uint64_t offset = link->send.used;
     write_stream_header(out, {static_cast<std::uint64_t>(id), offset, {}, gathered.finish},

@@ -27,6 +27,7 @@ class ReceiveBlocks {
 public:
     // Copies into the block; what was kept before and lies just in front continues in it.
     Bytes keep(std::span<const std::byte> bytes) {
+        if (bytes.empty()) return {};  // there may be no block yet
         if (block_.room() < bytes.size()) renew(bytes.size());
         return block_.append(bytes);
     }

@@ -156,7 +156,29 @@ TEST_SUITE("contract") {
             CHECK(settled[0].lost);
             CHECK(settled[0].sequence == Sequence{1});
             CHECK(pair.client.mapping->quiet());
+            CHECK_FALSE(pair.client.lost());
         }
+    }
+
+    TEST_CASE_TEMPLATE("alone: as long as a packet holds, and longer ones take the stream",
+                       PairType, SctpPair, SctpUdpPair) {
+        PairType pair(seeded());
+        auto carrier = known_carrier(pair);
+        std::size_t largest = 0;
+        for (std::size_t size = 1000; size < 1200; ++size) {
+            const auto before = pair.server.messages_alone(carrier).size();
+            const auto datagrams = pair.datagrams();
+            pair.client.send_alone(carrier, Bytes(pattern(size)));
+            pair.transmit_now();
+            const auto sent = pair.datagrams() - datagrams;
+            pair.run(200ms);
+            if (pair.server.messages_alone(carrier).size() == before) continue;
+            largest = size;
+            CHECK(sent == 1);
+        }
+        CHECK(largest >= 1100);
+        CHECK(pair.server.messages_alone(carrier).back() == pattern(largest));
+        CHECK(pair.server.messages(carrier).size() == 1 + 1199 - largest);
     }
 
     // Up to 1.24 ngtcp2 forgets it when the rest of the packet was sent again as a probe.
@@ -181,23 +203,25 @@ TEST_SUITE("contract") {
         CHECK(pair.stuck_deadlines() == 0);
     }
 
-    TEST_CASE("quic: alone: each of many is settled once, whatever the link does") {
+    // usrsctp once ended the association here: channels_send.cpp, goes_alone().
+    TEST_CASE_TEMPLATE("alone: each of many is settled once, whatever the link does", PairType,
+                       QuicPair, SctpPair, SctpUdpPair) {
         for (std::uint64_t run = 0; run < 10; ++run) {
             auto options = seeded();
             options.seed += run;
             CAPTURE(options.seed);
             options.link = {.delay = 10ms, .loss = 0.05, .duplicate = 0.02, .jitter = 8ms};
-            QuicPair pair(options);
+            PairType pair(options);
             REQUIRE(pair.connect());
             auto carrier = pair.client.open();
             pair.client.send(carrier, "first");
             pair.run(2s);
-            for (int i = 0; i < 2000; ++i) {
+            for (std::size_t i = 0; i < 2000; ++i) {
                 pair.client.send_alone(carrier, Bytes(pattern(1 + i % 1100)));
                 if (i % 50 == 0) pair.client.send(carrier, Bytes(pattern(5000)));
             }
             pair.run(60s);
-            const auto settled = pair.client.all<event::SettledAlone>(carrier);
+            const auto settled = pair.client.template all<event::SettledAlone>(carrier);
             std::set<Sequence> once;
             std::size_t lost = 0;
             for (const auto& one : settled) {

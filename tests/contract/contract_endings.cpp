@@ -46,6 +46,28 @@ TEST_SUITE("contract") {
         CHECK(pair.client.template all<event::Ended>(source).size() == 1);
     }
 
+    // usrsctp once kept the last of them for ever: channels.hpp, unanswered_.
+    TEST_CASE_TEMPLATE("the end of a Carrier holds nobody up, whatever is lost in front of it",
+                       PairType, QuicPair, SctpPair, SctpUdpPair) {
+        PairType pair(seeded());
+        REQUIRE(pair.connect());
+        const auto going = pair.client.open();
+        const auto ending = pair.server.open();
+        pair.client.send(going, "first");
+        pair.server.send(ending, "first");
+        pair.run(1s);
+        bool lose = true;
+        pair.on_launch = [&](bool to_server, Instant&) { return !(to_server && lose); };
+        pair.client.send(going, "lost at first");
+        pair.transmit_now();
+        lose = false;
+        pair.client.mapping->reset(ending, abort_error(1));
+        pair.transmit_now();
+        pair.run(50ms);
+        pair.client.send(going, "behind");
+        CHECK(pair.run_until([&] { return pair.server.messages(going).size() == 3; }, 10s));
+    }
+
     TEST_CASE_TEMPLATE("a reset carries its code and ends one direction", PairType, FakePair,
                        QuicPair, SctpPair, TlsPair, SctpUdpPair) {
         PairType pair(seeded());

@@ -97,6 +97,11 @@ check "get --out" 0 '22 files' "$fetch" get "$url" --pin "$pin" --out copy
 check "what --out wrote is what was served" 0 '^$' sh -c 'diff -r www copy && echo'
 check "get from IPv4" 0 '22 files' "$fetch" get "${url/localhost/127.0.0.1}" --pin "$pin"
 check "get from IPv6" 0 '22 files' "$fetch" get "${url/localhost/[::1]}" --pin "$pin"
+for stack in sctp-dtls tls; do
+    check "get over $stack" 0 '22 files' "$fetch" get "$url" --stack "$stack" --pin "$pin"
+    check "a wrong pin over $stack" 1 'verify with .*another key than the one pinned' \
+        "$fetch" get "$url" --stack "$stack" --pin "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+done
 check "a wrong pin" 1 'verify with .*another key than the one pinned' \
     "$fetch" get "$url" --pin "sha256//$(printf 'A%.0s' $(seq 43))="
 check "nobody's certificate" 1 'certificate of nobody that is trusted' "$fetch" get "$url"

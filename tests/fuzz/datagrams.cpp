@@ -13,11 +13,13 @@
 #include <post/identity.hpp>
 
 #include "mappings/quic/endpoint.hpp"
+#include "tests/fuzz/choices.hpp"
 
 namespace {
 
 using namespace post;
 using quic::Endpoint;
+using test::Choices;
 
 void require(bool condition) {
     if (!condition) std::abort();
@@ -44,30 +46,6 @@ quic::EndpointOptions endpoint_options() {
     options.most_half_open = 4;
     return options;
 }
-
-// The fuzz data, read from the front; zeros behind the end.
-class Choices {
-public:
-    explicit Choices(std::span<const std::byte> data) : data_(data) {}
-    bool empty() const { return data_.empty(); }
-    std::size_t byte() {
-        if (data_.empty()) return 0;
-        const auto value = std::to_integer<std::size_t>(data_.front());
-        data_ = data_.subspan(1);
-        return value;
-    }
-    std::size_t word() { return byte() << 8 | byte(); }
-    std::vector<std::byte> bytes(std::size_t size) {
-        size = std::min(size, data_.size());
-        std::vector<std::byte> taken(data_.begin(),
-                                     data_.begin() + static_cast<std::ptrdiff_t>(size));
-        data_ = data_.subspan(size);
-        return taken;
-    }
-
-private:
-    std::span<const std::byte> data_;
-};
 
 using Datagram = std::vector<std::byte>;
 

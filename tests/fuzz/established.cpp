@@ -6,40 +6,15 @@
 #include <cstdlib>
 #include <string>
 
-#include "mappings/wire/reader.hpp"
+#include "tests/fuzz/choices.hpp"
 #include "tests/hostile/frames.hpp"
 #include "tests/hostile/siege.hpp"
 
 namespace {
 
 using namespace post;
+using test::Choices;
 using test::Siege;
-
-// The fuzz data, read from the front; zeros behind the end.
-class Choices {
-public:
-    explicit Choices(std::span<const std::byte> data) : data_(data) {}
-    bool empty() const { return data_.empty(); }
-    std::uint64_t byte() { return data_.u8().value_or(0); }
-    std::uint64_t word() { return byte() << 8 | byte(); }
-    // Small ones mostly, and those at which something changes.
-    std::uint64_t number() {
-        static constexpr std::array<std::uint64_t, 12> edges{
-            0x3f,       0x3fff,     0x3fffffff,       1u << 15,         1u << 20,         64u << 20,
-            1ull << 32, 1ull << 60, (1ull << 60) + 1, (1ull << 62) - 2, (1ull << 62) - 1, 0xffff};
-        const auto choice = byte();
-        if (choice < 0xe0) return choice % 0x40;
-        if (choice < 0xf0) return word();
-        return edges[choice % edges.size()];
-    }
-    std::string text(std::uint64_t size) {
-        const auto taken = data_.bytes(std::min<std::uint64_t>(size, data_.left())).value();
-        return {reinterpret_cast<const char*>(taken.data()), taken.size()};
-    }
-
-private:
-    wire::Reader data_;
-};
 
 std::string one_frame(Choices& choices) {
     namespace frame = test::frame;

@@ -1,4 +1,5 @@
-// QUIC frames by hand (RFC 9000, 19), as text for Forge::seal: what ngtcp2 would not write.
+// Frames of QUIC and QMux by hand (RFC 9000, 19), as text for Forge::seal and QmuxSiege: what no
+// honest endpoint would write.
 #pragma once
 
 #include <cstddef>
@@ -71,4 +72,25 @@ inline std::string path_challenge(std::uint64_t data) {
 }
 inline std::string handshake_done() { return "\x1e"; }
 
+// OPEN of a Carrier for messages, without a parent (FORMAT.md, 5.1): what its stream begins with.
+inline std::string open(std::uint64_t carrier) {
+    return "\x35" + number(carrier) + std::string(1, '\0');
+}
+
+// What QMux adds to the frames of QUIC, and its records.
+inline std::string parameter(std::uint64_t id, std::uint64_t value) {
+    return number(id) + number(number(value).size()) + number(value);
+}
+inline std::string qx_parameters(std::string_view content) {
+    return number(0x3f5153300d0a0d0a) + number(content.size()) + std::string(content);
+}
+inline std::string qx_ping(std::uint64_t sequence) {
+    return number(0x348c67529ef8c7bd) + number(sequence);
+}
+inline std::string qx_answer(std::uint64_t sequence) {
+    return number(0x348c67529ef8c7be) + number(sequence);
+}
+inline std::string record(std::string_view frames) {
+    return number(frames.size()) + std::string(frames);
+}
 }  // namespace post::test::frame

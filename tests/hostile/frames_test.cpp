@@ -283,6 +283,16 @@ TEST_SUITE("scenario") {
         CHECK(siege.close_code() == protocol_violation);
         CHECK(siege.close_code() != frame_encoding_error);
     }
+
+    TEST_CASE("an empty DATAGRAM before anything else was received is no message and no fault") {
+        for (const bool raw : {false, true}) {
+            auto options = seeded();
+            options.raw = raw;
+            Siege siege(options);
+            CHECK(siege.say(filled(frame::datagram(""))));
+            CHECK_FALSE(siege.lost());
+        }
+    }
 }
 
 }  // namespace post::test

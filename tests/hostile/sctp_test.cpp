@@ -40,6 +40,28 @@ std::vector<std::byte> init_packet(std::size_t size, std::uint16_t streams = 10,
     return packet;
 }
 
+// What an honest client says to an INIT ACK: its cookie (RFC 9260, 3.3.3.1) comes back.
+std::vector<std::byte> cookie_echo(std::span<const std::byte> init_ack) {
+    constexpr std::uint16_t state_cookie = 7;
+    std::vector<std::byte> packet(16);
+    sctp::put16(packet, 0, 40000);
+    sctp::put16(packet, 2, 5000);
+    sctp::put32(packet, 4, sctp::get32(init_ack, 16));  // the initiate tag
+    packet[12] = static_cast<std::byte>(ChunkType::cookie_echo);
+    for (std::size_t at = 32; at + 4 <= init_ack.size();) {
+        const std::size_t size = sctp::get16(init_ack, at + 2);
+        if (sctp::get16(init_ack, at) == state_cookie) {
+            const auto cookie = init_ack.subspan(at + 4, size - 4);
+            packet.insert(packet.end(), cookie.begin(), cookie.end());
+        }
+        at += (size + 3) & ~std::size_t{3};
+    }
+    sctp::put16(packet, 14, static_cast<std::uint16_t>(packet.size() - 12));
+    packet.resize((packet.size() + 3) & ~std::size_t{3});
+    sctp::write_checksum(packet);
+    return packet;
+}
+
 class Door {
 public:
     Door() : endpoint_(engine_, options()) { endpoint_.listen(5000, {}); }
@@ -75,6 +97,7 @@ public:
         engine_.close_line(other);
         return engine_.strays().size();
     }
+    std::span<const std::byte> answer() const { return space_; }
     ChunkType answered() const { return static_cast<ChunkType>(space_[sctp::common_header]); }
 
     Instant now{std::chrono::seconds(1)};
@@ -144,6 +167,32 @@ TEST_SUITE("scenario") {
         CHECK(door.say_to_nobody() == 0);
         CHECK(door.knock(init_packet(400), stranger(1)) > 0);
         CHECK(door.answered() == ChunkType::init_ack);
+    }
+
+    TEST_CASE(
+        "A24: an INIT that asks for 65 535 streams gets 1024, and costs no more than they do") {
+        const auto cost = [](std::uint16_t streams) {
+            Door door;
+            // The first one pays for what the endpoint keeps anyway.
+            for (const std::uint64_t number : {1, 2}) {
+                const auto before = heap();
+                const auto size = door.knock(init_packet(400, streams), stranger(number));
+                REQUIRE(door.answered() == ChunkType::init_ack);
+                const auto init_ack = door.answer().first(size);
+                CHECK(sctp::get16(init_ack, 24) <= 1024);  // theirs in, ours out
+                CHECK(sctp::get16(init_ack, 26) == 1024);
+                door.knock(cookie_echo(init_ack), stranger(number));
+                REQUIRE(door.made.size() == number);
+                if (number == 2) return grown(before);
+            }
+            return std::size_t{};
+        };
+        const auto honest = cost(1024);
+        const auto hostile = cost(65535);
+        CHECK(hostile <= honest + 1024);
+        constexpr std::size_t bound = 200 * 1024;
+        if (!sanitized()) CHECK(hostile <= bound);
+        measured("A24", "65 535 streams", heap_figure(hostile, bound));
     }
 
     TEST_CASE("A23: what belongs to no association draws no answer, whatever it is") {

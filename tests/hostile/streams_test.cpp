@@ -14,13 +14,7 @@ namespace post::test {
 
 namespace {
 
-// OPEN of a Carrier for messages, without a parent (FORMAT.md, 4).
-std::string open(std::uint64_t carrier) {
-    std::string text("\x35");
-    text += frame::number(carrier);
-    text += '\0';
-    return text;
-}
+using frame::open;
 
 // Every Carrier of a client's stream, opened and given up: `reset` as RFC 9000 wants it.
 std::string open_and_reset(std::uint64_t index) {

@@ -24,8 +24,8 @@ public:
         // All that untouched windows can hold, and a message: what nobody takes fills no more.
         receiving_.receive_budget = std::max<std::uint64_t>(2 * largest_, 1 << 20)
                                     << dice_.below(3);
-        sending_.send_budget = 1000 << dice_.below(11);
-        sending_.unsettled = (64 * 1024) << dice_.below(10);
+        sending_.send_budget = std::uint64_t{1000} << dice_.below(11);
+        sending_.unsettled = std::uint64_t{64 * 1024} << dice_.below(10);
         ListenOptions listening;
         listening.bounds = receiving_;
         scene_.listener = scene_.listen(listening);
@@ -83,7 +83,7 @@ private:
     // A few programs have to be large; the others find the same borders sooner.
     std::uint64_t draw_largest() {
         if (one_in(10)) return 12 << 20;
-        return (64 * 1024) << dice_.below(5);
+        return std::uint64_t{64 * 1024} << dice_.below(5);
     }
 
     void open() {

@@ -51,7 +51,7 @@ private:
     sim::LinkOptions draw_link() {
         sim::LinkOptions link;
         link.delay = std::chrono::milliseconds(1 + dice_.below(30));
-        link.rate = 1'000'000 << dice_.below(6);
+        link.rate = std::uint64_t{1'000'000} << dice_.below(6);
         link.queue = 10 + dice_.below(60);
         if (one_in(2)) link.loss = 0.1 * dice_.unit();
         if (one_in(3)) link.reorder = 0.2 * dice_.unit();
@@ -65,9 +65,9 @@ private:
         Bounds bounds;
         bounds.idle_timeout = 5s;
         bounds.linger = 3s;
-        if (one_in(2)) bounds.send_budget = 1000 << dice_.below(8);
-        if (one_in(3)) bounds.association_send_budget = 10'000 << dice_.below(6);
-        if (one_in(3)) bounds.unsettled = 40'000 << dice_.below(6);
+        if (one_in(2)) bounds.send_budget = std::uint64_t{1000} << dice_.below(8);
+        if (one_in(3)) bounds.association_send_budget = std::uint64_t{10'000} << dice_.below(6);
+        if (one_in(3)) bounds.unsettled = std::uint64_t{40'000} << dice_.below(6);
         bounds.largest_message = 100'000;
         if (one_in(3)) bounds.receive_budget = 300'000;
         return bounds;

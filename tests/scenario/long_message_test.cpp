@@ -250,6 +250,8 @@ TEST_SUITE("scenario") {
         Fates fates;
         Carrier carrier = scene.initiate();
         carrier.send(std::string(1000, 'x'), {}, fates.watch());
+        // What came in one turn with the Carrier itself had no limit yet.
+        REQUIRE(scene.until([&] { return texts.size() == 1; }));
         carrier.send(std::string(1001, 'y'), {}, fates.watch());
         REQUIRE(scene.until([&] { return fates.all() && !ends.empty(); }));
         fates.check();

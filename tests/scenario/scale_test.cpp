@@ -85,8 +85,10 @@ TEST_SUITE("scenario") {
             });
         }
         CHECK(scene.until([&] { return echoed == 1000 && fates.all(); }, 60s));
-        CHECK(carriers[0].association().paths()[0].local.port ==
-              carriers[999].association().paths()[0].local.port);
+        // Of DTLS there is one connection between two ports.
+        if (stack_of_stories() == Stack::quic)
+            CHECK(carriers[0].association().paths()[0].local.port ==
+                  carriers[999].association().paths()[0].local.port);
         scene.world.run_for(5s);
         // One of them talks. The others send nothing, and cause no turn.
         const auto packets = scene.link.there.counters().sent;

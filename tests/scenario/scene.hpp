@@ -44,6 +44,9 @@ inline Policy policy_of_stories() {
     return {stack == Stack::sctp_udp ? Security::none : Security::required, {stack}};
 }
 
+// Whether anybody has to show who he is.
+inline bool secured() { return policy_of_stories().security == Security::required; }
+
 // The fates of messages: each watch() is the callback of one send.
 class Fates {
 public:

@@ -31,7 +31,10 @@ TEST_SUITE("scenario") {
         CHECK(first.association().carriers() == 3);
         CHECK(first.id() != second.id());
         CHECK(first.transients().size() == 1);
-        CHECK(first.transients()[0].alpn == "post-quic/1");
+        const Stack stack = stack_of_stories();
+        CHECK(first.transients()[0].alpn == (stack == Stack::quic        ? "post-quic/1"
+                                             : stack == Stack::sctp_dtls ? "post-sctp/1"
+                                                                         : ""));
     }
 
     TEST_CASE("another trust, protocol, identity, bound or Remote makes another Association") {

@@ -25,7 +25,10 @@ constexpr Duration aftermath = 40s;
 class Storm {
 public:
     explicit Storm(std::uint64_t seed)
-        : weather_(sim::Random(seed, 1)), dice_(seed, 2), ledger_(seed), scene_(seed) {
+        : weather_(sim::Random(seed, 1), stack_of_stories()),
+          dice_(seed, 2),
+          ledger_(seed),
+          scene_(seed) {
         scene_.world.record("storm-" + std::to_string(seed));
         scene_.world.link(scene_.near, scene_.far, weather_.there(), weather_.back());
         weather_.begin(scene_.world, scene_.link, scene_.near,

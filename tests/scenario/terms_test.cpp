@@ -98,12 +98,12 @@ TEST_SUITE("scenario") {
 
     TEST_CASE(
         "what came is dropped when its antecedent is lost with its Carrier, or comes too late") {
+        bool lose = true;  // the last packets of a Scene ask for it, too
         Two scene(test::seed(), {.delay = 10ms});
         scene.world.run_for(1s);
         Fates fates;
         // Nothing of the antecedent's Carrier gets through: its one packet is lost, and what comes
         // after it goes with the next.
-        bool lose = true;
         scene.link.there.options.drop = [&](const sim::Packet&) {
             return std::exchange(lose, false);
         };

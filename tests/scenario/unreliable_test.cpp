@@ -76,7 +76,10 @@ TEST_SUITE("scenario") {
                 CHECK(scene.fates[i].maybe_delivered);
                 CHECK(scene.fates[i].error.detail.string().find("lost") != std::string::npos);
             }
-            CHECK(scene.got.size() == static_cast<std::size_t>(scene.fates.acked()));
+            // But on SCTP: what was on its way when a retransmission is due counts as lost.
+            const auto acked = static_cast<std::size_t>(scene.fates.acked());
+            CHECK(scene.got.size() >= acked);
+            if (stack_of_stories() == Stack::quic) CHECK(scene.got.size() == acked);
             CHECK(scene.unhandled.empty());
         }
     }
@@ -88,8 +91,10 @@ TEST_SUITE("scenario") {
                                .jitter = 15ms,
                                .rate = 10'000'000,
                                .loss = 0.03,
-                               .duplicate = 0.02,
-                               .corrupt = 0.01});
+                               .duplicate = 0.02});
+            // Not sooner: a wrong bit in the handshake of DTLS 1.2, which travels in the clear,
+            // ends it (RFC 5246, 7.2.2).
+            scene.link.change([](sim::LinkOptions& link) { link.corrupt = 0.01; });
             std::vector<std::size_t> in_order;
             scene.accepted[0].ready([&](Carrier&, InMessage message) {
                 const std::string text = message.content().string();

@@ -51,7 +51,9 @@ struct Bulk : Scene {
         });
         // Somewhere in the saw teeth of its congestion window.
         world.run_for(std::chrono::microseconds(1'500'000 + seed * 7919 % 4'000'000));
-        REQUIRE(link.there.counters().passed_bytes > 1'000'000);
+        // usrsctp's congestion window suffers more from a queue that drops its tail.
+        const std::size_t filled = stack_of_stories() == Stack::quic ? 1'000'000 : 500'000;
+        REQUIRE(link.there.counters().passed_bytes > filled);
     }
 
     // False: a packet of its flight was lost.

@@ -42,7 +42,7 @@ void rebind(sim::World& world, sim::Host& client, const std::string& address, Du
 
 }  // namespace
 
-Weather::Weather(sim::Random dice) : dice_(dice) {
+Weather::Weather(sim::Random dice, Stack stack) : dice_(dice) {
     LinkOptions calm;
     calm.delay = milliseconds(1, 60);
     if (chance(0.3)) calm.jitter = milliseconds(0, 5);
@@ -58,6 +58,11 @@ Weather::Weather(sim::Random dice) : dice_(dice) {
     if (chance(0.3) && !has("blackhole"))
         for (std::uint64_t n = 1 + dice_.below(2); n > 0; --n)
             rebindings_.push_back({milliseconds(0, 2500), chance(0.5)});
+    if (stack != Stack::quic) rebindings_.clear();
+    for (Side& side : sides_)
+        for (Fault& fault : side.faults)
+            fault.spares_handshakes = stack == Stack::sctp_dtls &&
+                                      fault.name.rfind("corruption", 0) == 0;
     for (const Side& side : sides_)
         for (const Fault& fault : side.faults) clears_ = std::max(clears_, fault.to);
     for (const Rebinding& rebinding : rebindings_) clears_ = std::max(clears_, rebinding.at);
@@ -144,15 +149,19 @@ void Weather::draw_faults(Side& side) {
     }
 }
 
-void Weather::plan(sim::World& world, const Fault& fault, LinkOptions& options) {
-    world.at(fault.from, [&options, change = fault.begin] { change(options); });
+void Weather::plan(sim::World& world, const Fault& fault, LinkOptions& options,
+                   const std::function<bool()>& confirmed) {
+    const bool spares = fault.spares_handshakes;
+    world.at(fault.from, [&options, change = fault.begin, spares, confirmed] {
+        if (!spares || confirmed()) change(options);
+    });
     world.at(fault.to, [&options, change = fault.end] { change(options); });
 }
 
 void Weather::begin(sim::World& world, sim::Link& link, sim::Host& client,
                     std::function<bool()> confirmed) const {
-    for (const Fault& fault : sides_[0].faults) plan(world, fault, link.there.options);
-    for (const Fault& fault : sides_[1].faults) plan(world, fault, link.back.options);
+    for (const Fault& fault : sides_[0].faults) plan(world, fault, link.there.options, confirmed);
+    for (const Fault& fault : sides_[1].faults) plan(world, fault, link.back.options, confirmed);
     int address = 100;
     for (const Rebinding& rebinding : rebindings_) {
         std::string ip;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <post/policy.hpp>
+
 #include "tests/sim/random.hpp"
 #include "tests/sim/world.hpp"
 
@@ -15,13 +17,16 @@ namespace post::test {
 
 class Weather {
 public:
-    explicit Weather(sim::Random dice);
+    // Without what the stack is not made for: SCTP has one address of each end, and DTLS 1.2 a
+    // handshake in the clear, which a wrong bit ends.
+    Weather(sim::Random dice, Stack stack);
 
     // What each direction is like when nothing is wrong with it.
     const sim::LinkOptions& there() const { return sides_[0].calm; }
     const sim::LinkOptions& back() const { return sides_[1].calm; }
     // Plans all of it. `client`, at the link's near end, has a NAT, which forgets in mid-flow: not
-    // before `confirmed`, since QUIC moves no unfinished handshake (RFC 9000, 9).
+    // before `confirmed`, since QUIC moves no unfinished handshake (RFC 9000, 9). Nor does what is
+    // not for handshakes begin before.
     void begin(sim::World& world, sim::Link& link, sim::Host& client,
                std::function<bool()> confirmed) const;
     // When the last fault is over, from the start of the World.
@@ -37,6 +42,7 @@ private:
         Duration to{};
         Change begin;
         Change end;
+        bool spares_handshakes = false;
     };
     struct Side {
         sim::LinkOptions calm;
@@ -54,7 +60,8 @@ private:
     bool has(std::string_view name) const;
     void draw_faults(Side& side);
     void add(Side& side, std::string name, Change begin, Change end);
-    static void plan(sim::World& world, const Fault& fault, sim::LinkOptions& options);
+    static void plan(sim::World& world, const Fault& fault, sim::LinkOptions& options,
+                     const std::function<bool()>& confirmed);
 
     sim::Random dice_;
     Side sides_[2];

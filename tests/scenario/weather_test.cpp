@@ -77,7 +77,8 @@ TEST_SUITE("scenario") {
                 options.burst = 8;
             });
             transfer.both_ways();
-            CHECK(transfer.finish(60s));
+            // SCTP has no probes: what it sends after silence is one packet a second at most.
+            CHECK(transfer.finish(stack_of_stories() == Stack::quic ? 60s : 180s));
             CHECK(transfer.scene.link.there.counters().lost > 20);
             CHECK(transfer.scene.link.back.counters().lost > 20);
         }
@@ -89,14 +90,17 @@ TEST_SUITE("scenario") {
             Transfer transfer(seed, {.delay = 10ms, .rate = 10'000'000});
             transfer.both_ways();
             transfer.run_into_the_middle();
-            CHECK(transfer.path(transfer.ours).mtu > 1252);
+            const bool quic = stack_of_stories() == Stack::quic;
+            if (quic) CHECK(transfer.path(transfer.ours).mtu > 1252);
             transfer.change([](sim::LinkOptions& options) { options.mtu = 1280; });
             CHECK(transfer.finish(10s));
-            CHECK(transfer.scene.link.there.counters().too_big > 0);
+            // SCTP's packets never were longer than what any path carries.
+            CHECK((transfer.scene.link.there.counters().too_big > 0) == quic);
         }
     }
 
     TEST_CASE("a NAT that forgets in mid-flow costs no connection and no message") {
+        if (stack_of_stories() != Stack::quic) return;  // SCTP does not migrate
         struct Row {
             const char* name;
             bool up, down, new_address;
@@ -129,6 +133,7 @@ TEST_SUITE("scenario") {
 
     // The server's packets go where nobody is, until the client speaks from where it is now.
     TEST_CASE("a NAT that forgets while the client is silent costs a keep-alive interval") {
+        if (stack_of_stories() != Stack::quic) return;  // SCTP does not migrate
         for (auto seed : seeds(3)) {
             CAPTURE(seed);
             Transfer transfer(seed, {.delay = 10ms, .rate = 5'000'000});

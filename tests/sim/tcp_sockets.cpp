@@ -41,8 +41,8 @@ Result<SocketId> TcpSockets::connect(const Io::TcpOptions& options, const Addres
 
 Result<SocketId> TcpSockets::listen(const Io::TcpOptions& options) {
     const SocketId id = next_id();
-    // Those who share a port are told from each other by their Io.
-    const Io::Share share{static_cast<std::uint16_t>(io_.id()),
+    // Those who share a port are told from each other by this, and by nothing else.
+    const Io::Share share{static_cast<std::uint16_t>(io_.id() * 251 + id.value()),
                           static_cast<std::uint16_t>(options.shared ? 2 : 1)};
     auto local = host_.bind(io_, id, Protocol::tcp, options.local, share);
     if (!local) return local.error();

@@ -57,6 +57,36 @@ TEST_SUITE("unit") {
         CHECK_FALSE(checksum_fits(Bytes(common_header - 1)));
     }
 
+    TEST_CASE(
+        "sctp: the streams that an INIT or INIT ACK speaks of are limited, and nothing else") {
+        for (const ChunkType type : {ChunkType::init, ChunkType::init_ack, ChunkType::data}) {
+            Bytes packet = packet_of(1, {{type, 20}});
+            const auto of_type = packet;
+            put16(packet, 24, 65535);
+            put16(packet, 26, 1025);
+            limit_streams(packet, 1024);
+            const bool limited = type != ChunkType::data;
+            CHECK(get16(packet, 24) == (limited ? 1024 : 65535));
+            CHECK(get16(packet, 26) == (limited ? 1024 : 1025));
+            put16(packet, 24, 0), put16(packet, 26, 0);
+            CHECK(packet == of_type);
+            put16(packet, 26, 1024);
+            const auto fine = packet;
+            limit_streams(packet, 1024);
+            CHECK(packet == fine);
+        }
+        // Cut before, in and between the two numbers.
+        for (const std::size_t size : {12u, 15u, 16u, 24u, 26u, 27u}) {
+            Bytes packet = packet_of(1, {{ChunkType::init, 20}});
+            put16(packet, 24, 65535);
+            packet.resize(size);
+            if (size >= 16) put16(packet, 14, static_cast<std::uint16_t>(size - 12));
+            const auto before = packet;
+            limit_streams(packet, 1024);
+            CHECK(packet == before);
+        }
+    }
+
     TEST_CASE("sctp: chunks are walked as far as they are whole") {
         auto packet = packet_of(1, {{ChunkType::sack, 16}, {ChunkType::data, 21}});
         const auto first = chunk_at(packet, common_header);
