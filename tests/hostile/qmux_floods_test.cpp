@@ -230,6 +230,8 @@ TEST_SUITE("scenario") {
             siege.say(frame::padding(1));  // a record counts
             siege.pass(4900ms);
             CHECK_FALSE(siege.lost());
+            // It was asked whether it is there, and that is all.
+            for (const auto& word : siege.heard()) CHECK(word.starts_with("ping 0 "));
             siege.pass(200ms);
             REQUIRE(siege.lost());
             CHECK(*siege.lost() == Errc::connection_lost);
