@@ -17,10 +17,10 @@ echo content > "$work/folder/file"
 said() {
     od -An -v -tx1 -N 10 "$1" | tr -d ' \n'
 }
-# QMux: the first frame is QX_TRANSPORT_PARAMETERS, whose type reads "\xffQMX\r\n\r\n"; before it is
+# QMux: the first frame is QX_TRANSPORT_PARAMETERS, whose type reads "\xffQS0\r\n\r\n"; before it is
 # the record's size in two bytes.
 begins_as_qmux() {
-    [[ $(said "$1") =~ ^4...ff514d580d0a0d0a$ ]]
+    [[ $(said "$1") =~ ^4...ff5153300d0a0d0a$ ]]
 }
 
 port=$(free_port)

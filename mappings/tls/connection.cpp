@@ -263,7 +263,8 @@ std::size_t Connection::write_records(Supply& supply, std::span<std::byte> space
         used += tls_->seal(rest, content);
         in_a_row_ += content;
         sent_at_ = active_ = now_;
-        unanswered_ = std::min(unanswered_, now_);
+        // Answers to answers would go on for ever.
+        if (qmux_.carried()) unanswered_ = std::min(unanswered_, now_);
         full = space.size() - used < least_space;
     }
     measure(used, full);

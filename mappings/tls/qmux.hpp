@@ -60,8 +60,8 @@ public:
     Duration minimum_rtt() const { return minimum_rtt_; }
     Duration rtt_variance() const { return rtt_variance_; }
     std::uint64_t records_received() const { return records_received_; }
-    // The last record had no room for all that there is.
-    bool more() const { return more_; }
+    // The last record that was filled had something of streams in it, and not only what answers.
+    bool carried() const { return carried_; }
 
     // For Streams.
 
@@ -161,7 +161,7 @@ private:
     // qmux_send.cpp
     void write_control(wire::Writer& out);
     bool write_due(wire::Writer& out, std::int64_t id);
-    bool write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used);
+    void write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used);
     bool write_stream(streams::Stream& stream, Supply& supply, std::uint64_t window,
                       std::span<std::byte> space, std::size_t& used);
 
@@ -189,7 +189,7 @@ private:
     std::uint64_t records_received_ = 0;
     bool declared_ = false;  // our parameters are sent
     bool ping_due_ = false;
-    bool more_ = false;
+    bool carried_ = false;
 };
 
 }  // namespace post::tls

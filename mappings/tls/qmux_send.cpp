@@ -29,7 +29,7 @@ void put_size(std::span<std::byte> space, std::size_t size) {
 
 std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) {
     now_ = std::max(now_, now);
-    more_ = false;
+    carried_ = false;
     if (space.size() <= size_field) return 0;
     // QMux: "Endpoints MUST NOT send QMux Records with a Frames field that exceeds the maximum
     // declared by the peer", which is never less than this.
@@ -41,7 +41,9 @@ std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) 
     wire::Writer control(frames);
     write_control(control);
     std::size_t used = control.size();
-    if (theirs_ && !more_) more_ = write_streams(supply, frames, used);
+    // What still has to be said comes before what streams have.
+    if (theirs_ && due_.empty()) write_streams(supply, frames, used);
+    carried_ = used > control.size();
     if (used == 0) return 0;
     put_size(space, used);
     return size_field + used;
@@ -77,7 +79,6 @@ void Qmux::write_control(wire::Writer& out) {
         write_due(out, id);
     }
     due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(written));
-    more_ = !due_.empty();
 }
 
 bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
@@ -98,8 +99,7 @@ bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
     return true;
 }
 
-// True when there is more than the record has room for.
-bool Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used) {
+void Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used) {
     const std::uint64_t reserve = std::min(reserved_window, theirs_->max_data / 4);
     for (;;) {
         const std::size_t room = space.size() - used;
@@ -110,7 +110,7 @@ bool Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t
         allowance.pull = allowance.carriers;
         streams::Stream* stream = streams_.next(supply, allowance);
         if (!stream) break;
-        if (room < largest_stream_header + least_room) return true;
+        if (room < largest_stream_header + least_room) return;
         const bool carrier = stream->purpose == streams::Stream::Purpose::carrier;
         const std::uint64_t window = send_.left() - (carrier ? reserve : 0);
         if (!write_stream(*stream, supply, window, space, used)) break;
@@ -118,12 +118,11 @@ bool Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t
     // RFC 9000, 4.1: the peer is told, once for each limit.
     if (send_.left() <= reserve && send_.blocked_at != send_.most) {
         wire::Writer out(space.subspan(used));
-        if (out.room() < largest_control_frame) return true;
+        if (out.room() < largest_control_frame) return;
         send_.blocked_at = send_.most;
         write(out, frame::DataBlocked{send_.most});
         used += out.size();
     }
-    return false;
 }
 
 // One STREAM frame. False: nothing more may be sent on any stream.
