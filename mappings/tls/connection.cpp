@@ -129,7 +129,9 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
     } else if (progress == Progress::closed) {
         // QMux, Responding to a Connection Close: "observing the peer shut down the peer's sending
         // side". That is also how it says that it was idle for too long.
-        lose(Error(Errc::connection_lost, {}, Stage::established,
+        const bool early = state_ == State::handshaking;
+        lose(Error(early ? Errc::handshake_failed : Errc::connection_closed, {},
+                   early ? Stage::handshake : Stage::established,
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;

@@ -34,6 +34,7 @@ TEST_SUITE("scenario") {
         const Stack stack = stack_of_stories();
         CHECK(first.transients()[0].alpn == (stack == Stack::quic        ? "post-quic/1"
                                              : stack == Stack::sctp_dtls ? "post-sctp/1"
+                                             : stack == Stack::tls       ? "post-qmux/1"
                                                                          : ""));
     }
 
