@@ -99,8 +99,8 @@ Settings Settings::parse(int count, char** words) {
         else
             settings.rows.emplace_back(option);
     }
-    if (settings.stack != "quic" && settings.stack != "sctp-dtls" &&
-        settings.stack != "sctp-udp" && settings.stack != "tls")
+    if (settings.stack != "quic" && settings.stack != "sctp-dtls" && settings.stack != "sctp-udp" &&
+        settings.stack != "tls")
         throw std::invalid_argument("--stack: the library has no " + settings.stack);
     if (settings.protection != "automatic" && settings.protection != "gnutls" &&
         settings.protection != "ipsec-mb")
