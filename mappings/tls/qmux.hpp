@@ -137,7 +137,7 @@ private:
     bool violate(TransportError code, std::string text);
 
     // qmux_receive.cpp
-    bool handle_record(Instant now, std::span<const std::byte> record);
+    bool handle_record(std::span<const std::byte> record);
     bool handle(const frame::Padding&) { return true; }
     bool handle(const frame::ResetStream& frame);
     bool handle(const frame::StopSending& frame);
@@ -160,7 +160,7 @@ private:
 
     // qmux_send.cpp
     void write_control(wire::Writer& out);
-    bool write_due(wire::Writer& out, std::int64_t id);
+    void write_due(wire::Writer& out, std::int64_t id);
     void write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used);
     bool write_stream(streams::Stream& stream, Supply& supply, std::uint64_t window,
                       std::span<std::byte> space, std::size_t& used);

@@ -38,7 +38,7 @@ bool Qmux::handle_input(Instant now, std::span<const std::byte> bytes) {
             }
             continue;
         }
-        if (!handle_record(now, *record)) return false;
+        if (!handle_record(*record)) return false;
         if (gathered)
             partial_ = {};
         else
@@ -47,7 +47,7 @@ bool Qmux::handle_input(Instant now, std::span<const std::byte> bytes) {
     return true;
 }
 
-bool Qmux::handle_record(Instant, std::span<const std::byte> record) {
+bool Qmux::handle_record(std::span<const std::byte> record) {
     ++records_received_;
     for (wire::Reader reader(record); !reader.empty();) {
         const auto frame = next_frame(reader);

@@ -81,9 +81,9 @@ void Qmux::write_control(wire::Writer& out) {
     due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(written));
 }
 
-bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
+void Qmux::write_due(wire::Writer& out, std::int64_t id) {
     Link* link = find(id);
-    if (!link) return false;
+    if (!link) return;
     const auto stream = static_cast<std::uint64_t>(id);
     link->listed = false;
     if (std::exchange(link->stop_due, false))
@@ -96,7 +96,6 @@ bool Qmux::write_due(wire::Writer& out, std::int64_t id) {
         link->send_done = true;
         close_if_done(id, *link);
     }
-    return true;
 }
 
 void Qmux::write_streams(Supply& supply, std::span<std::byte> space, std::size_t& used) {
