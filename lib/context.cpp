@@ -37,6 +37,14 @@ Result<Listener> Context::try_listen(Local local, ListenOptions options) {
     return root(anchor_).listen(local, options);
 }
 
+Sink Context::listen_sink(Local local, ListenOptions options) {
+    return root(anchor_).listen_sink(local, options).value();
+}
+
+Result<Sink> Context::try_listen_sink(Local local, ListenOptions options) {
+    return root(anchor_).listen_sink(local, options);
+}
+
 void Context::run() { root(anchor_).run(); }
 void Context::stop() noexcept { root(anchor_).stop(); }
 void Context::submit(Function<void()> work) { root(anchor_).submit(std::move(work)); }

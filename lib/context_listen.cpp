@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lib/context_root.hpp"
+#include "lib/policy/selection.hpp"
 
 namespace post::core {
 
@@ -21,6 +22,7 @@ struct Root::Opened {
     std::vector<Port*> shared;  // QUIC and DTLS
     std::vector<Port*> sctp;    // right over UDP
     std::vector<TcpPort> tcp;
+    std::vector<std::unique_ptr<DatagramPort>> datagrams;
 };
 
 // Opens one for each address, all with one number, which is chosen with the first when it is 0.
@@ -47,6 +49,13 @@ template <class Open> Error Root::open_each(const Local& local, std::uint16_t& n
 Error Root::open_ports(Opened& opened, std::uint16_t& number, const Local& local,
                        const ListenOptions& options) {
     const auto& stacks = options.policy.stacks;
+    if (of_datagrams(options.policy))
+        return open_each(local, number, [&](const Address& at) -> Result<Address> {
+            auto port = open_datagram_port(at, stacks.front(), options.udp);
+            if (!port) return port.error();
+            opened.datagrams.push_back(std::move(*port));
+            return opened.datagrams.back()->local;
+        });
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };
@@ -60,10 +69,11 @@ Error Root::open_ports(Opened& opened, std::uint16_t& number, const Local& local
         });
         if (error) return error;
     }
-    if (named(Stack::tls)) {
+    if (named(Stack::tls) || named(Stack::tcp)) {
         Error error = open_each(local, number, [&](const Address& at) -> Result<Address> {
             auto port = open_tcp_port(at, local.of > 1, options.tls);
             if (!port) return port.error();
+            port->secured = named(Stack::tls);
             opened.tcp.push_back(std::move(*port));
             return opened.tcp.back().local;
         });
@@ -83,11 +93,17 @@ void Root::close_ports(Opened& opened) {
     for (auto* ports : {&opened.shared, &opened.sctp})
         for (Port* port : *ports) close_port_if_idle(*port);
     for (const TcpPort& port : opened.tcp) io_->close(port.socket);
+    for (const auto& port : opened.datagrams) io_->close(port->socket);
     opened = {};
 }
 
-Result<Listener> Root::listen(const Local& local, const ListenOptions& options) {
-    if (const auto fine = check_listen(local, options); !fine) return fine.error();
+Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
+    if (const auto fine = check_listen(local, asked); !fine) return fine.error();
+    const Selection selection = select(asked.policy, preferences_);
+    if (selection.error) return selection.error;
+    ListenOptions options = asked;
+    options.policy.stacks.clear();
+    for (const auto& each : selection.chosen) options.policy.stacks.push_back(each.stack);
     const std::uint16_t wanted = local.port != 0 ? local.port : local.address.port;
     Opened opened;
     for (int tries = 1;; ++tries) {
@@ -105,6 +121,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
     };
     for (Port* port : opened.shared) add(port->local);
     for (const TcpPort& port : opened.tcp) add(port.local);
+    for (const auto& port : opened.datagrams) add(port->local);
     for (Port* port : opened.sctp) {
         listen_sctp_udp(*port, wanted != 0 ? wanted : port->local.port, options);
         add(port->local);
@@ -128,7 +145,14 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& options) 
         port.bounds = options.bounds;
         port.accept.security = security(local, options);
         port.accept.transport.limits = limits(options.bounds);
+        for (const std::string& alpn : options.alpn) port.accept.alpn.push_back(alpn);
+        if (options.without_alpn) port.accept.alpn.emplace_back();
         tcp_ports_.push_back(std::move(port));
+    }
+    for (auto& port : opened.datagrams) {
+        port->listener = key;
+        port->bounds = options.bounds;
+        datagram_ports_.push_back(std::move(port));
     }
     return carriers_.handle(key);
 }
@@ -141,6 +165,12 @@ void Root::close_listeners() {
             if (!port.listener || !same(*port.listener, key)) continue;
             port.listener.reset();
             close_port_if_idle(port);
+        }
+        for (std::size_t i = datagram_ports_.size(); i-- > 0;) {
+            DatagramPort& port = *datagram_ports_[i];
+            if (!port.listener || !same(*port.listener, key)) continue;
+            port.listener.reset();
+            close_if_idle(port);
         }
         std::erase_if(tcp_ports_, [&](const TcpPort& port) {
             if (!same(port.listener, key)) return false;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lib/context_root.hpp"
+#include "lib/policy/stacks.hpp"
 #include "mappings/quic/path_mtu.hpp"
 
 namespace post::core {
@@ -20,14 +21,30 @@ Error wrong(std::string text) {
     return Error(Errc::invalid_argument, {}, Stage::call, Bytes(std::move(text)));
 }
 
+bool names(const Policy& policy, Stack stack) {
+    return std::find(policy.stacks.begin(), policy.stacks.end(), stack) != policy.stacks.end();
+}
+
+// Whether the policy names nothing else than this.
+bool only(const Policy& policy, Stack stack) {
+    return std::all_of(policy.stacks.begin(), policy.stacks.end(),
+                       [&](Stack one) { return one == stack; });
+}
+
 Result<void> check(const Bounds& bounds, const Policy& policy) {
     if (policy.stacks.empty())
         return Error(Errc::unsupported, {}, Stage::call, "the policy names no stack");
-    const bool in_clear = std::find(policy.stacks.begin(), policy.stacks.end(), Stack::sctp_udp) !=
-                          policy.stacks.end();
-    if (in_clear && policy.security == Security::required)
-        return Error(Errc::unsupported, {}, Stage::call,
-                     "sctp-udp is not secured: Policy::security must be Security::none for it");
+    for (const Stack stack : policy.stacks) {
+        const bool datagrams = stack == Stack::udp || stack == Stack::udp_lite;
+        if (!row(stack).secure && policy.security == Security::required)
+            return Error(Errc::unsupported, {}, Stage::call,
+                         std::string(to_string(stack)) +
+                             " is not secured: Policy::security must be Security::none for it");
+        if (datagrams && policy.stacks.size() > 1)
+            return wrong(std::string(to_string(stack)) +
+                         " shares its port with nobody and is raced with nobody: it has to be the "
+                         "only one of Policy::stacks");
+    }
     if (bounds.largest_message == 0 || bounds.receive_budget == 0 || bounds.send_budget == 0 ||
         bounds.association_send_budget == 0 || bounds.unsettled == 0 || bounds.carriers == 0)
         return wrong("a bound is zero");
@@ -83,28 +100,26 @@ Result<void> check(const TlsOptions& tls) {
     return {};
 }
 
+Result<void> check(const UdpOptions& udp) {
+    constexpr std::size_t most_flows = std::size_t{1} << 20;
+    constexpr std::size_t most_sources = 64;
+    if (Error error = Association::datagram_error(udp.datagrams)) return error;
+    if (udp.least_coverage != 0 && udp.least_coverage < 8)
+        return wrong("UdpOptions::least_coverage is 0, or 8 and more");
+    if (udp.flows == 0 || udp.flows > most_flows) return wrong("UdpOptions::flows is 1 to 2^20");
+    if (udp.sources.size() > most_sources) return wrong("UdpOptions::sources are at most 64");
+    return {};
+}
+
 // What initiate and listen have in common.
 template <class Options> Result<void> check_common(const Options& options) {
     if (auto fine = check(options.bounds, options.policy); !fine) return fine;
     if (auto fine = check(options.quic); !fine) return fine;
     if (auto fine = check(options.sctp); !fine) return fine;
+    if (auto fine = check(options.udp); !fine) return fine;
+    if (of_datagrams(options.policy) && !options.alpn.empty())
+        return wrong("datagrams have no handshake in which an ALPN could be agreed on");
     return check(options.tls);
-}
-
-Result<void> check_initiate(const InitiateOptions& options) {
-    if (auto fine = check_common(options); !fine) return fine;
-    const auto& stacks = options.policy.stacks;
-    if (!options.alpn.empty() && stacks.front() == Stack::tls)
-        return Error(Errc::unsupported, {}, Stage::call,
-                     "on tls only Post peers are served: leave InitiateOptions::alpn empty");
-    if (options.quic.address_validation != QuicOptions{}.address_validation ||
-        !options.quic.reset_key.empty())
-        return wrong("QuicOptions::address_validation and reset_key are for listen");
-    if (!options.alpn.empty() && !good_alpn(options.alpn))
-        return wrong("an ALPN token has 1 to 255 bytes");
-    if (options.local.shared != 0 || options.local.of != 1)
-        return wrong("Local::shared is for listen");
-    return {};
 }
 
 // All that Carriers must agree on to share an association.
@@ -125,7 +140,9 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(options.trust.fingerprint());
     add(options.trust.authorities_pem().view());
     add(options.alpn);
+    add(options.without_alpn ? "without" : "");
     for (Stack stack : options.policy.stacks) add(to_string(stack));
+    add(options.policy.preferences.string());
     add(std::to_string(static_cast<int>(options.policy.security)));
     const Bounds& bounds = options.bounds;
     for (std::uint64_t number : {bounds.largest_message, bounds.receive_budget, bounds.send_budget,
@@ -157,14 +174,39 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
 
 }  // namespace
 
+Result<void> Root::check_initiate(const InitiateOptions& options) {
+    if (auto fine = check_common(options); !fine) return fine;
+    if (options.without_alpn && !only(options.policy, Stack::tls))
+        return Error(Errc::unsupported, {}, Stage::call,
+                     "InitiateOptions::without_alpn is for tls alone: the other stacks need ALPN, "
+                     "or have none; let Policy::stacks name nothing but Stack::tls");
+    if (!options.alpn.empty() && options.policy.stacks.front() == Stack::tcp)
+        return Error(Errc::unsupported, {}, Stage::call,
+                     "tcp has no ALPN: leave InitiateOptions::alpn empty");
+    if (options.quic.address_validation != QuicOptions{}.address_validation ||
+        !options.quic.reset_key.empty())
+        return wrong("QuicOptions::address_validation and reset_key are for listen");
+    if (!options.alpn.empty() && !good_alpn(options.alpn))
+        return wrong("an ALPN token has 1 to 255 bytes");
+    if (options.local.shared != 0 || options.local.of != 1)
+        return wrong("Local::shared is for listen");
+    return {};
+}
+
 Result<void> Root::check_listen(const Local& local, const ListenOptions& options) {
     if (auto fine = check_common(options); !fine) return fine;
-    if (!local.identity)
+    if (names(options.policy, Stack::tcp) && names(options.policy, Stack::tls))
+        return wrong(
+            "tcp and tls cannot share a TCP port, since nothing tells a client of one from a "
+            "client of the other: listen twice, on two ports");
+    if (!local.identity && !only(options.policy, Stack::tcp) && !of_datagrams(options.policy))
         return wrong(
             "a Listener needs an identity: Identity::from_files(certificate, key), or "
             "Identity::self_signed(\"localhost\") for development");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (local.of > 1 && of_datagrams(options.policy))
+        return wrong("nothing in a datagram says to which Context a flow belongs: Local::of is 1");
     if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
         return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
     if (local.of > 1 && local.port == 0 && local.address.port == 0)
@@ -201,8 +243,11 @@ quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& 
 
 Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
     if (const auto fine = check_initiate(options); !fine) throw Failure(fine.error());
+    auto race = race_options(remote, options).value();
     auto channel = Carriers::channel_of({options.label, options.protocol, options.channel});
-    const std::string key = sharing_key(remote, options);
+    // A flow is nobody else's.
+    const bool datagrams = of_datagrams(options.policy);
+    const std::string key = datagrams ? std::string() : sharing_key(remote, options);
     Association* association = associations_.share(key);
     if (!association) {
         Association::Options made;
@@ -210,6 +255,13 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
         made.remote = remote;
         made.bounds = options.bounds;
         made.name = random_name();
+        memory_.steer(now(), {{}, remote.string()}, race);
+        made.eager = opens_eagerly(race, options);
+        made.race = std::move(race);
+        io_->random(std::as_writable_bytes(std::span(&made.race_id, 1)));
+        made.dane = io_->trusts_names() && (options.trust.kind() == Trust::Kind::system ||
+                                            options.trust.kind() == Trust::Kind::authorities);
+        made.datagrams = datagrams;
         association = &associations_.create(made, key, 0);
         setups_[association->id()].options = options;
     }
@@ -276,42 +328,6 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote,
     return opened;
 }
 
-void Root::connect(Association& association, Setup& setup, const Address& candidate) {
-    const InitiateOptions& options = setup.options;
-    if (options.policy.stacks.front() == Stack::tls)
-        return connect_tls(association, setup, candidate);
-    Address remote = candidate;
-    if (options.policy.stacks.front() == Stack::sctp_udp) remote.port = options.sctp.udp_port;
-    const Stack stack = options.policy.stacks.front();
-    auto port = client_port(options.local, remote, stack);
-    if (!port) {
-        Error error = port.error();
-        error.stage = Stage::connect;
-        return association.handle_failure(error);
-    }
-    auto mapping = stack == Stack::quic ? connect_quic(**port, association, setup, remote)
-                   : stack == Stack::sctp_dtls
-                       ? connect_sctp(**port, association, setup, remote)
-                       : connect_sctp_udp(**port, association, setup, remote, candidate.port);
-    if (!mapping) return association.handle_failure(mapping.error());
-    if (setup.port) --setup.port->associations;
-    setup.port = *port;
-    setup.waits = false;
-    ++setup.port->associations;
-    if (!setup.attempt) {
-        setup.attempt = remote;
-        attempts_.emplace(remote, association.id());
-    } else if (*setup.attempt != remote) {
-        auto [first, last] = attempts_.equal_range(*setup.attempt);
-        const auto mine = std::find_if(
-            first, last, [&](const auto& one) { return one.second == association.id(); });
-        if (mine != last) attempts_.erase(mine);
-        setup.attempt = remote;
-        attempts_.emplace(remote, association.id());
-    }
-    association.attach(std::move(*mapping));
-}
-
 crypto::ClientSecurity Root::security(const Association& association,
                                       const InitiateOptions& options) {
     crypto::ClientSecurity security;
@@ -319,6 +335,7 @@ crypto::ClientSecurity Root::security(const Association& association,
     security.trust = options.trust;
     security.server_name = association.options().remote->server_name();
     security.cipher = options.quic.cipher;
+    security.tlsa = association.tlsa(Resolution::Transport::udp);
     return security;
 }
 
@@ -336,14 +353,15 @@ crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& o
     return security;
 }
 
-Result<std::unique_ptr<Mapping>> Root::connect_quic(Port& port, const Association& association,
-                                                    const Setup& setup, const Address& remote) {
+Result<std::unique_ptr<Mapping>> Root::connect_quic(const Association& association,
+                                                    const Setup& setup, const Way& way,
+                                                    TransientId transient) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<quic::ConnectOptions>(remote, port.local, association, options);
+    auto connect = way_to<quic::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = transport(options.bounds, options.quic);
-    connect.transport.largest_payload = largest_payload(remote, options.quic);
-    connect.transport.run_limit = io_->run_limit(port.socket);
-    return port.endpoint->connect(now_, TransientId{association.id().value()}, connect);
+    connect.transport.largest_payload = largest_payload(way.remote, options.quic);
+    connect.transport.run_limit = io_->run_limit(way.port->socket);
+    return way.port->endpoint->connect(now_, transient, connect);
 }
 
 }  // namespace post::core

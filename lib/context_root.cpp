@@ -8,9 +8,6 @@ namespace post::core {
 
 namespace {
 
-// Runs that one association fills before the others have a turn.
-constexpr int most_runs = 16;
-
 std::shared_ptr<Io> make_io(ContextOptions& options) {
     if (options.io) return std::move(options.io);
     EpollOptions epoll;
@@ -18,7 +15,10 @@ std::shared_ptr<Io> make_io(ContextOptions& options) {
     epoll.gro = options.gro;
     epoll.ecn = options.ecn;
     epoll.name_servers = options.name_servers;
+    epoll.name_domains = options.name_domains;
     epoll.name_timeout = options.name_timeout;
+    epoll.trust_name_servers = options.trust_name_servers;
+    epoll.public_names_only = options.public_names_only;
     epoll.spin = options.spin;
     return make_epoll_io(epoll);
 }
@@ -37,6 +37,7 @@ crypto::PacketProtectionBackend backend_of(PacketProtection protection) {
 Root::Root(ContextOptions&& options, Anchor& anchor)
     : anchor_(anchor),
       io_(make_io(options)),
+      preferences_(std::move(options.preferences)),
       carriers_(anchor, associations_),
       protection_(backend_of(options.packet_protection)),
       space_(largest_run) {
@@ -137,9 +138,15 @@ void Root::take_input() {
     note_writable();
     for (const Io::Received& received : all) {
         if (const auto to = connections_.find(received.socket); to != connections_.end()) {
-            Association* found = associations_.use(to->second);
-            if (found && !received.datagrams.empty()) found->handle_input(now_, received.datagrams);
-            if (found && received.end) found->handle_end(now_);
+            handle_input(to->second, received);
+            continue;
+        }
+        if (const auto to = pumps_.find(received.socket); to != pumps_.end()) {
+            handle_input(to->second, received);
+            continue;
+        }
+        if (DatagramPort* const port = datagram_port(received.socket)) {
+            route_udp(*port, received.datagrams);
             continue;
         }
         const auto at = std::find_if(ports_.begin(), ports_.end(), [&](const auto& port) {
@@ -177,22 +184,20 @@ void Root::route_quic(Port& port, const Datagrams& datagrams) {
             rest = rest.after(count);
             return front;
         };
-        using Endpoint = quic::Endpoint;
-        if (const auto* to = std::get_if<Endpoint::ToConnection>(&routed)) {
+        if (const auto* to = std::get_if<quic::Endpoint::ToConnection>(&routed)) {
             const Datagrams front = take(to->datagrams);
-            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
-                found->handle_input(now_, front);
-        } else if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+            give(to->transient, front);
+        } else if (const auto* client = std::get_if<quic::Endpoint::NewClient>(&routed)) {
             accept(port, take(client->datagrams), client->proof);
-        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+        } else if (const auto* word = std::get_if<quic::Endpoint::Answer>(&routed)) {
             const Datagrams front = take(word->datagrams);
             Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
                            std::span<const std::byte>(answer).first(word->size)};
             io_->send(port.socket, back);
-        } else if (const auto* elsewhere = std::get_if<Endpoint::Elsewhere>(&routed)) {
+        } else if (const auto* elsewhere = std::get_if<quic::Endpoint::Elsewhere>(&routed)) {
             io_->pass(port.socket, elsewhere->context_index, take(elsewhere->datagrams));
         } else {
-            take(std::get<Endpoint::Nothing>(routed).datagrams);
+            take(std::get<quic::Endpoint::Nothing>(routed).datagrams);
         }
     }
 }
@@ -203,7 +208,14 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
     port.accept.transport.run_limit = io_->run_limit(port.socket);
     taken(made,
-          port.endpoint->accept(now_, TransientId{made.id().value()}, port.accept, first, proof));
+          port.endpoint->accept(now_, transient_of({made.id(), {}}), port.accept, first, proof));
+}
+
+// What came for one of our connections.
+void Root::give(TransientId transient, const Datagrams& datagrams) {
+    const Route route = route_of(transient);
+    if (Association* found = associations_.use(route.association))
+        found->handle_input(now_, route.attempt, datagrams);
 }
 
 // The association of a client that the listener takes.
@@ -218,7 +230,9 @@ Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds
 
 Association& Root::take_client(Port& port) {
     Association& made = take_client(*port.listener, port.bounds);
-    setups_[made.id()].port = &port;
+    Way way;
+    way.port = &port;
+    setups_[made.id()].ways.push_back(way);
     ++port.associations;
     return made;
 }
@@ -230,34 +244,6 @@ void Root::taken(Association& made, Result<std::unique_ptr<Mapping>> mapping) {
     const bool stranger = mapping.error() == Errc::protocol_violation ||
                           mapping.error() == Errc::too_many;
     made.shut(stranger ? Error(Errc::carrier_closed) : mapping.error());
-}
-
-void Root::take_troubles() {
-    for (const Io::Trouble& trouble : io_->poll_troubles()) {
-        if (const auto to = connections_.find(trouble.socket); to != connections_.end()) {
-            if (Association* found = associations_.use(to->second))
-                found->handle_trouble(now_, trouble.remote, trouble.code);
-            continue;
-        }
-        const auto [first, last] = attempts_.equal_range(trouble.remote);
-        for (auto at = first; at != last; ++at)
-            if (Association* found = associations_.use(at->second))
-                found->handle_trouble(now_, trouble.remote, trouble.code);
-    }
-}
-
-void Root::take_resolved() {
-    for (Io::Resolved& resolved : io_->poll_resolved()) {
-        const auto at = lookups_.find(resolved.id);
-        if (at == lookups_.end()) continue;
-        const AssociationId id = at->second;
-        if (resolved.complete) {
-            lookups_.erase(at);
-            setups_[id].lookup.reset();
-        }
-        if (Association* found = associations_.use(id))
-            found->handle_resolved(resolved.addresses, resolved.error, resolved.complete);
-    }
 }
 
 void Root::collect(AssociationId id) {
@@ -274,61 +260,42 @@ void Root::transmit(AssociationId id) {
     Setup& setup = setups_[id];
     serve_wants(*found, setup);
     found->prepare(now_);
-    for (int runs = 0; const auto socket = socket_of(setup); ++runs) {
-        // The last words of one that ends wait for nobody.
-        if (!io_->writable(*socket) && found->state() < Association::State::closing) {
-            if (!std::exchange(setup.waits, true)) blocked_[*socket].push_back(id);
-            break;
-        }
-        if (runs == most_runs) {
-            associations_.use(id);
-            break;
-        }
-        const Datagrams run = found->poll_transmit(now_, space_);
-        if (run.empty()) break;
-        io_->send(*socket, run);
-    }
-    // The application may hold its Carriers for long; the system's connection is not theirs.
-    if (found->state() == Association::State::gone) drop_connection(setup);
+    for (Way& way : setup.ways) transmit(*found, way);
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));
+    drop_ways(*found, setup);
+    remember(*found, setup);
     if (associations_.put_back(id)) forget(id);
 }
 
-void Root::serve_wants(Association& association, Setup& setup) {
-    while (const auto want = association.poll_want()) {
-        if (const auto* look_up = std::get_if<LookUp>(&*want)) {
-            const LookupId lookup{next_lookup_++};
-            setup.lookup = lookup;
-            lookups_[lookup] = association.id();
-            io_->lookup({lookup, look_up->host, look_up->port});
-        } else {
-            connect(association, setup, std::get<Connect>(*want).remote);
+void Root::transmit(Association& association, Way& way) {
+    if (way.linked) return transmit_links(association, way);
+    const SocketId socket = way.socket();
+    for (int runs = 0;; ++runs) {
+        // The last words of one that ends wait for nobody.
+        const bool ends = association.state() >= Association::State::closing ||
+                          association.leaving(way.attempt);
+        if (!io_->writable(socket) && !ends) {
+            if (!std::exchange(way.waits, true))
+                blocked_[socket].push_back({association.id(), way.attempt});
+            return;
         }
+        if (runs == most_runs) break;
+        const Datagrams run = association.poll_transmit(now_, way.attempt, space_);
+        if (run.empty()) return;
+        io_->send(socket, run);
     }
+    associations_.use(association.id());
 }
 
 void Root::forget(AssociationId id) {
     const auto at = setups_.find(id);
     if (at == setups_.end()) return;
     Setup& setup = at->second;
-    if (setup.lookup) {
-        io_->cancel(*setup.lookup);
-        lookups_.erase(*setup.lookup);
-    }
-    if (setup.attempt) {
-        auto [first, last] = attempts_.equal_range(*setup.attempt);
-        const auto mine = std::find_if(first, last,
-                                       [&](const auto& one) { return one.second == id; });
-        if (mine != last) attempts_.erase(mine);
-    }
-    drop_connection(setup);
-    Port* port = setup.port;
+    cancel_lookups(setup);
+    while (!setup.ways.empty()) drop_way(id, setup, setup.ways.size() - 1);
     setups_.erase(at);
-    if (!port) return;
-    --port->associations;
-    close_port_if_idle(*port);
 }
 
 // Running.
@@ -361,7 +328,7 @@ void Root::run() {
         if (!alive->root) return;  // the Context went in a callback
         if (more || submitted_.load(std::memory_order_relaxed)) continue;
         if (stopped_.load()) continue;
-        if (!carriers_.busy()) {
+        if (!carriers_.busy() && pumps_.empty()) {
             if (!settle_idle()) return;
             continue;
         }
@@ -418,6 +385,7 @@ bool Root::end() {
         }
     }
     write_logs();
+    pumps_.clear();
     anchor_.carriers = nullptr;
     anchor_.root = nullptr;
     delete this;

@@ -12,17 +12,26 @@
 #include <vector>
 
 #include <post/context.hpp>
+#include <post/stream.hpp>
 
 #include "lib/association/associations.hpp"
+#include "lib/association/race_memory.hpp"
+#include "lib/association/resolution.hpp"
 #include "lib/carrier/carriers.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/log_folder.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/sctp/dtls_endpoint.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
+#include "mappings/tcp/endpoint.hpp"
 #include "mappings/tls/endpoint.hpp"
+#include "mappings/udp/endpoint.hpp"
 
 namespace post::core {
+
+// Whether messages are datagrams; such a stack is the only one of its policy.
+inline bool of_datagrams(Stack stack) { return stack == Stack::udp || stack == Stack::udp_lite; }
+inline bool of_datagrams(const Policy& policy) { return of_datagrams(policy.stacks.front()); }
 
 class Root {
 public:
@@ -33,9 +42,15 @@ public:
 
     Carrier initiate(const Remote& remote, const InitiateOptions& options);
     Result<Listener> listen(const Local& local, const ListenOptions& options);
+    Result<Sink> listen_sink(const Local& local, const ListenOptions& options);
+    Operation<std::vector<Remote>> resolve(const Remote& remote);
+    Operation<Plan> plan(const Remote& remote, const InitiateOptions& options);
     // From any thread.
     void submit(Function<void()> work);
     void stop() noexcept;  // from signal handlers too
+
+    // The Stream leaves its handle where there is no error.
+    Result<int> descriptor(Stream& stream);
 
     // The crank.
 
@@ -56,6 +71,9 @@ public:
     Carriers& carriers() { return carriers_; }
 
 private:
+    // Runs that one association fills before the others have a turn.
+    static constexpr int most_runs = 16;
+
     // A UDP port and what its connections share.
     struct Port {
         SocketId socket;
@@ -79,23 +97,86 @@ private:
         SocketId socket;
         Address local;
         ListenerKey listener;
+        bool secured = true;  // by TLS
         tls::AcceptOptions accept;
         Bounds bounds;
     };
-    // What the root keeps of an association. It has a port, or a TCP connection of its own.
-    struct Setup {
+    // A port of plain datagrams, and what its flows are taken with.
+    struct DatagramPort {
+        SocketId socket;
+        Address local;
+        Stack stack = Stack::udp;
+        std::unique_ptr<udp::Endpoint> endpoint;
+        std::optional<ListenerKey> listener;
+        Bounds bounds;
+        UdpOptions options;
+        std::size_t associations = 0;
+    };
+    // What a TCP connection belongs to. `link`: it is one of several of that route.
+    struct Connection {
+        Route route;
+        std::optional<LinkId> link{};
+    };
+    // What an attempt, and the connection that it becomes, goes through: a UDP port, a TCP
+    // connection or a flow of its own, a flow of a port, or a TCP connection for each Carrier.
+    struct Way {
+        AttemptId attempt{};
         Port* port = nullptr;
+        DatagramPort* datagrams = nullptr;
         std::optional<SocketId> connection;
+        bool linked = false;
+        std::unordered_map<LinkId, SocketId> links{};
+        Address remote{};  // of a client's
+        SocketId socket() const {
+            return connection ? *connection : port ? port->socket : datagrams->socket;
+        }
         bool waits = false;  // stands in blocked_
+    };
+    struct Started {
+        Way way;
+        std::unique_ptr<Mapping> mapping;
+    };
+    // What the root keeps of an association.
+    struct Setup {
         InitiateOptions options;
-        std::optional<LookupId> lookup;
-        std::optional<Address> attempt;
+        std::vector<LookupId> lookups;
+        bool races = false;  // and what comes of it is to be remembered
+        std::vector<Way> ways;
+    };
+    // A Stream, and a socket whose other end somebody has as a file descriptor.
+    struct Pump {
+        static constexpr std::size_t most_read = 256 * 1024;
+        Stream stream{};
+        int writing = 0;        // writes that wait for room
+        bool reading = false;   // a read of the Stream waits
+        bool read_all = false;  // the Stream has ended
+        bool ended = false;     // nothing more comes from the descriptor
+        bool gone = false;      // nor does anybody read there
     };
     // Work from other threads: a stack that grows by compare-and-swap and is taken whole.
     struct Submitted {
         Function<void()> work;
         Submitted* next = nullptr;
     };
+
+    // What resolve() and plan() still look up.
+    struct Resolving {
+        explicit Resolving(Remote asked) : remote(std::move(asked)) {}
+        Remote remote;
+        Resolution resolution{};
+        std::optional<InitiateOptions> plan{};  // it is for a plan, with these
+    };
+    struct Asker {
+        std::uint64_t number = 0;  // of the Resolving
+        QueryId query{};
+    };
+    static constexpr std::size_t most_resolving = 64;
+    // context_resolve.cpp
+    std::uint64_t begin_resolving(const Remote& remote);
+    void answer(std::uint64_t number);
+    Result<Plan> make_plan(const Resolving& resolving) const;
+    void look_up(std::uint64_t number);
+    bool take_answer(const Io::Resolved& resolved);  // false: it is somebody else's
 
     void take_input();
     void route(Port& port, const Datagrams& datagrams);
@@ -113,12 +194,31 @@ private:
     void take_submitted();
     void collect(AssociationId id);
     void transmit(AssociationId id);
+    void transmit(Association& association, Way& way);
+    void give(TransientId transient, const Datagrams& datagrams);
     void serve_wants(Association& association, Setup& setup);
-    void connect(Association& association, Setup& setup, const Address& candidate);
-    Result<std::unique_ptr<Mapping>> connect_quic(Port& port, const Association& association,
-                                                  const Setup& setup, const Address& remote);
-    Result<std::unique_ptr<Mapping>> connect_sctp(Port& port, const Association& association,
-                                                  const Setup& setup, const Address& remote);
+    void cancel_lookups(Setup& setup);
+    void connect(Association& association, Setup& setup, const Connect& wanted);
+    Result<Started> connect_port(const Association& association, const Setup& setup,
+                                 const Connect& wanted);
+    void drop_ways(const Association& association, Setup& setup);
+    void drop_way(AssociationId id, Setup& setup, std::size_t at);
+    Way* way(const Route& route);
+    // The peer does not speak Post.
+    static bool is_plain(const InitiateOptions& options) {
+        return !options.alpn.empty() || options.without_alpn;
+    }
+    static Result<void> check_initiate(const InitiateOptions& options);
+    Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options) const;
+    void remember(const Association& association, Setup& setup);
+    Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
+                                                  const Setup& setup, const Way& way,
+                                                  TransientId transient);
+    Result<std::unique_ptr<Mapping>> connect_sctp(const Association& association,
+                                                  const Setup& setup, const Way& way,
+                                                  TransientId transient);
+    sctp::ConnectOptions sctp_way(const Association& association, const Setup& setup,
+                                  const Way& way);
     static crypto::ClientSecurity security(const Association& association,
                                            const InitiateOptions& options);
     static crypto::ServerSecurity security(const Local& local, const ListenOptions& options);
@@ -147,10 +247,44 @@ private:
     tls::Endpoint& tls_endpoint();
     std::size_t segment(const Address& remote);
     void take_connections();
-    void connect_tls(Association& association, Setup& setup, const Address& remote);
+    Result<Started> connect_tls(const Association& association, const Setup& setup,
+                                const Connect& wanted);
+    void handle_input(const Connection& connection, const Io::Received& received);
     Result<TcpPort> open_tcp_port(const Address& local, bool shared, const TlsOptions& options);
-    void drop_connection(Setup& setup);
-    static std::optional<SocketId> socket_of(const Setup& setup);
+    // context_udp.cpp
+    Result<Started> connect_udp(const Association& association, const Setup& setup,
+                                const Connect& wanted);
+    Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local, Stack stack,
+                                                             const UdpOptions& options);
+    udp::FlowOptions flow(Stack stack, const Address& local, const Address& remote, SocketId socket,
+                          const UdpOptions& options);
+    DatagramPort* datagram_port(SocketId socket);
+    void route_udp(DatagramPort& port, const Datagrams& datagrams);
+    void close_if_idle(DatagramPort& port);
+    void leave(DatagramPort& port);
+    // context_tcp.cpp
+    // Whether each Carrier is to be a connection of its own.
+    static bool is_bytes(Stack stack, const InitiateOptions& options);
+    static bool opens_eagerly(const Race::Options& race, const InitiateOptions& options);
+    tcp::Endpoint& tcp_endpoint();
+    tcp::TransportOptions tcp_transport(const Bounds& bounds, const Address& remote);
+    static Io::TcpOptions tcp_options(const Address& local, const TlsOptions& options);
+    static Address connect_from(const InitiateOptions& options, const Address& remote);
+    Result<Started> connect_bytes(const Association& association, const Setup& setup,
+                                  const Connect& wanted);
+    void accept_bytes(const TcpPort& port, const Io::Taken& taken);
+    void transmit_links(Association& association, Way& way);
+    bool serve_links(Association& association, Way& way);
+    void serve(Association& association, Way& way, const LinkWant& want);
+    void connect_link(Association& association, Way& way, LinkId link);
+    void adopt_link(Association& association, Way& way);
+    void drop_links(Way& way);
+    // context_descriptor.cpp
+    void read_on(SocketId socket);
+    void handle_input(Pump& pump, const Io::Received& received);
+    void give_up(SocketId socket);
+    void handle_hangup(SocketId socket);
+    void settle(Pump& pump, SocketId socket);
     void note_writable();
     void forget(AssociationId id);
     void close_listeners();
@@ -158,8 +292,9 @@ private:
     bool settle_idle();
     void finish_turn();
 
-    Result<std::unique_ptr<Mapping>> connect_sctp_udp(Port& port, const Association& association,
-                                                      const Setup& setup, const Address& remote,
+    Result<std::unique_ptr<Mapping>> connect_sctp_udp(const Association& association,
+                                                      const Setup& setup, const Way& way,
+                                                      TransientId transient,
                                                       std::uint16_t sctp_port);
     void listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOptions& options);
     sctp::UdpEndpoint& udp_endpoint(Port& port);
@@ -177,22 +312,34 @@ private:
 
     Anchor& anchor_;
     std::shared_ptr<Io> io_;
+    Preferences preferences_;            // the system's
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::unique_ptr<sctp::Engine>
         sctp_;  // made when somebody wants it; the ports' endpoints use it
     std::unique_ptr<tls::Endpoint> tls_;  // made when somebody wants it
     std::vector<TcpPort> tcp_ports_;
-    std::unordered_map<SocketId, AssociationId> connections_;  // of TCP
+    std::vector<std::unique_ptr<DatagramPort>> datagram_ports_;
+    std::unique_ptr<tcp::Endpoint> tcp_;                    // the same
+    std::unordered_map<SocketId, Connection> connections_;  // of TCP, and flows of their own
+    std::unordered_map<SocketId, Pump> pumps_;
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
+    RaceMemory memory_;
     Carriers carriers_;
     const crypto::PacketProtectionBackend protection_;
     std::unordered_map<AssociationId, Setup> setups_;
-    std::unordered_map<LookupId, AssociationId> lookups_;
-    std::unordered_multimap<Address, AssociationId> attempts_;
+    struct Asked {
+        AssociationId association;
+        QueryId query;
+    };
+    std::unordered_map<LookupId, Asked> lookups_;
+    std::unordered_multimap<Address, Route> attempts_;  // over UDP
+    std::unordered_map<std::uint64_t, Resolving> resolving_;
+    std::unordered_map<LookupId, Asker> questions_;
+    std::uint64_t last_resolving_ = 0;
     std::vector<AssociationId> active_;
     std::vector<TransientId> touched_;
-    std::unordered_map<SocketId, std::vector<AssociationId>> blocked_;  // by their socket
+    std::unordered_map<SocketId, std::vector<Route>> blocked_;  // by their socket
     std::vector<Happened> happened_;
     std::vector<std::byte> space_;
     std::atomic<Submitted*> submitted_{nullptr};

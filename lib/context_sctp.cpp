@@ -63,33 +63,36 @@ void Root::listen_sctp(Port& port, const ListenOptions& options) {
     port.sctp = options.sctp;
 }
 
-Result<std::unique_ptr<Mapping>> Root::connect_sctp(Port& port, const Association& association,
-                                                    const Setup& setup, const Address& remote) {
+Result<std::unique_ptr<Mapping>> Root::connect_sctp(const Association& association,
+                                                    const Setup& setup, const Way& way,
+                                                    TransientId transient) {
+    return dtls_endpoint(*way.port).connect(now_, transient, sctp_way(association, setup, way));
+}
+
+sctp::ConnectOptions Root::sctp_way(const Association& association, const Setup& setup,
+                                    const Way& way) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<sctp::ConnectOptions>(remote, port.local, association, options);
+    auto connect = way_to<sctp::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
-    connect.transport.largest_payload = largest_sctp(remote, options.sctp);
-    connect.transport.run_limit = io_->run_limit(port.socket);
-    return dtls_endpoint(port).connect(now_, TransientId{association.id().value()}, connect);
+    connect.transport.largest_payload = largest_sctp(way.remote, options.sctp);
+    connect.transport.run_limit = io_->run_limit(way.port->socket);
+    return connect;
 }
 
 void Root::route_sctp(Port& port, const Datagrams& datagrams) {
     const bool listening = port.listener && port.accept_sctp;
     if (!port.dtls && !listening) return;
-    using Endpoint = sctp::DtlsEndpoint;
     std::array<std::byte, 128> answer;
     for (Datagrams rest = datagrams; !rest.empty();) {
         const auto routed = dtls_endpoint(port).route(now_, rest, listening, answer);
-        if (const auto* to = std::get_if<Endpoint::ToConnection>(&routed)) {
-            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
-                found->handle_input(now_, rest);
-            return;
+        if (const auto* to = std::get_if<sctp::DtlsEndpoint::ToConnection>(&routed)) {
+            return give(to->transient, rest);
         }
         const Datagrams first = rest.first(1);
         rest = rest.after(1);
-        if (const auto* client = std::get_if<Endpoint::NewClient>(&routed)) {
+        if (const auto* client = std::get_if<sctp::DtlsEndpoint::NewClient>(&routed)) {
             accept_sctp(port, first, client->proof);
-        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+        } else if (const auto* word = std::get_if<sctp::DtlsEndpoint::Answer>(&routed)) {
             const Datagrams back{first.local, first.remote, Ecn::not_ect, word->size,
                                  std::span<const std::byte>(answer).first(word->size)};
             io_->send(port.socket, back);
@@ -102,7 +105,7 @@ void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPre
     accept.transport.largest_payload = largest_sctp(first.remote, port.sctp);
     accept.transport.run_limit = io_->run_limit(port.socket);
     Association& made = take_client(port);
-    taken(made, port.dtls->accept(now_, TransientId{made.id().value()}, accept, first, proof));
+    taken(made, port.dtls->accept(now_, transient_of({made.id(), {}}), accept, first, proof));
 }
 
 // Right over UDP.
@@ -114,35 +117,30 @@ void Root::listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOpti
     udp_endpoint(port).listen(sctp_port, transport);
 }
 
-Result<std::unique_ptr<Mapping>> Root::connect_sctp_udp(Port& port, const Association& association,
-                                                        const Setup& setup, const Address& remote,
+Result<std::unique_ptr<Mapping>> Root::connect_sctp_udp(const Association& association,
+                                                        const Setup& setup, const Way& way,
+                                                        TransientId transient,
                                                         std::uint16_t sctp_port) {
-    const InitiateOptions& options = setup.options;
-    auto connect = way_to<sctp::ConnectOptions>(remote, port.local, association, options);
-    connect.transport = sctp_transport(options.bounds, options.sctp);
+    auto connect = sctp_way(association, setup, way);
     connect.transport.remote_port = sctp_port;
-    connect.transport.post = options.alpn.empty();
-    connect.transport.largest_payload = largest_sctp(remote, options.sctp);
-    connect.transport.run_limit = io_->run_limit(port.socket);
-    return udp_endpoint(port).connect(now_, TransientId{association.id().value()}, connect);
+    connect.transport.post = setup.options.alpn.empty();
+    return udp_endpoint(*way.port).connect(now_, transient, connect);
 }
 
 void Root::route_sctp_udp(Port& port, const Datagrams& datagrams) {
-    using Endpoint = sctp::UdpEndpoint;
     std::array<std::byte, 1280> answer;
     for (Datagrams rest = datagrams; !rest.empty();) {
         const auto routed = port.udp->route(now_, rest, answer);
-        const auto* to = std::get_if<Endpoint::ToConnection>(&routed);
+        const auto* to = std::get_if<sctp::UdpEndpoint::ToConnection>(&routed);
         const std::size_t count = to ? to->datagrams : 1;
         const Datagrams front = rest.first(count);
         rest = rest.after(count);
         if (to) {
-            if (Association* found = associations_.use(AssociationId{to->transient.value()}))
-                found->handle_input(now_, front);
-        } else if (std::holds_alternative<Endpoint::NewClient>(routed)) {
+            give(to->transient, front);
+        } else if (std::holds_alternative<sctp::UdpEndpoint::NewClient>(routed)) {
             Association& made = take_client(port);
-            taken(made, port.udp->accept(now_, TransientId{made.id().value()}, front));
-        } else if (const auto* word = std::get_if<Endpoint::Answer>(&routed)) {
+            taken(made, port.udp->accept(now_, transient_of({made.id(), {}}), front));
+        } else if (const auto* word = std::get_if<sctp::UdpEndpoint::Answer>(&routed)) {
             const Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
                                  std::span<const std::byte>(answer).first(word->size)};
             io_->send(port.socket, back);
@@ -156,7 +154,7 @@ void Root::serve_sctp() {
     sctp_->tick(now_);
     touched_.clear();
     sctp_->poll_touched(touched_);
-    for (TransientId transient : touched_) associations_.use(AssociationId{transient.value()});
+    for (TransientId transient : touched_) associations_.use(route_of(transient).association);
 }
 
 }  // namespace post::core

@@ -14,15 +14,6 @@ constexpr std::size_t header_more = 24;
 // Where nothing is known: a segment that every path of 1280 bytes carries.
 constexpr std::size_t least_segment = 1200;
 
-Io::TcpOptions tcp_options(const Address& local, const TlsOptions& options) {
-    Io::TcpOptions tcp;
-    tcp.local = local;
-    tcp.multipath = options.multipath;
-    tcp.keep_alive = options.keep_alive;
-    tcp.user_timeout = options.user_timeout;
-    return tcp;
-}
-
 }  // namespace
 
 tls::Endpoint& Root::tls_endpoint() {
@@ -30,6 +21,12 @@ tls::Endpoint& Root::tls_endpoint() {
     tls::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
     options.protection = protection_;
+    options.foreign = [this](Instant now, const tls::TransportOptions& transport,
+                             const Address& local, const Address& remote,
+                             std::unique_ptr<crypto::TlsStream> tls) {
+        return tcp_endpoint().accept(now, {transport.limits, transport.segment}, local, remote,
+                                     std::move(tls));
+    };
     tls_ = std::make_unique<tls::Endpoint>(std::move(options));
     return *tls_;
 }
@@ -39,56 +36,28 @@ std::size_t Root::segment(const Address& remote) {
     return limit > least_segment + header_more ? limit - header_more : least_segment;
 }
 
-std::optional<SocketId> Root::socket_of(const Setup& setup) {
-    if (setup.connection) return setup.connection;
-    if (setup.port) return setup.port->socket;
-    return std::nullopt;
-}
-
-// Those who waited for room in their socket have it.
-void Root::note_writable() {
-    for (const SocketId socket : io_->poll_writable()) {
-        const auto waiting = blocked_.find(socket);
-        if (waiting == blocked_.end()) continue;
-        for (const AssociationId id : waiting->second)
-            if (associations_.use(id)) setups_[id].waits = false;
-        blocked_.erase(waiting);
-    }
-}
-
-void Root::connect_tls(Association& association, Setup& setup, const Address& remote) {
+Result<Root::Started> Root::connect_tls(const Association& association, const Setup& setup,
+                                        const Connect& wanted) {
+    const Address& remote = wanted.remote;
     const InitiateOptions& options = setup.options;
-    Address local = options.local.address;
-    if (options.local.port != 0) {
-        if (local.family == Address::Family::none)
-            local = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
-        local.port = options.local.port;
-    }
-    const auto socket = io_->connect_tcp(tcp_options(local, options.tls), remote);
-    if (!socket) {
-        Error error = socket.error();
-        error.stage = Stage::connect;
-        return association.handle_failure(error);
-    }
+    const auto socket = io_->connect_tcp(tcp_options(connect_from(options, remote), options.tls),
+                                         remote);
+    if (!socket) return socket.error();
     auto connect = way_to<tls::ConnectOptions>(remote, io_->local_address(*socket), association,
                                                options);
+    connect.security.tlsa = association.tlsa(Resolution::Transport::tcp);
     connect.transport.limits = limits(options.bounds);
     connect.transport.segment = segment(remote);
     auto mapping = tls_endpoint().connect(now_, connect);
     if (!mapping) {
         io_->close(*socket);
-        return association.handle_failure(mapping.error());
+        return mapping.error();
     }
-    if (setup.connection)
-        for (;;) {
-            const Datagrams last = association.poll_leaving(now_, space_);
-            if (last.empty()) break;
-            io_->send(*setup.connection, last);
-        }
-    drop_connection(setup);
-    setup.connection = *socket;
-    connections_[*socket] = association.id();
-    association.attach(std::move(*mapping));
+    Way way;
+    way.attempt = wanted.attempt;
+    way.connection = *socket;
+    way.remote = remote;
+    return Started{way, *std::move(mapping)};
 }
 
 Result<Root::TcpPort> Root::open_tcp_port(const Address& local, bool shared,
@@ -112,6 +81,10 @@ void Root::take_connections() {
             io_->close(taken_one.socket);
             continue;
         }
+        if (!port->secured) {
+            accept_bytes(*port, taken_one);
+            continue;
+        }
         port->accept.transport.segment = segment(taken_one.remote);
         auto mapping = tls_endpoint().accept(now_, port->accept, taken_one.local, taken_one.remote);
         if (!mapping) {  // the door is full
@@ -119,19 +92,28 @@ void Root::take_connections() {
             continue;
         }
         Association& made = take_client(port->listener, port->bounds);
-        setups_[made.id()].connection = taken_one.socket;
-        connections_[taken_one.socket] = made.id();
+        Way way;
+        way.connection = taken_one.socket;
+        setups_[made.id()].ways.push_back(way);
+        connections_[taken_one.socket] = {{made.id(), {}}, {}};
         made.attach(std::move(*mapping));
     }
 }
 
-void Root::drop_connection(Setup& setup) {
-    if (!setup.connection) return;
-    connections_.erase(*setup.connection);
-    blocked_.erase(*setup.connection);
-    setup.waits = false;
-    io_->close(*setup.connection);
-    setup.connection.reset();
+void Root::handle_input(const Connection& connection, const Io::Received& received) {
+    const auto [route, link] = connection;
+    Association* found = associations_.use(route.association);
+    if (!found) return;
+    Datagrams bytes = received.datagrams;
+    bytes.link = link.value_or(LinkId{});
+    if (!bytes.empty()) found->handle_input(now_, route.attempt, bytes);
+    // The handshake may have chosen a foreign protocol.
+    if (!link && found->links())
+        if (Way* const adopted = way(route)) adopt_link(*found, *adopted);
+    if (received.end && link)
+        found->handle_link(now_, route.attempt, {*link, link::Ended{}});
+    else if (received.end)
+        found->handle_end(now_, route.attempt);
 }
 
 }  // namespace post::core

@@ -75,8 +75,9 @@ std::optional<Path> InMessage::path() const {
 }
 
 std::optional<Address> InMessage::remote() const {
-    if (!rest_ || !rest_->path) return std::nullopt;
-    return rest_->path->remote;
+    if (rest_ && rest_->path) return rest_->path->remote;
+    if (datagram_) return datagram_->remote;
+    return std::nullopt;
 }
 
 const Bytes& InMessage::content() & {

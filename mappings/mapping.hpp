@@ -30,6 +30,7 @@
 
 #include <post/policy.hpp>
 
+#include "mappings/links.hpp"
 #include "mappings/values.hpp"
 #include "mappings/wire/datagrams.hpp"
 
@@ -58,6 +59,12 @@ public:
     // The message that was pulled last travels alone and is in a packet. packed() never counts it,
     // event::SettledAlone tells what becomes of it.
     virtual void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) = 0;
+    // The message that was pulled last cannot be carried, and nothing of it was: it fails.
+    virtual void refused(CarrierId carrier, NicenessClass niceness, Sequence sequence,
+                         const Error& reason) {
+        static_cast<void>(carrier), static_cast<void>(niceness), static_cast<void>(sequence);
+        static_cast<void>(reason);
+    }
     // The Carrier can take no more now (its flow control window is used up, or no stream may be
     // opened): offer nothing of it until event::Unblocked, nor what could travel alone. What was
     // pulled is kept.
@@ -94,6 +101,12 @@ public:
     // Whether silence may end the connection (its idle timeout), or something is said from time to
     // time (Limits::keep_alive). It may, at first.
     virtual void keep_alive(bool wanted) = 0;
+    // Gives away the byte stream that a Carrier is: it has ended, and the caller has its
+    // connection. None: it is no such stream, or something of it is in our hands.
+    virtual std::optional<LinkId> release(CarrierId carrier) {
+        static_cast<void>(carrier);
+        return std::nullopt;
+    }
     // Ends the connection: poll_transmit writes one last flight, no event follows but Lost.
     virtual void close(Error reason) = 0;
 
@@ -102,6 +115,11 @@ public:
     virtual void handle_input(Instant now, const Datagrams& datagrams) = 0;
     // The peer has closed its direction of the byte stream that the connection runs on.
     virtual void handle_end(Instant now) { static_cast<void>(now); }
+    // Where each Carrier is a byte stream of its own: something happened to one of them.
+    virtual void handle_link(Instant now, const LinkNews& news) {
+        static_cast<void>(now);
+        static_cast<void>(news);
+    }
     virtual void handle_timeout(Instant now) = 0;
     // The network reports trouble on the way to `remote` (ICMP; the code is an errno). It can end
     // an attempt; an established connection takes it as a hint.
@@ -114,12 +132,20 @@ public:
     virtual Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) = 0;
     // Moves all events out, in order, to the end of `events`.
     virtual void poll_events(std::vector<Event>& events) = 0;
+    // What shall become of the byte streams, one thing at a time. To be asked before poll_transmit
+    // and after it.
+    virtual std::optional<LinkWant> poll_link() { return std::nullopt; }
+    // The handshake has chosen another mapping, which takes the place of this one with all that it
+    // was told; ask after each input.
+    virtual std::unique_ptr<Mapping> poll_successor() { return nullptr; }
     // When handle_timeout wants to be called; `never` when it does not.
     virtual Instant deadline() const = 0;
 
     // Views.
 
     virtual Stack stack() const = 0;
+    // Whether it runs on byte streams that it numbers itself (mappings/links.hpp).
+    virtual bool links() const { return false; }
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.
     virtual std::uint64_t send_window(CarrierId carrier) const = 0;
     virtual Path path() const = 0;

@@ -18,6 +18,7 @@
 #include <post/properties.hpp>
 #include <post/sctp.hpp>
 #include <post/time.hpp>
+#include <post/udp.hpp>
 
 namespace post {
 
@@ -59,6 +60,7 @@ struct Extras {
     std::optional<Duration> lifetime{};  // what was left of it when it was packed
     std::vector<Antecedent> antecedents{};
     Properties properties{};
+    core::Boxed<DatagramOptions> datagram{};  // for a transport whose messages are datagrams
 };
 // What properties take beside a message (FORMAT.md, 4.1), of at most Properties::largest bytes.
 std::size_t properties_size(const Properties& properties);
@@ -146,6 +148,11 @@ struct Settings {
     std::uint64_t features = 0;                  // bits of FORMAT.md; unknown ones are ignored
 };
 
+// The client's word that this connection won its race (FORMAT.md, 7.1).
+struct Chosen {
+    std::uint64_t race = 0;  // as in its SETTINGS
+};
+
 // A fork was not taken.
 struct Refuse {
     CarrierId carrier;
@@ -171,7 +178,8 @@ struct Delivered {
 };
 
 // What an association hands down to be written, in the order of sending.
-using Outgoing = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered>;
+using Outgoing =
+    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 // What a mapping hands up. The order is the order in which things happened.
 namespace event {
@@ -187,6 +195,12 @@ struct Established {
     // `reliable`, and a lifetime among its extras, are the transport's business. What it may give
     // up is said to be packed_alone.
     bool messages = false;
+    // Each message is a datagram: it comes by ArrivedAlone, nothing has a window, and what is sent
+    // is acknowledged when the network has it.
+    bool datagrams = false;
+    std::uint64_t largest_message = 0;  // bytes that the transport takes in one; 0: any number
+    // Each Carrier is a connection of its own, which only the client opens.
+    bool connections = false;
 };
 // The peer opened a Carrier.
 struct Opened {
@@ -219,6 +233,7 @@ struct ArrivedRun {
 // open Carrier with the lowest id.
 struct ArrivedAlone {
     Piece piece;
+    core::Boxed<DatagramInfo> datagram{};  // where messages are datagrams
 };
 // The peer ended its direction in good order: every message that it sent has arrived whole.
 struct Finished {
@@ -257,6 +272,11 @@ struct Unblocked {
 struct Ended {
     CarrierId carrier;
 };
+// The network said something that ends nothing (RFC 9622, 8.3.1: a soft error).
+struct Soft {
+    CarrierId carrier;
+    Error error;
+};
 // The transport is gone. Always the last event.
 struct Lost {
     Error error;
@@ -264,9 +284,10 @@ struct Lost {
 
 }  // namespace event
 
-using Event = std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
-                           event::Finished, event::Reset, event::Stopped, event::Acked,
-                           event::Unblocked, event::Ended, event::Lost, event::ArrivedAlone,
-                           event::SettledAlone, Skip, Abandon, Settings, Refuse, Delivered>;
+using Event =
+    std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
+                 event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
+                 event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
+                 Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 }  // namespace post

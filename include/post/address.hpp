@@ -27,6 +27,7 @@ struct Address {
 
     bool is_any() const;
     bool is_loopback() const;
+    bool is_multicast() const;
     // "192.0.2.1:443", "[2001:db8::1]:443".
     std::string string() const;
     std::string ip_string() const;

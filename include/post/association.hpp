@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <post/establishment.hpp>
+#include <post/feature.hpp>
 #include <post/ids.hpp>
 #include <post/operation.hpp>
 #include <post/path.hpp>
@@ -21,32 +23,6 @@ struct Transient {
     std::string alpn;  // as agreed; empty while it is being made
     bool active = false;
     Path path;
-};
-
-// What a message, a Carrier or an Association can be asked for (RFC 8303, RFC 9622).
-enum class Feature : std::uint8_t {
-    fork,                // Carrier::fork
-    one_way,             // Source and Sink
-    niceness,            // SendOptions::niceness
-    lifetime,            // SendOptions::lifetime
-    unordered,           // SendOptions::ordered = false
-    unreliable,          // SendOptions::reliable = false
-    antecedents,         // SendOptions::antecedents
-    idempotent,          // SendOptions::idempotent reaches the receiver
-    immediate,           // SendOptions::immediate
-    properties,          // SendOptions::properties reach the receiver
-    message_boundaries,  // a message arrives as it was sent, whole
-    acked,               // what Fate::acked rests on
-    backpressure,        // a Carrier that nobody reads stops its own peer and nobody else
-    label,               // Carrier::ForkOptions::label and protocol reach the peer
-    text,                // SendOptions::text reaches the receiver
-};
-
-// How a stack gives a feature: by itself, by work of the library's, or not at all; and why.
-struct Support {
-    enum class Level : std::uint8_t { native, emulated, unsupported };
-    Level level = Level::unsupported;
-    const char* reason = "";
 };
 
 class Association {
@@ -71,6 +47,10 @@ public:
     bool active() const;
     // Exact once the Association is established: only then it is known what the peer speaks.
     Support explain(Feature feature) const;
+    // How the connection came about so far: what was looked up, what was tried, what won and why
+    // the others did not. None before the first use, and for what a Listener accepted. Of an
+    // attempt that failed as a whole the error has the same as text (Error::detail).
+    std::optional<Establishment> establishment() const;
     bool operator==(const Association& other) const { return id_ == other.id_; }
 
 private:

@@ -185,6 +185,10 @@ public:
     // Called once when the Carrier is over, with what ended it: carrier_closed in good order. Who
     // sets it has taken note of the error: it is not printed then (Context::on_unhandled).
     void on_closed(OnClosed on_closed);
+    // Called with what the network says of what was sent (RFC 9622, 8.3.1), and ends nothing: on
+    // udp and udp_lite ICMP errors, such as refused_port where nobody listens; the cause is the
+    // errno. Elsewhere the stack makes what it can of them, and nothing comes. Nobody else is told.
+    void on_soft_error(OnClosed on_soft_error);
 
     // Views.
 
@@ -200,6 +204,10 @@ public:
     std::string label() const;
     std::string protocol() const;
     ChannelOptions channel() const;
+    // Bytes of the longest message that send() takes (RFC 9622, 8.1.11.4): what the peer has said,
+    // or what a datagram carries; what fits unfragmented is Path::mtu. Without a bound, and while
+    // nothing is known yet, 2^64 - 1.
+    std::uint64_t max_message_size() const;
 
     // For the library: the Carrier as callbacks get it. It holds nothing, until it is moved from.
     Carrier lend() const { return Carrier(anchor_, key_, true); }
@@ -242,15 +250,19 @@ public:
     Operation<void> activate() { return carrier_.activate(); }
     bool is_active() const { return carrier_.is_active(); }
     void on_closed(Carrier::OnClosed on_closed) { carrier_.on_closed(std::move(on_closed)); }
+    void on_soft_error(Carrier::OnClosed on_soft_error) {
+        carrier_.on_soft_error(std::move(on_soft_error));
+    }
     CarrierId id() const { return carrier_.id(); }
     Association association() const { return carrier_.association(); }
+    std::uint64_t max_message_size() const { return carrier_.max_message_size(); }
 
 private:
     Carrier carrier_;
 };
 
 // A Carrier that only receives (draft 2.1.3), made of what accept() gives for a Source of the
-// peer's (Carrier::can_send is false). Its calls are those of Carrier.
+// peer's (Carrier::can_send is false), or by Context::listen_sink. Its calls are those of Carrier.
 class Sink {
 public:
     Sink() = default;

@@ -13,11 +13,13 @@
 #include <post/carrier.hpp>
 #include <post/listener.hpp>
 #include <post/local.hpp>
+#include <post/plan.hpp>
 #include <post/policy.hpp>
 #include <post/quic.hpp>
 #include <post/remote.hpp>
 #include <post/sctp.hpp>
 #include <post/tls.hpp>
+#include <post/udp.hpp>
 
 namespace post {
 
@@ -26,16 +28,30 @@ class Io;
 struct ContextOptions {
     // Received and untaken bytes of all Associations together, at most.
     std::uint64_t receive_budget = 256 * 1024 * 1024;
-    // Name servers as "address" or "address:port"; empty: those of the system (/etc/resolv.conf;
-    // /etc/hosts is read in any case).
+    // Name servers as "address", "address:port" ("[address]:port" for IPv6), or, for a link-local
+    // one, "address%interface"; empty: those of the system (/etc/resolv.conf; /etc/hosts is read in
+    // any case).
     std::vector<std::string> name_servers{};
+    // Where names are looked for that are not found as they are; empty: the system's search list.
+    std::vector<std::string> name_domains{};
     // For the whole of one lookup.
     Duration name_timeout = std::chrono::seconds(5);
+    // The name servers validate (DNSSEC) and nobody stands between them and us, so that what they
+    // say of certificates (TLSA) counts. Servers on this machine, and those that resolv.conf calls
+    // trust-ad, are trusted anyway.
+    bool trust_name_servers = false;
+    // Refuses addresses of private networks, of this machine and of its links where a name server
+    // says them: for programs that connect to names which strangers give them, so that none of
+    // these leads into the network at home (DNS rebinding). Addresses that are written out, and
+    // those of the hosts file, are not touched.
+    bool public_names_only = false;
     // How long run() looks for input before it sleeps. Round trips over fast paths become several
     // times shorter, at the price of a processor that is busy for so long whenever there is nothing
     // to do; 20 to 50 us is a good choice for a server with a core of its own. Zero: it sleeps at
     // once. Who turns the Context from a loop of their own spins there.
     Duration spin{};
+    // The system's, below those of every policy: Preferences::read("/etc/...").value().
+    Preferences preferences{};
     PacketProtection packet_protection = PacketProtection::automatic;
     // False masks what the system has, for tests: segmentation offload on sending and receiving,
     // and congestion marks.
@@ -52,7 +68,8 @@ struct ContextOptions {
 };
 
 // How a Carrier is initiated (draft 2.4, RFC 9622, 7.1). Carriers share an Association when all but
-// priority, one_way, label, protocol and channel are the same, and the Remote too.
+// priority, one_way, label, protocol and channel are the same, and the Remote too; on udp and
+// udp_lite each has its own.
 struct InitiateOptions {
     Policy policy{};
     // Whom to believe. The default is the system's authorities, and the name is always checked.
@@ -60,14 +77,19 @@ struct InitiateOptions {
     Local local{};
     // The application's own protocol (ALPN, RFC 7301: 1 to 255 bytes), when the peer does not speak
     // Post: its bytes go out as they are, and what arrives is one message each time (raw framing).
-    // Empty: Post.
+    // Empty: Post. On tls each Carrier is then a connection of its own, and a fork is another one.
+    // On tcp, where it is always so, there is no ALPN: leave it empty.
     std::string alpn{};
+    // The peer need not agree on `alpn`, and where that is empty none is offered. For peers that
+    // know no ALPN, on tls alone: `policy` has to say so.
+    bool without_alpn = false;
     Bounds bounds{};
     Priority priority = 0;
     bool one_way = false;  // a Source
     QuicOptions quic{};
     SctpOptions sctp{};
     TlsOptions tls{};
+    UdpOptions udp{};
     std::string label{};  // these three as in Carrier::ForkOptions
     std::string protocol{};
     ChannelOptions channel{};
@@ -76,8 +98,11 @@ struct InitiateOptions {
 // How peers are taken (draft 2.1.1, RFC 9622, 7.2).
 struct ListenOptions {
     Policy policy{};
-    // Accepted beside Post: the applications' own protocols, with raw framing.
+    // Accepted beside Post: the applications' own protocols, with raw framing. On tls the handshake
+    // decides, on one port, whether a connection has all Carriers of a Post peer or is one Carrier.
     std::vector<std::string> alpn{};
+    // On tls clients that offer no ALPN are taken as well, as byte streams.
+    bool without_alpn = false;
     enum class ClientCertificate : std::uint8_t { none, optional, required };
     ClientCertificate client_certificate = ClientCertificate::none;
     // Whom a client's certificate must come from, when it shows one. Its name is not checked:
@@ -87,6 +112,7 @@ struct ListenOptions {
     QuicOptions quic{};
     SctpOptions sctp{};
     TlsOptions tls{};
+    UdpOptions udp{};
 };
 
 class Context {
@@ -106,10 +132,29 @@ public:
     // messages' fates; an error that none of them took goes to on_unhandled.
     Carrier initiate(Remote remote, InitiateOptions options = {});
     Source initiate_source(Remote remote, InitiateOptions options = {});
+    // What is known of a Remote (draft 2.4): the more specific ones that it stands for, each with
+    // an address, best first, when all lookups are over; at most 16. They keep the name that
+    // certificates are made out to, and are complete(): initiate() to one of them asks no name
+    // service. Sends nothing but DNS. Errc::resolve_failed when there is none, whose detail says
+    // what was asked of whom; too_many above 64 at once.
+    Operation<std::vector<Remote>> resolve(Remote remote);
+    // What initiate() would do with the same Remote and options (RFC 9622, 4.1): every candidate in
+    // its place, when it would begin, and why, and what would not be tried. Sends nothing but DNS.
+    // What stands in the way of any connection is Plan::error; what initiate() would throw is the
+    // answer's error, as is too_many above 64 at once, with resolve().
+    Operation<Plan> plan(Remote remote, InitiateOptions options = {});
     // Takes peers on `local` (draft, Listen), from now on: those who come before accept() was
-    // called are refused. Throws Failure: invalid_argument (no identity), address_in_use, no_route.
+    // called are refused. Throws Failure: invalid_argument (no identity; udp and udp_lite need
+    // none), address_in_use, no_route.
     Listener listen(Local local, ListenOptions options = {});
     Result<Listener> try_listen(Local local, ListenOptions options = {});
+    // A Sink of a multicast group (draft 2.1.3): Local::address is the group and Local::port the
+    // port, UdpOptions says on which interface and from which sources, and Policy::stacks has to be
+    // udp or udp_lite. Any number of Sinks of the machine may stand on one port; each gets what is
+    // sent to its own group, and InMessage::remote() says by whom. It needs no identity. Throws
+    // Failure: invalid_argument (no group, no such interface), unsupported, address_in_use.
+    Sink listen_sink(Local local, ListenOptions options);
+    Result<Sink> try_listen_sink(Local local, ListenOptions options);
 
     // Turns until nothing is unacknowledged, registered (ready, accept) or awaited (operations), or
     // stop() was called. An exception from a callback leaves it; the next call goes on.

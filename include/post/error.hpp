@@ -56,10 +56,13 @@ enum class Errc {
     delivered_missing,   // the peer acknowledges packets, but no messages
     excessive_load,      // the peer opens and resets faster than allowed
     cancelled,           // our own side gave up: closed, aborted or stopped
+    lost_the_race,       // another candidate was sooner, so this connection was not needed
+    never_chosen,        // the client did not say which connection of its race it keeps
     exception,           // an exception left a Task that nobody awaits; the detail has its text
     malformed,           // a received message is nothing that its codec takes; the detail says why
     timed_out,           // a wait was given up after its timeout; what it waited for goes on
     file,                // a file cannot be read or written; the cause is its errno
+    certificate_dane,    // not the certificate that the name service names (TLSA)
 };
 
 const std::error_category& post_category() noexcept;

@@ -20,6 +20,7 @@
 #include <post/properties.hpp>
 #include <post/result.hpp>
 #include <post/time.hpp>
+#include <post/udp.hpp>
 
 namespace post {
 
@@ -111,6 +112,9 @@ struct SendOptions {
     // looks whether it is UTF-8. Bytes stay what they are.
     bool text = false;
     Properties properties{};
+    // On udp and udp_lite what the headers of its datagram say; elsewhere nothing (Feature::
+    // datagram_options).
+    core::Boxed<DatagramOptions> datagram{};
 };
 
 // A message as one value: content and what is said of it (draft, Appendix A).
@@ -188,10 +192,12 @@ public:
     // bytes.
     bool cut() const { return rest_ && rest_->cut; }
 
-    // Whom it is from, and the way it came, as it was then; with a Responder, which has many peers.
-    // Elsewhere Carrier::association() knows.
+    // Whom it is from, and the way it came, as it was then; with a Responder, which has many peers,
+    // and, whom it is from, on udp and udp_lite. Elsewhere Carrier::association() knows.
     std::optional<Address> remote() const;
     std::optional<Path> path() const;
+    // On udp and udp_lite: what its datagram said; nullptr elsewhere.
+    const DatagramInfo* datagram() const { return datagram_ ? &*datagram_ : nullptr; }
     // It came with the first flight, before the peer was known (0-RTT); never, today.
     bool early() const { return false; }
 
@@ -209,6 +215,7 @@ public:
     // What is left when parts of it were given out and nothing follows.
     void cut_short(std::uint64_t total);
     void come_by(const Path& path);
+    void come_as(core::Boxed<DatagramInfo> datagram) { datagram_ = std::move(datagram); }
 
 private:
     // What only large messages, and parts, have: what comes behind content_.
@@ -225,6 +232,7 @@ private:
     Bytes content_;
     core::Boxed<Rest> rest_;
     Properties properties_;
+    core::Boxed<DatagramInfo> datagram_;
     Sequence sequence_;
     Niceness niceness_;
     bool idempotent_ = false;

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include <post/feature.hpp>
+#include <post/result.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -14,9 +19,16 @@ enum class Stack : std::uint8_t {
     quic,       // streams of QUIC (RFC 9000)
     sctp_dtls,  // streams of SCTP over DTLS over UDP (RFC 8261): data channels, for plain peers
     sctp_udp,   // streams of SCTP right over UDP (RFC 6951): not secured, so Security::none only
-    tls,        // streams of QMux in TLS 1.3 over TCP: where UDP does not get through
+    tls,        // streams of QMux in TLS 1.3 over TCP: where UDP does not get through; with a
+                // foreign ALPN, or none, a connection for each Carrier, and its bytes
+    tcp,        // a TCP connection for each Carrier, and its bytes: plain peers only, and not
+                // secured, so Security::none only
+    udp,        // datagrams (post/udp.hpp): Security::none, and the only one that is named
+    udp_lite,   // the same with a checksum over a part of each (RFC 3828)
 };
 const char* to_string(Stack stack) noexcept;
+// By that name: "quic", "sctp-dtls".
+std::optional<Stack> stack_of(std::string_view name) noexcept;
 
 enum class Security : std::uint8_t {
     required,  // encrypted, and the peer is who it says; the default, and never traded for speed
@@ -24,12 +36,79 @@ enum class Security : std::uint8_t {
                // way can read, change and forge whatever passes
 };
 
+enum class InterfaceType : std::uint8_t { loopback, wired, wifi, cellular, tunnel, other };
+const char* to_string(InterfaceType type) noexcept;
+
+// What is thought of one interface, by its name ("eth0"), or of all of a type; a name counts more
+// than its type (RFC 9622, 6.2.11).
+struct InterfacePreference {
+    std::string name{};                   // empty: whatever its name
+    std::optional<InterfaceType> type{};  // none: whatever its type
+    Preference preference = Preference::none;
+    bool operator==(const InterfacePreference&) const = default;
+};
+
+// Preferences beyond the order of stacks. Features and stacks: what is required has to be given
+// (natively or emulated), what is prohibited must not be; of what is left those come first that
+// give more of what is preferred and less of what is avoided, and what is equal stays in the order
+// of Policy::stacks. Interfaces go before stacks: first the path is chosen, then the stack (RFC
+// 9622, 6.2).
+//
+// A system may have preferences too, in a file. They stand below the application's: whatever the
+// application says of a feature, a stack or an interface holds, Preference::none too. If nothing is
+// left with both, the system's `require` counts as `prefer` and its `prohibit` as `avoid`, and
+// Policy::explain says so. Neither ever adds a stack to those of the policy.
+struct Preferences {
+    // Out of line: GCC 12 would warn every caller of options about members that it never made.
+    Preferences();
+
+    std::map<Feature, Preference> features{};
+    std::map<Stack, Preference> stacks{};
+    std::vector<InterfacePreference> interfaces{};  // at most 64
+    bool operator==(const Preferences&) const = default;
+
+    // The file's text, in INI:
+    //     ; a comment, as is what begins with #
+    //     [features]
+    //     multistreaming = prefer     ; names as to_string(Feature) has them
+    //     [stacks]
+    //     sctp-dtls = prohibit        ; require, prefer, none, avoid, prohibit
+    //     [interfaces]
+    //     wlan0 = avoid
+    //     type cellular = prohibit    ; loopback, wired, wifi, cellular, tunnel, other
+    // Anything else is refused: an Error (invalid_argument) with "file:line: what is wrong". A
+    // system cannot weaken security: `security` there is only preferred or required.
+    static Result<Preferences> parse(std::string_view text, std::string_view file = "preferences");
+    // The same from a file of at most 64 KiB; Errc::file when it cannot be read.
+    static Result<Preferences> read(const std::string& path);
+    // As such a file.
+    std::string string() const;
+};
+
 struct Policy {
     Security security = Security::required;
-    // In the order of preference. initiate uses the first one; listen takes peers on all of them,
-    // on one number of UDP and TCP (sctp_udp: SctpOptions::udp_port).
+    // In the order of preference. initiate races them, with one over TCP as the second and those
+    // without security last; listen takes peers on all of them, on one number of UDP and TCP
+    // (sctp_udp: SctpOptions::udp_port). udp and udp_lite share with nobody.
     std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls, Stack::tls};
+    Preferences preferences{};
     bool operator==(const Policy&) const = default;
+
+    // The profiles of RFC 9622, B.2, over the default stacks: reliable-message,
+    // reliable-inorder-stream, and unreliable-datagram. The last one also prefers
+    // Feature::unreliable, so that a stack which can lose a message goes before one which cannot.
+    static Policy reliable_messages();
+    static Policy reliable_stream();
+    static Policy unreliable_datagrams();
+
+    // How each stack of the policy gives a feature to a Post peer, in the order in which they are
+    // tried; and all of it as text, with what is refused and why. `system`: the preferences below.
+    struct StackSupport {
+        Stack stack;
+        Support support;
+    };
+    std::vector<StackSupport> explain(Feature feature, const Preferences& system = {}) const;
+    std::string explain(const Preferences& system = {}) const;
 };
 
 // How far the peer may go before the library says no. Every bound can be set: numbers from 1 to
@@ -44,7 +123,8 @@ struct Bounds {
     // Packed and not yet acked, bytes. Each Carrier may go beyond it by one message, or by 576 KiB
     // of each long one that is begun, so that the peer has something to acknowledge.
     std::uint64_t unsettled = 32 * 1024 * 1024;
-    std::uint64_t carriers = 65536;                         // that the peer may have open
+    // That the peer may have open; where each is a connection of its own, also ours.
+    std::uint64_t carriers = 65536;
     Duration handshake_timeout = std::chrono::seconds(10);  // for each candidate
     Duration idle_timeout = std::chrono::seconds(30);       // the lesser of both ends'
     Duration stalled_after = std::chrono::seconds(60);      // an unfinished message; zero: never

@@ -8,6 +8,8 @@
 #include <post/codec.hpp>
 #include <post/context.hpp>
 #include <post/error.hpp>
+#include <post/establishment.hpp>
+#include <post/feature.hpp>
 #include <post/file.hpp>
 #include <post/framers.hpp>
 #include <post/function.hpp>
@@ -18,6 +20,7 @@
 #include <post/message.hpp>
 #include <post/operation.hpp>
 #include <post/path.hpp>
+#include <post/plan.hpp>
 #include <post/policy.hpp>
 #include <post/quic.hpp>
 #include <post/remote.hpp>

@@ -87,6 +87,17 @@ public:
     // to the callback, as with Carrier::ready.
     void ready(OnBytes on_bytes);
 
+    // As a file descriptor, for code that knows nothing of this library: read, write, poll, dup2
+    // and sendfile do what they do with a connected socket, in blocking mode, and shutdown(SHUT_WR)
+    // is finish. The caller closes it, and this is no Stream any more. On tcp it is the connection
+    // itself, which leaves the Context, where nothing of it is here (so soon after activate());
+    // elsewhere it is one end of a local stream that the Context serves while it turns, with
+    // backpressure both ways, and which run() waits for: let another thread or process use it.
+    // A Stream that ends by an error reads as one that ends: there is no word for that here.
+    // Errors: carrier_closed, context_closed, too_many (no descriptors are left), unsupported
+    // (simulated networks have none).
+    Result<int> as_descriptor();
+
     // Life: as Carrier's.
 
     void close() { carrier_.close(); }

@@ -1,4 +1,5 @@
-// TlsOptions: what an application may choose of TCP, for the stacks that run on it (RFC 9293). The
+// TlsOptions: what an application may choose of TCP, for the stacks that run on it, tcp included
+// (RFC 9293). On byte streams nothing else ends a connection for its silence. The
 // defaults are right for nearly everybody. ListenOptions have them for the connections that are
 // taken.
 #pragma once

@@ -97,9 +97,13 @@ void Association::refuse(CarrierId carrier) {
     cut(*lane, Error(Errc::carrier_refused));
 }
 
-void Association::begin() {
-    state_ = State::connecting;
-    if (options_.remote) attempts_.begin(*options_.remote);
+void Association::begin() { state_ = State::connecting; }
+
+void Association::want(CarrierId carrier) {
+    Lane* lane = options_.eager ? find(carrier) : nullptr;
+    if (!lane || !lane->ours || lane->opened || lane->closing) return;
+    outbox_.announce(lane->out);
+    activate();
 }
 
 bool Association::writable(CarrierId carrier, Niceness niceness) const {
@@ -127,10 +131,24 @@ Error Association::terms_error(const SendOptions& options) const {
                          std::to_string(message.carrier.value()) + ", niceness " +
                          std::to_string(message.niceness.value()) + ", was never sent");
     }
+    if (options.datagram)
+        if (Error error = datagram_error(*options.datagram)) return error;
     if (properties_size(options.properties) > Properties::largest)
         return wrong("the properties of a message are at most 512 bytes, names included");
     for (const auto& [name, value] : options.properties)
         if (name.empty()) return wrong("a property has no name");
+    return {};
+}
+
+Error Association::datagram_error(const DatagramOptions& options) {
+    const auto wrong = [](const char* what) {
+        return Error(Errc::invalid_argument, {}, Stage::call, Bytes(what));
+    };
+    if (options.hop_limit && *options.hop_limit == 0)
+        return wrong("DatagramOptions::hop_limit is 1 to 255");
+    if (options.dscp && *options.dscp > 63) return wrong("DatagramOptions::dscp is 0 to 63");
+    if (options.coverage && *options.coverage != 0 && *options.coverage < 8)
+        return wrong("DatagramOptions::coverage is 0, or 8 and more");
     return {};
 }
 
@@ -156,6 +174,10 @@ Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
     if (!lane->sends()) return Error(Errc::no_return_path);
     if (lane->error) return *lane->error;
     if (lane->closing || lane->out.finish_wanted) return Error(Errc::carrier_closed);
+    if (size > peer_largest_ && datagrams_)
+        return Error(Errc::message_too_large, {}, Stage::call,
+                     "one datagram carries at most " + std::to_string(peer_largest_) +
+                         " bytes here (Carrier::max_message_size, DatagramOptions::dont_fragment)");
     if (size > peer_largest_)
         return Error(Errc::message_too_large, {}, Stage::call,
                      "the peer takes messages of at most " + std::to_string(peer_largest_) +
@@ -189,17 +211,19 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
                               const SendOptions& options, FateToken on_fate) {
     const Instant deadline = deadline_of(now, options);
     Bytes bytes = shared_.keep(std::move(content));
-    if (!options.antecedents.empty() || !options.properties.empty())
+    if (!options.antecedents.empty() || !options.properties.empty() || options.datagram)
         return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
     return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
 }
 
-// A message with antecedents or properties, or one that is made while it is sent.
+// A message with antecedents, properties or a header of its own, or one that is made while it is
+// sent.
 Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options,
                                    Instant deadline, FateToken on_fate, std::uint64_t fed) {
     core::Boxed<Extras> extras;
-    if (!options.properties.empty()) extras = Extras{.properties = options.properties};
+    if (!options.properties.empty() || options.datagram)
+        extras = Extras{.properties = options.properties, .datagram = options.datagram};
     std::vector<OutRare::Bond> before;
     for (const MessageId& message : options.antecedents) {
         const NicenessClass niceness = class_of(message.niceness);
@@ -270,6 +294,8 @@ Error Association::morph(CarrierId carrier) {
     const auto refused = [](Bytes why) {
         return Error(Errc::unsupported, {}, Stage::call, std::move(why));
     };
+    if (options_.datagrams)
+        return refused("datagrams are lost and overtake each other: no Stream is made of them");
     // Plain data channels may be opened to lose or to overtake (RFC 8832, 5.1).
     if (lane->channel) {
         const ChannelOptions& channel = lane->channel->options;
@@ -278,10 +304,22 @@ Error Association::morph(CarrierId carrier) {
             return refused("the data channel is not reliable: it is no Stream");
     }
     if (!lane->ours || lane->kind == CarrierKind::stream) return {};
+    // To whom a Carrier is its bytes, nothing was said of messages.
+    if (options_.eager) return {};
     if (lane->opened)
         return refused("the peer knows this Carrier as one of messages already (announce)");
     lane->kind = CarrierKind::stream;
     return {};
+}
+
+std::optional<LinkId> Association::release(CarrierId carrier) {
+    Lane* lane = find(carrier);
+    const bool whole = lane && mapping_ && state_ == State::established && !lane->closing &&
+                       lane->out.unsettled == 0 && !lane->out.finish_wanted && lane->in.empty() &&
+                       !lane->in.over;
+    const auto link = whole ? mapping_->release(carrier) : std::nullopt;
+    if (link) drain_mapping(now_);
+    return link;
 }
 
 void Association::largest_message(CarrierId carrier, std::uint64_t bytes) {
@@ -378,6 +416,10 @@ void Association::shut(const Error& error) {
         mapping_->close(error);
         state_ = State::closing;
         fail_all(error);
+    } else if (!leaves_.empty()) {
+        close_leaves(error);
+        state_ = State::closing;
+        fail_all(error);
     } else {
         end_ = error;
         after_failure();
@@ -391,8 +433,11 @@ void Association::shut_if_idle() {
 }
 
 std::optional<Path> Association::path() const {
-    if (!mapping_) return std::nullopt;
-    return mapping_->path();
+    const Mapping* way = mapping_          ? mapping_.get()
+                         : leaves_.empty() ? nullptr
+                                           : leaves_.front().mapping.get();
+    if (!way) return std::nullopt;
+    return way->path();
 }
 
 const ChannelInfo* Association::channel(CarrierId carrier) const {

@@ -3,6 +3,9 @@
 // inbox, and tells the layer above by values. It knows Carriers by id and mappings by contract; no
 // protocol, no socket, no clock.
 //
+// A client's connection is the winner of a race (association_race.cpp): its leaves are tried side
+// by side until one of them is established.
+//
 //   fresh -> connecting -> established -> closing -> gone
 #pragma once
 
@@ -17,11 +20,11 @@
 #include <post/message.hpp>
 #include <post/policy.hpp>
 
-#include "lib/association/attempts.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/outbox.hpp"
+#include "lib/association/race.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
@@ -55,6 +58,13 @@ public:
         std::optional<Remote> remote{};
         Bounds bounds{};
         std::array<std::uint8_t, 16> name{};  // random; goes into SETTINGS
+        Race::Options race{};                 // of a client
+        std::uint64_t race_id = 0;            // random
+        bool dane = false;                    // certificates are asked of trusted name servers
+        bool datagrams = false;               // its messages will be datagrams
+        // A Carrier is opened as soon as anything is asked of it, since the peer may be the first
+        // who says something.
+        bool eager = false;
     };
     struct NewCarrier {
         Tag tag = no_tag;
@@ -80,6 +90,8 @@ public:
     void activate() {
         if (state_ == State::fresh) begin();
     }
+    // Something is asked of the Carrier other than sending.
+    void want(CarrierId carrier);
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
     // Takes the message when nothing speaks against it and the budget has room; nothing else has
     // happened when it does not, and the answer is false.
@@ -96,6 +108,7 @@ public:
     Error send_error(CarrierId carrier, std::uint64_t size) const;
     // What is wrong with what is said of a message.
     Error terms_error(const SendOptions& options) const;
+    static Error datagram_error(const DatagramOptions& options);
     // What is wrong with what a Carrier shall be called, or be opened with.
     static Error channel_error(const ChannelInfo& channel);
     void starve(CarrierId carrier, Niceness niceness = {});
@@ -108,6 +121,9 @@ public:
     void largest_message(CarrierId carrier, std::uint64_t bytes);
     // Its bytes are to have an order and no boundaries; or why they cannot.
     Error morph(CarrierId carrier);
+    // Gives its connection away (Mapping::release), if nothing was sent or received that is not
+    // settled.
+    std::optional<LinkId> release(CarrierId carrier);
     // Nothing will come any more; with the reason.
     std::optional<Error> received_all(CarrierId carrier) const;
     // In good order: our direction is drained until `linger` has passed, the other is discarded.
@@ -120,24 +136,37 @@ public:
 
     // Input, from the root.
 
+    // The connection of a client that a listener takes.
     void attach(std::unique_ptr<Mapping> mapping);
-    void handle_resolved(const std::vector<Address>& addresses, const Error& error, bool complete);
-    // The candidate that was asked for could not even be tried.
-    void handle_failure(const Error& error);
-    void handle_input(Instant now, const Datagrams& datagrams);
+    // The attempt that was asked for is under way, or could not even be begun.
+    void attach(AttemptId attempt, std::unique_ptr<Mapping> mapping);
+    void handle_failure(Instant now, AttemptId attempt, const Error& error);
+    // `complete`: the lookup has no further answer.
+    void handle_answer(Instant now, QueryId query, const Answer& answer, bool complete);
     void handle_timeout(Instant now);
-    void handle_end(Instant now);
-    void handle_trouble(Instant now, const Address& remote, std::error_code code);
+    // Each with the attempt that the connection began as.
+    void handle_input(Instant now, AttemptId attempt, const Datagrams& datagrams);
+    // Something of the peer's host was heard: TCP is up, or a first packet came.
+    void handle_heard(Instant now, AttemptId attempt);
+    void handle_end(Instant now, AttemptId attempt);
+    void handle_trouble(Instant now, AttemptId attempt, const Address& remote,
+                        std::error_code code);
+    void handle_link(Instant now, AttemptId attempt, const LinkNews& news);
 
     // Output, to the root.
 
-    std::optional<Want> poll_want();
+    std::optional<Want> poll_want(Instant now);
+    // What shall become of the byte streams (Mapping::poll_link).
+    std::optional<LinkWant> poll_link(AttemptId attempt);
     // Once a turn before poll_transmit: what was taken is promised again.
     void prepare(Instant now);
-    Datagrams poll_transmit(Instant now, std::span<std::byte> space);
-    // Of that, only the last words of attempts that failed: before the next one begins, where each
-    // has a connection of its own.
-    Datagrams poll_leaving(Instant now, std::span<std::byte> space);
+    Datagrams poll_transmit(Instant now, AttemptId attempt, std::span<std::byte> space);
+    // Whether there is a connection that began as this attempt; and whether it is only waiting to
+    // say its last word.
+    bool has(AttemptId attempt) const;
+    // That the one in use began as.
+    AttemptId attempt() const { return attempt_; }
+    bool leaving(AttemptId attempt) const;
     // Moves out all that happened, in order.
     void poll_events(std::vector<Happened>& events);
     Instant deadline() const;
@@ -148,10 +177,18 @@ public:
     AssociationId id() const { return options_.id; }
     const Options& options() const { return options_; }
     const std::string& alpn() const { return alpn_; }
+    bool links() const { return mapping_ && mapping_->links(); }
     bool plain() const { return plain_; }
     const Bytes& peer_identity() const { return peer_identity_; }
+    // What is known of how it was established, or not; nullptr: a listener took it.
+    const Establishment* establishment() const { return race_ ? &race_->establishment() : nullptr; }
+    // What the name service says of certificates, while it connects.
+    std::vector<Tlsa> tlsa(Resolution::Transport transport) const {
+        return resolution_ ? resolution_->tlsa(transport) : std::vector<Tlsa>{};
+    }
     std::size_t carriers() const { return lanes_.size(); }
     std::optional<Path> path() const;
+    std::uint64_t max_message_size() const { return peer_largest_; }
     Stack stack() const { return stack_; }
     Support explain(Feature feature) const;
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
@@ -161,11 +198,20 @@ public:
     Tag parent(CarrierId carrier) const;
 
 private:
+    // A connection beside the one in use: it races, or it is over but for its last word.
+    struct Leaf {
+        AttemptId attempt;
+        std::unique_ptr<Mapping> mapping;
+        bool leaving = false;
+    };
+
     // Supply.
     Outgoing* next() override;
     Run more(std::uint64_t room) override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
     void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) override;
+    void refused(CarrierId carrier, NicenessClass niceness, Sequence sequence,
+                 const Error& reason) override;
     void blocked(CarrierId carrier) override;
 
     Lane* find(CarrierId carrier) {
@@ -176,7 +222,26 @@ private:
     Lane& make(CarrierId carrier);
     void begin();
     Outgoing* open_for(Lane& lane);
+    bool is_active(AttemptId attempt) const { return mapping_ && attempt == attempt_; }
+    Leaf* leaf(AttemptId attempt);
+    const Leaf* leaf(AttemptId attempt) const;
+    // The connection that began as this attempt, and has not ended.
+    Mapping* mapping(AttemptId attempt);
+    void drain(Instant now, AttemptId attempt);
+    void drain_leaf(Instant now, Leaf& leaf);
     void drain_mapping(Instant now);
+    void win(Instant now, Leaf& winner);
+    void handle_arrived(Instant now);
+    void drain_leaves(Instant now);
+    void time_leaves(Instant now);
+    Instant race_deadline() const;
+    bool raced() const;  // more than one leaf was begun
+    void close_leaves(const Error& error);
+    void fail_if_exhausted();
+    void choose();
+    void begin_race(Instant now);
+    void tell_race(Instant now, const Error& error, Answered which);
+    Datagrams transmit_leaf(Instant now, AttemptId attempt, std::span<std::byte> space);
     void relieve_budget();
     void handle(Instant now, event::Arrived& event);
     void handle(Instant now, event::ArrivedRun& event);
@@ -188,12 +253,14 @@ private:
     void handle(Instant now, event::Acked& event);
     void handle(Instant now, event::Unblocked& event);
     void handle(Instant now, event::Ended& event);
+    void handle(Instant now, event::Soft& event);
     void handle(Instant now, event::Lost& event);
     void handle(Instant now, event::ArrivedAlone& event);
     void handle(Instant now, event::SettledAlone& event);
     void handle(Instant now, Skip& skip);
     void handle(Instant now, Abandon& abandon);
     void handle(Instant now, Settings& settings);
+    void handle(Instant now, Chosen& chosen);
     void handle(Instant now, Refuse& refuse);
     void handle(Instant now, Delivered& delivered);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
@@ -217,15 +284,19 @@ private:
 
     // How many Carrier ids a peer may leave out in front of one that a message comes after.
     static constexpr std::uint64_t unopened_forks = 65536;
+    // How long a client may leave open which connection of its race it keeps (FORMAT.md, 7.1).
+    static constexpr Duration choice_patience = std::chrono::seconds(10);
     // How long a peer may acknowledge packets and say no DELIVERED.
     static constexpr Duration delivered_patience = std::chrono::seconds(30);
 
     Options options_;
     Shared& shared_;
     State state_ = State::fresh;
-    Attempts attempts_;
+    std::unique_ptr<Race> race_;              // of a client that has begun
+    std::unique_ptr<Resolution> resolution_;  // until it is connected
     std::unique_ptr<Mapping> mapping_;
-    std::vector<std::unique_ptr<Mapping>> leaving_;  // lost, with a last word still to be said
+    AttemptId attempt_;  // that mapping_ began as
+    std::vector<Leaf> leaves_;
     Lanes lanes_;
     Outbox outbox_;
     Inbox inbox_;
@@ -234,9 +305,11 @@ private:
     Ring<std::pair<Instant, CarrierId>> lingering_;  // closed ones, by when to cut them
     // Their streams are over, and not all of their messages settled: by when they have to be.
     Ring<std::pair<Instant, CarrierId>> unheard_;
-    std::vector<CarrierId> closed_early_;  // before they were opened: the peer shall stop them
-    std::vector<CarrierId> blocked_;       // for want of a stream
-    std::vector<CarrierId> held_;          // the peer's Carriers, until its SETTINGS are here
+    std::vector<CarrierId> closed_early_;      // before they were opened: the peer shall stop them
+    std::vector<CarrierId> blocked_;           // for want of a stream
+    std::vector<CarrierId> held_;              // the peer's Carriers, until it has chosen us
+    std::optional<std::uint64_t> peers_race_;  // that we are a leaf of, and not chosen in
+    Instant choice_due_ = never;
     std::vector<Event> arrived_;
     std::vector<Happened> events_;
     Outgoing out_;
@@ -253,9 +326,12 @@ private:
     std::uint64_t peer_features_ = 0;
     Stack stack_ = Stack::quic;
     bool plain_ = false;
-    bool alone_ = false;     // the transport takes messages that travel alone
-    bool messages_ = false;  // plain peers: the transport has messages itself
-    bool chosen_ = false;    // the peer's SETTINGS are here
+    bool alone_ = false;        // the transport takes messages that travel alone
+    bool messages_ = false;     // plain peers: the transport has messages itself
+    bool datagrams_ = false;    // and each is a datagram
+    bool connections_ = false;  // each Carrier is a connection of its own
+    bool settings_ = false;     // the peer's are here
+    bool chosen_ = false;       // and no other connection takes our place
     bool traffic_ = false;
 };
 

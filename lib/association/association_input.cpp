@@ -7,53 +7,17 @@
 
 namespace post::core {
 
-void Association::attach(std::unique_ptr<Mapping> mapping) {
-    stack_ = mapping->stack();
-    mapping_ = std::move(mapping);
-    if (state_ == State::fresh) state_ = State::connecting;
-}
-
-void Association::handle_resolved(const std::vector<Address>& addresses, const Error& error,
-                                  bool complete) {
-    attempts_.handle_resolved(addresses, error, complete);
-    if (state_ == State::connecting && attempts_.exhausted()) {
-        end_ = attempts_.report();
-        after_failure();
-    }
-}
-
-void Association::handle_failure(const Error& error) {
-    attempts_.handle_failure(error);
-    if (attempts_.exhausted()) {
-        end_ = attempts_.report();
-        after_failure();
-    }
-}
-
-void Association::handle_input(Instant now, const Datagrams& datagrams) {
-    if (!mapping_) return;
-    now_ = now;
-    mapping_->handle_input(now, datagrams);
-    drain_mapping(now);
-}
-
-void Association::handle_end(Instant now) {
-    if (!mapping_) return;
-    now_ = now;
-    mapping_->handle_end(now);
-    drain_mapping(now);
-}
-
-void Association::handle_trouble(Instant now, const Address& remote, std::error_code code) {
-    if (!mapping_) return;
-    now_ = now;
-    mapping_->handle_trouble(now, remote, code);
-    drain_mapping(now);
-}
-
 void Association::drain_mapping(Instant now) {
+    if (auto successor = mapping_->poll_successor()) {
+        mapping_ = std::move(successor);
+        stack_ = mapping_->stack();
+    }
     // Lost destroys the mapping, and is the last event.
     mapping_->poll_events(arrived_);
+    handle_arrived(now);
+}
+
+void Association::handle_arrived(Instant now) {
     for (Event& event : arrived_) std::visit([&](auto& happened) { handle(now, happened); }, event);
     arrived_.clear();
     forget_done();
@@ -75,7 +39,13 @@ void Association::handle(Instant now, event::Established& event) {
     plain_ = !event.post;
     alone_ = event.alone;
     messages_ = event.messages;
-    chosen_ = plain_;
+    connections_ = event.connections;
+    datagrams_ = event.datagrams;
+    if (event.largest_message > 0) peer_largest_ = event.largest_message;
+    if (datagrams_) inbox_.forget_windows();
+    if (datagrams_)
+        for (auto& [id, lane] : lanes_) inbox_.begin(lane.in);
+    settings_ = chosen_ = plain_;
     peer_identity_ = std::move(event.peer_identity);
     if (plain_) know_peer(0);
     inbox_.set_plain(plain_);
@@ -83,10 +53,12 @@ void Association::handle(Instant now, event::Established& event) {
     if (!plain_) {
         Settings settings;
         settings.association = options_.name;
+        if (raced()) settings.race = options_.race_id;
         settings.largest_message = unlimited;  // each Carrier has its own limit
         settings.carriers = options_.bounds.carriers;
         settings.features = feature::lifetime | feature::antecedents | feature::properties |
                             feature::dropped | feature::datagrams;
+        if (settings.race) control_.push_front(Chosen{*settings.race});
         control_.push_front(settings);
     }
     events_.push_back(happened::Active{id()});
@@ -115,11 +87,27 @@ void Association::offer(Lane& lane) {
     events_.push_back(happened::Opened{id(), lane.id(), lane.kind});
 }
 
-void Association::handle(Instant, Settings& settings) {
-    if (chosen_) return violation("SETTINGS came twice");
-    chosen_ = true;
+void Association::handle(Instant now, Settings& settings) {
+    if (std::exchange(settings_, true)) return violation("SETTINGS came twice");
     peer_largest_ = settings.largest_message;
     know_peer(settings.features);
+    if (!settings.race || options_.role == Role::client) return choose();
+    peers_race_ = settings.race;
+    choice_due_ = now + choice_patience;
+}
+
+void Association::handle(Instant, Chosen& chosen) {
+    if (options_.role == Role::client) return violation("CHOSEN from a server");
+    if (!peers_race_ || *peers_race_ != chosen.race)
+        return violation("CHOSEN names another race than SETTINGS, or comes twice");
+    choose();
+}
+
+// No other connection of the client's takes our place: its Carriers are the application's.
+void Association::choose() {
+    chosen_ = true;
+    peers_race_.reset();
+    choice_due_ = never;
     for (CarrierId carrier : std::exchange(held_, {}))
         if (Lane* lane = find(carrier)) offer(*lane);
 }
@@ -203,7 +191,7 @@ void Association::handle(Instant now, event::ArrivedAlone& event) {
     Inbox::After after;
     if (event.piece.extras && !look_up(now, *event.piece.extras, after))
         return violation("a message comes after one of a Carrier that cannot be open yet");
-    inbox_.handle_alone(now, lane->in, std::move(event.piece), after);
+    inbox_.handle_alone(now, lane->in, std::move(event.piece), after, std::move(event.datagram));
 }
 
 void Association::handle(Instant now, event::SettledAlone& event) {
@@ -322,13 +310,20 @@ void Association::handle(Instant now, Abandon& abandon) {
     if (Lane* lane = find(abandon.carrier)) inbox_.handle_abandon(now, lane->in, abandon);
 }
 
+void Association::handle(Instant, event::Soft& event) {
+    const Lane* lane = find(event.carrier);
+    if (lane && lane->out.tag != no_tag)
+        events_.push_back(happened::Soft{lane->out.tag, std::move(event.error)});
+}
+
 void Association::handle(Instant, event::Lost& event) {
-    if (!mapping_->over()) leaving_.push_back(std::move(mapping_));
+    if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
-    if (state_ == State::connecting && options_.remote) {
-        handle_failure(event.error);
-        return;
-    }
+    // A client that went before it was there is nobody's loss.
+    const bool stranger = state_ == State::connecting && options_.role == Role::server &&
+                          (event.error == Errc::connection_closed ||
+                           event.error == Errc::handshake_timeout);
+    if (stranger) event.error = Error(Errc::carrier_closed);
     end_ = state_ == State::closing ? end_ : event.error;
     after_failure();
 }

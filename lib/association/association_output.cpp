@@ -10,20 +10,7 @@ namespace {
 
 constexpr Duration idle_close = std::chrono::seconds(5);
 
-// For a mapping that is lost and says its last word.
-struct Nothing final : Supply {
-    Outgoing* next() override { return nullptr; }
-    void packed(CarrierId, std::uint64_t) override {}
-    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
-    void blocked(CarrierId) override {}
-};
-
 }  // namespace
-
-std::optional<Want> Association::poll_want() {
-    if (state_ != State::connecting || mapping_) return std::nullopt;
-    return attempts_.next();
-}
 
 void Association::prepare(Instant now) {
     now_ = now;
@@ -44,31 +31,21 @@ void Association::prepare(Instant now) {
         stall_check_ = now + options_.bounds.stalled_after / 4;
 }
 
-Datagrams Association::poll_leaving(Instant now, std::span<std::byte> space) {
-    while (!leaving_.empty()) {
-        Nothing nothing;
-        const Datagrams last = leaving_.back()->poll_transmit(now, nothing, space);
-        if (!last.empty()) return last;
-        leaving_.pop_back();
-    }
-    return {};
-}
-
-Datagrams Association::poll_transmit(Instant now, std::span<std::byte> space) {
+Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<std::byte> space) {
     now_ = now;
-    if (const Datagrams last = poll_leaving(now, space); !last.empty()) return last;
-    if (!mapping_) return {};
+    if (!is_active(attempt)) return transmit_leaf(now, attempt, space);
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
     for (CarrierId carrier : std::exchange(closed_early_, {}))
         mapping_->stop(carrier, Error(Errc::carrier_closed));
-    if (mapping_->over() && datagrams.empty()) after_failure();
+    if (mapping_->over() && datagrams.empty() && !datagrams.end) after_failure();
     return datagrams;
 }
 
 void Association::poll_events(std::vector<Happened>& events) {
     if (mapping_ && state_ != State::gone) drain_mapping(now_);
+    drain_leaves(now_);
     relieve();
     for (Happened& event : events_) events.push_back(std::move(event));
     events_.clear();
@@ -138,6 +115,11 @@ void Association::packed_alone(CarrierId carrier, NicenessClass niceness, Sequen
     if (Lane* lane = find(carrier)) outbox_.packed_alone(lane->out, niceness, sequence);
 }
 
+void Association::refused(CarrierId carrier, NicenessClass niceness, Sequence sequence,
+                          const Error& reason) {
+    if (Lane* lane = find(carrier)) outbox_.refused(lane->out, niceness, sequence, reason);
+}
+
 void Association::blocked(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return;
@@ -152,6 +134,7 @@ Instant Association::deadline() const {
     if (state_ == State::gone) return never;
     Instant first = outbox_.deadline();
     if (mapping_) first = std::min(first, mapping_->deadline());
+    first = std::min(first, race_deadline());
     if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
     if (state_ == State::established) {
         first = std::min(first, inbox_.deadline());
@@ -184,6 +167,11 @@ void Association::handle_timeout(Instant now) {
     }
     inbox_.handle_timeout(now);
     forget_done();
+    time_leaves(now);
+    if (choice_due_ <= now) {
+        choice_due_ = never;
+        return shut(Error(Errc::never_chosen, {}, Stage::established));
+    }
     if (!mapping_) return;
     if (mapping_->deadline() <= now) mapping_->handle_timeout(now);
     drain_mapping(now);

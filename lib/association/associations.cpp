@@ -93,7 +93,7 @@ bool Associations::put_back(AssociationId id) {
     if (at != by_key_.end() && at->second == id) by_key_.erase(at);
     found->association.reset();
     found->key.clear();
-    free_.push_back(static_cast<std::uint32_t>(id.value()));
+    free_.push_back(slot_of(id));
     --live_;
     return true;
 }

@@ -13,6 +13,21 @@
 
 namespace post::core {
 
+// A connection inside its Context: whose it is, and which of that association's.
+struct Route {
+    AssociationId association;
+    AttemptId attempt;
+    bool operator==(const Route&) const = default;
+};
+// As a mapping's endpoint names it. Attempts are less than 16.
+inline TransientId transient_of(const Route& route) {
+    return TransientId{route.association.value() << 4 | route.attempt.value()};
+}
+inline Route route_of(TransientId transient) {
+    return {AssociationId{transient.value() >> 4},
+            AttemptId{static_cast<std::uint8_t>(transient.value() & 0xf)}};
+}
+
 class Associations {
 public:
     // What Carriers must have in common to share an association. The text holds all of it: remote,
@@ -61,14 +76,19 @@ private:
     };
     using Timer = std::pair<Instant, AssociationId>;
 
+    // So that a Route fits into a number, and leaves its highest bit.
+    static constexpr int slot_bits = 26;
+    static std::uint32_t slot_of(AssociationId id) {
+        return static_cast<std::uint32_t>(id.value() & ((1u << slot_bits) - 1));
+    }
     static AssociationId id_of(std::uint32_t slot, std::uint32_t generation) {
-        return AssociationId{std::uint64_t{generation} << 32 | slot};
+        return AssociationId{std::uint64_t{generation} << slot_bits | slot};
     }
     Slot* slot(AssociationId id) {
-        const auto at = static_cast<std::uint32_t>(id.value());
+        const std::uint32_t at = slot_of(id);
         if (at >= slots_.size()) return nullptr;
         Slot& found = slots_[at];
-        return found.association && found.generation == id.value() >> 32 ? &found : nullptr;
+        return found.association && found.generation == id.value() >> slot_bits ? &found : nullptr;
     }
     const Slot* slot(AssociationId id) const;
 

@@ -53,6 +53,11 @@ struct Furthered {
     FateToken on_fate = no_fate;
     std::uint64_t bytes = 0;
 };
+// The network said something that ends nothing.
+struct Soft {
+    Tag carrier;
+    Error error;
+};
 // A transient is established: all Carriers of the association are active.
 struct Active {
     AssociationId association;
@@ -72,6 +77,6 @@ struct Gone {
 
 using Happened = std::variant<happened::Opened, happened::Readable, happened::Writable,
                               happened::Progress, happened::Wanted, happened::Furthered,
-                              happened::Active, happened::Over, happened::Gone>;
+                              happened::Soft, happened::Active, happened::Over, happened::Gone>;
 
 }  // namespace post::core

@@ -158,7 +158,8 @@ public:
     // False: it is not that simple, take piece by piece.
     bool handle_run(Instant now, InLane& lane, const event::ArrivedRun& run);
     // What came alone, without a window that promised room for it; dropped where there is none.
-    void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after);
+    void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
+                      core::Boxed<DatagramInfo> datagram = {});
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
     // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
@@ -207,6 +208,8 @@ public:
     std::vector<Happened>& events() { return events_; }
     std::uint64_t charged() const { return charged_; }
     void set_plain(bool plain) { plain_ = raw_ = plain; }
+    // Nobody heeds a window; from `begin` on lanes hold what the budget has room for.
+    void forget_windows() { limits_.window = largest_window; }
     // Of a plain peer, too, each message is one.
     void keep_boundaries() { raw_ = false; }
 
@@ -217,7 +220,7 @@ private:
         std::uint64_t bytes = sizeof(InMessage);
         for (const auto& entry : message.properties())
             bytes += sizeof entry + entry.first.size() + entry.second.size();
-        return bytes;
+        return bytes + (message.datagram() ? sizeof(DatagramInfo) : 0);
     }
     static std::vector<Assembly>::iterator find(InWork& work, NicenessClass niceness,
                                                 Sequence sequence);

@@ -13,7 +13,8 @@ bool Inbox::has_room(const InLane& lane, std::uint64_t size) const {
            context_.charged + context_.overhead + size <= context_.limit / 2;
 }
 
-void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after) {
+void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
+                         core::Boxed<DatagramInfo> datagram) {
     const std::uint64_t size = piece.bytes.size();
     const Antecedent name{lane.carrier, piece.niceness, piece.sequence};
     const bool begun = lane.work && find(*lane.work, piece.niceness, piece.sequence) !=
@@ -39,6 +40,7 @@ void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after)
     hold(lane);
     InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
     if (piece.extras) message.describe(piece.extras->properties);
+    message.come_as(std::move(datagram));
     come(now, lane, std::move(message), name, piece.marks, &after);
 }
 

@@ -263,8 +263,10 @@ void Outbox::end_begun(OutLane& lane) {
 core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const {
     Extras extras;
     if (peer_.messages) {
-        if (entry.deadline == never) return {};
-        extras.lifetime = std::max(entry.deadline - now, Duration::zero());
+        if (entry.rare && entry.rare->extras) extras.datagram = entry.rare->extras->datagram;
+        if (entry.deadline != never)
+            extras.lifetime = std::max(entry.deadline - now, Duration::zero());
+        if (!extras.lifetime && !extras.datagram) return {};
         return extras;
     }
     if (peer_.properties && entry.rare->extras) extras.properties = entry.rare->extras->properties;

@@ -115,6 +115,8 @@ public:
     // What the peer said. False: it speaks of messages that were never sent to it.
     bool handle_delivered(OutLane& lane, const Delivered& delivered);
     void handle_acked(OutLane& lane, std::uint64_t pieces);  // plain peers
+    // The piece that was pulled last cannot be carried.
+    void refused(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error);
     // What became of a message that travelled alone. A Post peer has to say DELIVERED of one that
     // was acknowledged until `patience`; where it does not, nobody holds the message, or will.
     void settled_alone(OutLane& lane, const event::SettledAlone& message, Instant patience);

@@ -22,6 +22,23 @@ void Outbox::packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequen
     report(lane, entry, sequence.value(), Fate::Kind::sent);
 }
 
+void Outbox::refused(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error) {
+    if (!lane.work || lane.work->in_hand.empty()) return;
+    OutWork::Pulled& last = lane.work->in_hand.back();
+    if (last.niceness != niceness || last.sequence + last.count - 1 != sequence.value()) return;
+    if (--last.count == 0) lane.work->in_hand.pop_back();
+    OutClass& queue = *lane.find(niceness);
+    if (!queue.has(sequence.value())) return;
+    OutEntry& entry = queue.at(sequence.value());
+    if (entry.state != OutEntry::State::pulled) return;
+    entry.state = OutEntry::State::begun;  // so that nobody says that the peer may have it
+    settle(lane, queue, sequence.value(), Fate::Kind::failed, &error);
+    trim(queue);
+    settled_.flush();
+    release_if_idle(lane);
+    end_doomed();
+}
+
 void Outbox::settled_alone(OutLane& lane, const event::SettledAlone& message, Instant patience) {
     if (!lane.work) return;
     OutWork& work = *lane.work;

@@ -77,7 +77,7 @@ bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions&
                             FateToken token, MessageId& id) {
     if (row.end || queues(row, options)) return false;
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
-                        options.properties.empty();
+                        options.properties.empty() && !options.datagram;
     Association* association = this->association(row);
     if (!association || (!simple && association->terms_error(options))) return false;
     id.carrier = row.carrier;
@@ -238,6 +238,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
     if (!row->ready) row->ready = readies_.take();
     *row->ready = std::move(on_message);
     if (row->callbacks || !is_whole(parts)) callbacks(*row).ready_parts = parts;
+    if (Association* association = this->association(*row)) association->want(row->carrier);
     handle(happened::Readable{tag_of(key)});
 }
 
@@ -288,23 +289,11 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
         if (auto error = association->received_all(row->carrier))
             return {Answer(row->end ? *row->end : *error), anchor()};
     }
+    association->want(row->carrier);
     return later();
 }
 
 // Forks.
-
-// Nothing for one without a name or a wish. Throws Failure when it cannot be said.
-Boxed<ChannelInfo> Carriers::channel_of(ChannelInfo channel) {
-    if (channel == ChannelInfo{}) return {};
-    if (Error error = Association::channel_error(channel)) throw Failure(std::move(error));
-    return channel;
-}
-
-const ChannelInfo* Carriers::channel(CarrierKey key) {
-    const Row* row = rows_.find(key);
-    const Association* association = row ? associations_.find(row->association) : nullptr;
-    return association ? association->channel(row->carrier) : nullptr;
-}
 
 Carrier Carriers::fork(CarrierKey key, const Carrier::ForkOptions& options) {
     Row* row = rows_.find(key);
@@ -362,6 +351,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
         Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
         return {Answer(std::move(error)), anchor()};
     }
+    association->want(row->carrier);
     if (association->state() == Association::State::established) return {Answer(), anchor()};
     association->activate();
     return {wait(activating_[row->association]), anchor()};

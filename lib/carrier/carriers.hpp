@@ -15,6 +15,7 @@
 #include <post/carrier.hpp>
 #include <post/context.hpp>
 #include <post/listener.hpp>
+#include <post/plan.hpp>
 
 #include "lib/association/associations.hpp"
 #include "lib/association/pool.hpp"
@@ -56,6 +57,7 @@ public:
         Carrier::OnCarrier accept;
         OnFate on_fate;
         Carrier::OnClosed on_closed;
+        Carrier::OnClosed on_soft_error;
         std::vector<WaitingRef<WaitingMessage>> receiving;
         std::vector<WaitingRef<Waiting<Carrier>>> accepting;
         std::vector<WaitingRef<WaitingSend>> sending;
@@ -129,6 +131,7 @@ public:
     void close(CarrierKey key);
     void abort(CarrierKey key, AbortCode code);
     void on_closed(CarrierKey key, Carrier::OnClosed on_closed);
+    void on_soft_error(CarrierKey key, Carrier::OnClosed on_soft_error);
     void hold(CarrierKey key);
     void drop(CarrierKey key);
     Row* row(CarrierKey key) { return rows_.find(key); }
@@ -142,6 +145,13 @@ public:
     ListenerRow* row(ListenerKey key) { return listeners_.find(key); }
     // Listeners that were closed since the last call: the root closes their doors.
     std::vector<ListenerKey> poll_closed();
+
+    // A wait for what the root looks up (Context::resolve, plan), by the root's number, and its
+    // answer.
+    Operation<std::vector<Remote>> wait_for_names(std::uint64_t number);
+    Operation<Plan> wait_for_plan(std::uint64_t number);
+    void answer_names(std::uint64_t number, Result<std::vector<Remote>> found);
+    void answer_plan(std::uint64_t number, Result<Plan> plan);
 
     void abandoned(WaitingBase& waiting);
     void listened(WaitingRef<WaitingBase> waiting);
@@ -186,6 +196,7 @@ private:
     void make(happened::Progress& event);
     void make(happened::Wanted& event);
     void make(happened::Furthered& event);
+    void make(happened::Soft& event);
     void make(happened::Active& event);
     void make(happened::Over& event);
     void make(happened::Gone& event);
@@ -230,6 +241,8 @@ private:
     Ring<Happened> happened_;
     Ring<Function<void()>> functions_;
     std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> activating_;
+    std::unordered_map<std::uint64_t, WaitingRef<Waiting<std::vector<Remote>>>> resolving_;
+    std::unordered_map<std::uint64_t, WaitingRef<Waiting<Plan>>> planning_;
     std::unordered_map<FateToken, OnFate> fates_;
     FateToken next_fate_ = 1;
     std::unordered_map<FateToken, Generated> generated_;  // what is being sent of it

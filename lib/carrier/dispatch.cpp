@@ -327,6 +327,31 @@ void Carriers::make(happened::Active& event) {
         for (const auto& one : waiting.mapped()) answer<void>(one, Result<void>());
 }
 
+void Carriers::on_soft_error(CarrierKey key, Carrier::OnClosed on_soft_error) {
+    Row* row = rows_.find(key);
+    if (row && !row->over) callbacks(*row).on_soft_error = std::move(on_soft_error);
+}
+
+void Carriers::make(happened::Soft& event) {
+    const CarrierKey key = key_of(event.carrier);
+    Row* row = rows_.find(key);
+    if (!row || row->over || !row->callbacks || !row->callbacks->on_soft_error) return;
+    auto call = std::move(row->callbacks->on_soft_error);
+    row->callbacks->on_soft_error = {};
+    const auto put_back = [&] {
+        row = rows_.find(key);
+        if (row && !row->over && !row->callbacks->on_soft_error)
+            row->callbacks->on_soft_error = std::move(call);
+    };
+    try {
+        call(event.error);
+    } catch (...) {
+        put_back();
+        throw;
+    }
+    put_back();
+}
+
 void Carriers::make(happened::Over& event) {
     const CarrierKey key = key_of(event.carrier);
     Row* row = rows_.find(key);
@@ -402,6 +427,8 @@ void Carriers::end(const Error& error) {
         if (!row.over) handle(happened::Over{tag_of(key), error});
     });
     listeners_.each([&](ListenerKey key, ListenerRow&) { close(key); });
+    while (!resolving_.empty()) answer_names(resolving_.begin()->first, error);
+    while (!planning_.empty()) answer_plan(planning_.begin()->first, error);
 }
 
 }  // namespace post::core

@@ -2,6 +2,24 @@
 // the Context that each of them holds.
 #include "lib/carrier/carriers.hpp"
 
+#include <limits>
+namespace post::core {
+
+// Nothing for one without a name or a wish. Throws Failure when it cannot be said.
+Boxed<ChannelInfo> Carriers::channel_of(ChannelInfo channel) {
+    if (channel == ChannelInfo{}) return {};
+    if (Error error = Association::channel_error(channel)) throw Failure(std::move(error));
+    return channel;
+}
+
+const ChannelInfo* Carriers::channel(CarrierKey key) {
+    const Row* row = rows_.find(key);
+    const Association* association = row ? associations_.find(row->association) : nullptr;
+    return association ? association->channel(row->carrier) : nullptr;
+}
+
+}  // namespace post::core
+
 namespace post {
 
 namespace core {
@@ -192,6 +210,10 @@ void Carrier::on_closed(OnClosed on_closed) {
     if (auto* table = core::carriers(anchor_)) table->on_closed(key_, std::move(on_closed));
 }
 
+void Carrier::on_soft_error(OnClosed on_soft_error) {
+    if (auto* table = core::carriers(anchor_)) table->on_soft_error(key_, std::move(on_soft_error));
+}
+
 CarrierId Carrier::id() const {
     auto* table = core::carriers(anchor_);
     const auto* row = table ? table->row(key_) : nullptr;
@@ -222,6 +244,13 @@ ChannelOptions Carrier::channel() const {
     auto* table = core::carriers(anchor_);
     const auto* channel = table ? table->channel(key_) : nullptr;
     return channel ? channel->options : ChannelOptions{};
+}
+
+std::uint64_t Carrier::max_message_size() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    const auto* found = row ? table->associations().find(row->association) : nullptr;
+    return found ? found->max_message_size() : std::numeric_limits<std::uint64_t>::max();
 }
 
 bool Carrier::can_send() const {
@@ -335,6 +364,12 @@ bool Association::active() const {
     return found && found->state() == core::Association::State::established;
 }
 
+std::optional<Establishment> Association::establishment() const {
+    const auto* found = view(anchor_, id_);
+    const auto* known = found ? found->establishment() : nullptr;
+    return known ? std::optional(*known) : std::nullopt;
+}
+
 Support Association::explain(Feature feature) const {
     const auto* found = view(anchor_, id_);
     return found ? found->explain(feature)
@@ -347,6 +382,9 @@ const char* to_string(Stack stack) noexcept {
         case Stack::sctp_dtls: return "sctp-dtls";
         case Stack::sctp_udp: return "sctp-udp";
         case Stack::tls: return "tls";
+        case Stack::udp: return "udp";
+        case Stack::udp_lite: return "udp-lite";
+        case Stack::tcp: return "tcp";
     }
     return "";
 }

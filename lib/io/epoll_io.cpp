@@ -78,7 +78,12 @@ EpollIo::EpollIo(const EpollOptions& options)
     : options_(options),
       epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
-      resolver_(epoll_.get(), options.name_servers, options.name_timeout),
+      resolver_(epoll_.get(), {.servers = options.name_servers,
+                               .domains = options.name_domains,
+                               .hosts_file = options.hosts_file,
+                               .trusted = options.trust_name_servers,
+                               .public_only = options.public_names_only,
+                               .timeout = options.name_timeout}),
       tcp_(epoll_.get()),
       gso_(options.gso && UdpSocket::has_gso()),
       arena_(new std::byte[arena_size]) {
@@ -109,7 +114,8 @@ Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
                                        .gro = options_.gro,
                                        .ecn = options_.ecn,
                                        .send_buffer = options_.send_buffer,
-                                       .receive_buffer = options_.receive_buffer});
+                                       .receive_buffer = options_.receive_buffer,
+                                       .datagrams = options.datagrams});
     if (!opened) return opened.error();
     epoll_event event{};
     event.events = EPOLLIN;

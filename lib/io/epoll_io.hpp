@@ -34,6 +34,9 @@ public:
     std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
+    void abort(SocketId socket) override { tcp_.abort(socket); }
+    Result<int> release(SocketId socket) override { return tcp_.release(socket); }
+    Result<Handed> open_pair() override { return tcp_.open_pair(); }
     void end_sending(SocketId socket) override { tcp_.end_sending(socket); }
     void hold(SocketId socket, bool held) override { tcp_.hold(socket, held); }
     std::uint64_t unacknowledged(SocketId socket) const override {
@@ -53,6 +56,7 @@ public:
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
+    bool trusts_names() const override { return resolver_.trusted(); }
     std::vector<Resolved> poll_resolved() override;
     Instant deadline() const override;
 

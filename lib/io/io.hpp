@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,8 +13,10 @@
 #include <post/address.hpp>
 #include <post/error.hpp>
 #include <post/ids.hpp>
+#include <post/records.hpp>
 #include <post/result.hpp>
 #include <post/time.hpp>
+#include <post/udp.hpp>
 
 #include "mappings/wire/datagrams.hpp"
 
@@ -29,9 +32,19 @@ public:
         std::uint16_t index = 0;
         std::uint16_t of = 1;  // 1: nobody shares it
     };
+    // A socket for applications' datagrams: it sends and tells what their headers say, takes
+    // datagrams without a byte, and lets the system fragment where nobody says no.
+    struct DatagramSocket {
+        bool lite = false;  // UDP-Lite
+        // Nothing comes but from there. Of a group: that is where it sends to, and nothing comes.
+        Address remote{};
+        bool joins = false;  // the local address is a group, which it joins
+        post::UdpOptions udp{};
+    };
     struct UdpOptions {
         Address local;  // port 0: the system chooses
         Share share{};
+        std::optional<DatagramSocket> datagrams{};
     };
     // A TCP connection, or a port that takes them.
     struct TcpOptions {
@@ -68,15 +81,17 @@ public:
     };
     struct Lookup {
         LookupId id;
-        std::string host;    // a name; addresses are parsed before anybody asks
-        std::uint16_t port;  // put into the answers
+        // A name; of records, the whole one ("_4433._post.example.net"). An IPv6 address whose zone
+        // is the name of an interface is found, too.
+        std::string host;
+        std::uint16_t port;  // put into the addresses that are found
+        Question question = Question::addresses;
+        std::string service{};  // takes its port from the system's list, in place of `port`
     };
-    // One answer of a lookup: addresses of one family, or the reason why there are none.
-    // A lookup has one answer a family, in the order in which they came; `complete` with the last.
-    struct Resolved {
-        LookupId id;
-        std::vector<Address> addresses;
-        Error error;  // set when this family brought nothing
+    // One answer of a lookup: records of one kind, or the reason why there are none. Addresses have
+    // an answer a family, in the order in which they came; `complete` with the last.
+    struct Resolved : Answer {
+        LookupId id{};
         bool complete = false;
     };
 
@@ -96,6 +111,20 @@ public:
     // Of a TCP connection: what was sent is still delivered, then its direction is closed; what
     // comes meanwhile is discarded. After 5 s at most nothing of it is left.
     virtual void close(SocketId socket) = 0;
+    // TCP: ends the connection at once; the peer hears so by a reset (RFC 9293, 3.10.5), and what
+    // was sent may be lost.
+    virtual void abort(SocketId socket) = 0;
+    // TCP: gives the connection away, in blocking mode; it is the caller's to close. Nothing that
+    // was sent waits here, and nothing that came is lost but what was received.
+    virtual Result<int> release(SocketId socket) = 0;
+    // A byte stream inside this system. Our end is as a TCP connection that was taken; the other is
+    // a file descriptor in blocking mode, and the caller's to close. Both have errors: unsupported
+    // where there are no descriptors, too_many.
+    struct Handed {
+        SocketId ours;
+        int descriptor = -1;
+    };
+    virtual Result<Handed> open_pair() = 0;
     // TCP: closes our direction behind what was sent; receiving goes on.
     virtual void end_sending(SocketId socket) = 0;
     // TCP: leaves what comes in the system's buffers, so that the peer is held back.
@@ -133,6 +162,9 @@ public:
 
     virtual void lookup(const Lookup& lookup) = 0;
     virtual void cancel(LookupId lookup) = 0;
+    // Whether what the name servers say of certificates can count: they validate, and the way to
+    // them is safe. Else no answer is ever `authenticated`.
+    virtual bool trusts_names() const { return false; }
     virtual std::vector<Resolved> poll_resolved() = 0;
     // When the resolver wants a turn; `never` when it does not.
     virtual Instant deadline() const = 0;
@@ -149,9 +181,13 @@ struct EpollOptions {
     bool gso = true;
     bool gro = true;
     bool ecn = true;
-    std::vector<std::string> name_servers{};  // "address" or "address:port"; empty: the system's
+    std::vector<std::string> name_servers{};  // as in ContextOptions, these five
+    std::vector<std::string> name_domains{};
     Duration name_timeout = std::chrono::seconds(5);
-    Duration spin{};  // how long wait() looks for input before it sleeps
+    bool trust_name_servers = false;
+    bool public_names_only = false;
+    std::string hosts_file{};  // empty: the system's
+    Duration spin{};           // how long wait() looks for input before it sleeps
     // Asked of the system for each socket, in bytes; what it gives may be less.
     std::size_t send_buffer = 4 * 1024 * 1024;
     std::size_t receive_buffer = 4 * 1024 * 1024;

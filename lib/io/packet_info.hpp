@@ -19,30 +19,40 @@ template <class T> T control_value(const cmsghdr& header) {
     return value;
 }
 
-// Builds the control data of one send. Room for a source address, an ECN mark and a segment size.
+// Builds the control data of one send. Room for a source address, a traffic class, a hop limit and
+// a segment size.
 class SendControl {
 public:
-    // `run.local` is used where it can be a source: not any, not multicast.
-    SendControl(const Datagrams& run, bool v6, bool ecn) {
-        if (v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
+    // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that is
+    // connected, and has its own.
+    SendControl(const Datagrams& run, bool v6, bool ecn, bool connected = false) {
+        if (!connected && v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
             run.local.ip[0] != 0xff) {
             in6_pktinfo info{};
             info.ipi6_addr = v6_of(run.local);
             info.ipi6_ifindex = run.local.scope;
             append(IPPROTO_IPV6, IPV6_PKTINFO, info);
         }
-        if (!v6 && run.local.family == Address::Family::v4 && !run.local.is_any() &&
+        if (!connected && !v6 && run.local.family == Address::Family::v4 && !run.local.is_any() &&
             run.local.ip[0] < 224) {
             in_pktinfo info{};
             info.ipi_spec_dst = v4_of(run.local);
             append(IPPROTO_IP, IP_PKTINFO, info);
         }
-        if (ecn && run.ecn != Ecn::not_ect) {
-            const int mark = static_cast<int>(run.ecn);
+        const DatagramOptions& header = run.options;
+        if ((ecn && run.ecn != Ecn::not_ect) || header.dscp || header.ecn) {
+            const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(run.ecn);
             if (v6)
                 append(IPPROTO_IPV6, IPV6_TCLASS, mark);
             else
                 append(IPPROTO_IP, IP_TOS, mark);
+        }
+        if (header.hop_limit) {
+            const int hops = *header.hop_limit;
+            if (v6)
+                append(IPPROTO_IPV6, IPV6_HOPLIMIT, hops);
+            else
+                append(IPPROTO_IP, IP_TTL, hops);
         }
     }
 
@@ -67,7 +77,7 @@ private:
     }
 
     static constexpr std::size_t capacity = CMSG_SPACE(sizeof(in6_pktinfo)) +
-                                            CMSG_SPACE(sizeof(int)) +
+                                            2 * CMSG_SPACE(sizeof(int)) +
                                             CMSG_SPACE(sizeof(std::uint16_t));
     alignas(cmsghdr) char space_[capacity] = {};
     std::size_t size_ = 0;
@@ -78,6 +88,7 @@ struct ReceivedControl {
     Address local;  // family none when the system did not say
     Ecn ecn = Ecn::not_ect;
     std::size_t segment = 0;
+    DatagramOptions header{};
 
     ReceivedControl(msghdr& message, std::uint16_t port) {
         for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -88,13 +99,23 @@ struct ReceivedControl {
                 local = address_of(info.ipi6_addr, port, info.ipi6_ifindex);
             } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
                 // One byte, against int for IPv6 and for what is sent.
-                ecn = static_cast<Ecn>(control_value<std::uint8_t>(*c) & 3);
+                mark(control_value<std::uint8_t>(*c));
             } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
-                ecn = static_cast<Ecn>(control_value<int>(*c) & 3);
+                mark(control_value<int>(*c));
+            } else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+                       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+                header.hop_limit = static_cast<std::uint8_t>(control_value<int>(*c));
             } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
                 segment = static_cast<std::size_t>(control_value<int>(*c));
             }
         }
+    }
+
+private:
+    void mark(int traffic_class) {
+        ecn = static_cast<Ecn>(traffic_class & 3);
+        header.ecn = ecn;
+        header.dscp = static_cast<std::uint8_t>(traffic_class >> 2 & 63);
     }
 };
 

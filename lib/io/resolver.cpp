@@ -1,104 +1,24 @@
-// Resolver: names to addresses, on c-ares.
+// Resolver: lookups, on c-ares.
 #include "lib/io/resolver.hpp"
 
 #include <sys/epoll.h>
 #include <sys/time.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
 #include <ares.h>
 
-#include "lib/io/sockaddr.hpp"
+#include "lib/io/address_order.hpp"
+#include "lib/io/resolver_records.hpp"
 
 namespace post::io {
 namespace {
-
-struct DestroyChannel {
-    void operator()(ares_channel_t* channel) const noexcept { ares_destroy(channel); }
-};
-using Channel = std::unique_ptr<ares_channel_t, DestroyChannel>;
-
-// What c-ares said of one family.
-struct Family {
-    int af = AF_UNSPEC;
-    bool done = false;
-    bool told = false;
-    int status = ARES_SUCCESS;
-    std::vector<Address> addresses;
-};
-
-// What c-ares said of one of its sockets; neither readable nor writable: it is about to be closed.
-struct SocketChange {
-    int fd = -1;
-    bool readable = false;
-    bool writable = false;
-};
 
 class ResolverCategory final : public std::error_category {
 public:
     const char* name() const noexcept override { return "resolver"; }
     std::string message(int code) const override { return ares_strerror(code); }
 };
-
-// Nobody can be reached at these, whatever a name server says: "this network", multicast,
-// broadcast, and IPv4 in the clothes of IPv6.
-bool is_usable(const Address& address) {
-    const auto& ip = address.ip;
-    if (address.family == Address::Family::v4)
-        return ip[0] != 0 && (ip[0] & 0xf0) != 0xe0 &&
-               !(ip[0] == 255 && ip[1] == 255 && ip[2] == 255 && ip[3] == 255);
-    if (address.family != Address::Family::v6 || address.is_any() || ip[0] == 0xff) return false;
-    const bool mapped = std::all_of(ip.begin(), ip.begin() + 10, [](auto b) { return b == 0; }) &&
-                        ip[10] == 0xff && ip[11] == 0xff;
-    return !mapped;
-}
-
-void take_answer(void* cookie, int status, int, ares_addrinfo* result) {
-    auto& family = *static_cast<Family*>(cookie);
-    family.done = true;
-    family.status = status;
-    if (!result) return;
-    for (const ares_addrinfo_node* node = result->nodes; node != nullptr; node = node->ai_next) {
-        const Address address = address_of(*node->ai_addr, node->ai_addrlen);
-        const auto& known = family.addresses;
-        if (node->ai_family == family.af && is_usable(address) &&
-            known.size() < Resolver::most_addresses &&
-            std::find(known.begin(), known.end(), address) == known.end())
-            family.addresses.push_back(address);
-    }
-    ares_freeaddrinfo(result);
-}
-
-void take_socket(void* cookie, ares_socket_t fd, int readable, int writable) {
-    static_cast<std::vector<SocketChange>*>(cookie)->push_back({fd, readable != 0, writable != 0});
-}
-
-Channel make_channel(const std::string& servers, Duration timeout,
-                     std::vector<SocketChange>* changes, int& status) {
-    ares_options options{};
-    int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_QUERY_CACHE |
-                ARES_OPT_UDP_MAX_QUERIES | ARES_OPT_SOCK_STATE_CB;
-    options.flags = ARES_FLAG_EDNS;
-    // Three tries, each twice as long as the one before: 1 + 2 + 4 = 7 parts.
-    options.tries = 3;
-    const auto first = std::chrono::duration_cast<std::chrono::milliseconds>(timeout / 7).count();
-    options.timeout = static_cast<int>(std::clamp<std::int64_t>(first, 10, 10'000));
-    // A channel lives for one lookup: nothing to remember, and a port of its own for each query
-    // (RFC 5452, 9.2).
-    options.qcache_max_ttl = 0;
-    options.udp_max_queries = 1;
-    options.sock_state_cb = take_socket;
-    options.sock_state_cb_data = changes;
-
-    ares_channel_t* made = nullptr;
-    status = ares_init_options(&made, &options, given);
-    Channel channel(status == ARES_SUCCESS ? made : nullptr);
-    if (channel && !servers.empty())
-        status = ares_set_servers_ports_csv(channel.get(), servers.c_str());
-    return channel;
-}
 
 // For people's eyes: what the application calls a host may hold anything.
 std::string printable(const std::string& host) {
@@ -109,7 +29,27 @@ std::string printable(const std::string& host) {
     return text;
 }
 
+// The answer for IPv6 is the one worth waiting for (Happy Eyeballs v3, 4.1): it is asked first.
+std::vector<RecordKind> kinds_of(Question question) {
+    switch (question) {
+        case Question::addresses: return {RecordKind::aaaa, RecordKind::a};
+        case Question::svcb: return {RecordKind::svcb};
+        case Question::https: return {RecordKind::https};
+        case Question::srv: return {RecordKind::srv};
+        case Question::tlsa: return {RecordKind::tlsa};
+    }
+    return {};
+}
+
 }  // namespace
+
+// One kind of record of a lookup.
+struct Resolver::Part {
+    bool done = false;
+    bool told = false;
+    bool fresh = false;  // from a name server, and to be kept
+    ReadAnswer read{};
+};
 
 // One lookup. c-ares keeps pointers into it: it does not move, and goes after its channel.
 struct Resolver::Query {
@@ -118,90 +58,157 @@ struct Resolver::Query {
     Instant give_up = never;  // the lookup's end, whatever c-ares would still try
     Instant next = never;     // when c-ares wants to be called
     bool over = false;        // answered or cancelled: to be destroyed
-    std::array<Family, 2> families;
+    bool trusted = false;     // whether an answer can be authenticated
+    std::vector<Part> parts;
     std::vector<SocketChange> changes;
     Channel channel;
 
-    Error error_of(const Family& family) const {
+    Error error_of(const Part& part) const {
+        const RecordKind kind = part.read.answer.kind;
         std::string text = "looking up the ";
-        text += family.af == AF_INET6 ? "IPv6" : "IPv4";
-        text += " addresses of " + printable(wanted.host);
-        if (char* servers = channel ? ares_get_servers_csv(channel.get()) : nullptr) {
-            text += std::string(", name servers ") + (*servers ? servers : "none");
-            ares_free_string(servers);
+        if (wanted.question != Question::addresses)
+            text += std::string(to_string(kind)) + " records";
+        else
+            text += kind == RecordKind::aaaa ? "IPv6 addresses" : "IPv4 addresses";
+        text += " of " + printable(wanted.host);
+        if (channel) {
+            const std::string servers = NameServers::text(channel.get());
+            text += ", name servers " + (servers.empty() ? "none" : servers);
         }
-        int status = family.status;
-        if (status == ARES_SUCCESS) {
-            status = ARES_ENODATA;
-            text += "; the answer has no address that can be used";
-        }
-        return {Errc::resolve_failed, {status, resolver_category()}, Stage::resolve, text};
+        if (part.read.unusable)
+            text += wanted.question == Question::addresses
+                        ? "; the answer has no address that can be used"
+                        : "; the answer has no record that can be used";
+        return {
+            Errc::resolve_failed, {part.read.status, resolver_category()}, Stage::resolve, text};
     }
 };
 
-Resolver::Resolver(int epoll, const std::vector<std::string>& servers, Duration timeout)
-    : epoll_(epoll), timeout_(timeout) {
-    for (const auto& server : servers) {
-        // c-ares takes a bare IPv6 address, or [address]:port.
-        if (!servers_.empty()) servers_ += ',';
-        servers_ += server;
-    }
-    if (servers_.empty()) return;
-    int status = ARES_SUCCESS;
-    std::vector<SocketChange> ignored;
-    const Channel tried = make_channel(servers_, timeout_, &ignored, status);
-    if (status != ARES_SUCCESS)
-        throw Failure(Error(Errc::invalid_argument, {status, resolver_category()}, Stage::call,
-                            "name servers " + printable(servers_)));
-}
+Resolver::Resolver(int epoll, NameServers::Options options)
+    : epoll_(epoll), servers_(std::move(options)) {}
 
 Resolver::~Resolver() = default;
 
-void Resolver::lookup(const Io::Lookup& wanted, Instant now) {
-    const std::string& host = wanted.host;
-    if (const auto literal = Address::parse(host, wanted.port))
-        return answer_alone(wanted.id, {*literal}, {});
-
-    // One dot at the end says that the name is whole, and is no part of its length.
-    const std::size_t length = host.size() - (!host.empty() && host.back() == '.' ? 1 : 0);
-    if (length == 0 || length > longest_name || host.find('\0') != std::string::npos)
-        return answer_alone(wanted.id, {},
-                            {Errc::resolve_failed,
-                             {ARES_EBADNAME, resolver_category()},
-                             Stage::resolve,
-                             "not a name: \"" + printable(host) + '"'});
+void Resolver::lookup(const Io::Lookup& asked, Instant now) {
+    Io::Lookup wanted = asked;
+    if (!wanted.service.empty()) {
+        wanted.port = NameServers::port_of(wanted.service);
+        if (wanted.port == 0)
+            return answer_alone(wanted, {},
+                                {Errc::resolve_failed,
+                                 {ARES_ESERVICE, resolver_category()},
+                                 Stage::resolve,
+                                 "no SRV record, and the system's list has no service " +
+                                     printable(wanted.service)});
+    }
+    if (answer_here(wanted)) return;
     if (queries_.size() >= most_lookups)
-        return answer_alone(wanted.id, {},
+        return answer_alone(wanted, {},
                             {Errc::too_many,
                              {},
                              Stage::resolve,
                              "more than " + std::to_string(most_lookups) + " lookups at once, at " +
-                                 printable(host)});
+                                 printable(wanted.host)});
 
     auto made = std::make_unique<Query>();
     Query& query = *made;
     query.wanted = wanted;
     query.serial = ++last_serial_ & 0x7fffffff;
-    query.give_up = now + timeout_;
-    // The answer for IPv6 is the one worth waiting for (Happy Eyeballs v3, 4.1): it is asked first.
-    query.families[0].af = AF_INET6;
-    query.families[1].af = AF_INET;
-    int status = ARES_SUCCESS;
-    query.channel = make_channel(servers_, timeout_, &query.changes, status);
-    for (Family& family : query.families) {
-        if (status != ARES_SUCCESS) {
-            family.done = true;
-            family.status = status;
-            continue;
+    query.give_up = now + servers_.timeout();
+    for (const RecordKind kind : kinds_of(wanted.question))
+        query.parts.emplace_back().read.answer.kind = kind;
+    if (!answer_from_cache(query, now)) {
+        int status = ARES_SUCCESS;
+        query.channel = servers_.channel(query.changes, status);
+        std::vector<Address> here;
+        if (status == ARES_SUCCESS && wanted.question == Question::addresses)
+            here = servers_.known_here(query.channel.get(), wanted.host);
+        query.trusted = status == ARES_SUCCESS && servers_.trusted(query.channel.get());
+        for (Part& part : query.parts) {
+            if (part.done) continue;
+            if (status == ARES_SUCCESS && here.empty()) {
+                ask(query, part);
+                continue;
+            }
+            part.done = true;
+            part.read.status = status == ARES_SUCCESS ? ARES_ENODATA : status;
+            const auto family = part.read.answer.kind == RecordKind::a ? Address::Family::v4
+                                                                       : Address::Family::v6;
+            for (const Address& address : here) {
+                auto& known = part.read.answer.addresses;
+                if (address.family == family && known.size() < Answer::most)
+                    known.push_back(address);
+            }
+            if (!part.read.answer.addresses.empty()) part.read.status = ARES_SUCCESS;
         }
-        ares_addrinfo_hints hints{};
-        hints.ai_family = family.af;
-        hints.ai_socktype = SOCK_DGRAM;
-        ares_getaddrinfo(query.channel.get(), host.c_str(), nullptr, &hints, take_answer, &family);
     }
     queries_[query.serial] = std::move(made);
     settle(query, now);
     tidy();
+}
+
+bool Resolver::answer_here(const Io::Lookup& wanted) {
+    const std::string& host = wanted.host;
+    if (wanted.question == Question::addresses) {
+        auto literal = Address::parse(host, wanted.port);
+        if (!literal && host.find(':') != std::string::npos) {
+            literal = NameServers::zoned(host);
+            literal->port = wanted.port;
+            if (literal->family == Address::Family::none) literal.reset();
+        }
+        if (literal) {
+            answer_alone(wanted, {*literal}, {});
+            return true;
+        }
+    }
+    // One dot at the end says that the name is whole, and is no part of its length.
+    const std::size_t length = host.size() - (!host.empty() && host.back() == '.' ? 1 : 0);
+    const bool zoned = host.find('%') != std::string::npos;
+    if (length != 0 && length <= longest_name && host.find('\0') == std::string::npos && !zoned)
+        return false;
+    answer_alone(
+        wanted, {},
+        {Errc::resolve_failed,
+         {ARES_EBADNAME, resolver_category()},
+         Stage::resolve,
+         (zoned ? "no interface of this machine: \"" : "not a name: \"") + printable(host) + '"'});
+    return true;
+}
+
+// True when nothing is left to be asked.
+bool Resolver::answer_from_cache(Query& query, Instant now) {
+    for (Part& part : query.parts) {
+        auto kept = cache_.find(query.wanted.host, part.read.answer.kind, now);
+        if (!kept) continue;
+        part.done = true;
+        part.read.status = kept->error ? kept->error.cause.value() : ARES_SUCCESS;
+        part.read.answer = std::move(*kept);
+    }
+    return std::all_of(query.parts.begin(), query.parts.end(),
+                       [](const Part& part) { return part.done; });
+}
+
+void Resolver::ask(Query& query, Part& part) {
+    const auto take = [](void* cookie, ares_status_t status, std::size_t,
+                         const ares_dns_record_t* message) {
+        auto& asked = *static_cast<Part*>(cookie);
+        asked.done = true;
+        asked.read.status = static_cast<int>(status);
+        if (!message) return;
+        // The message says more of itself than the status does.
+        asked.read = read_answer(*message, asked.read.answer.kind);
+        asked.fresh = true;
+    };
+    const std::unique_ptr<ares_dns_record_t, decltype(&ares_dns_record_destroy)> message(
+        make_query(query.wanted.host, part.read.answer.kind), ares_dns_record_destroy);
+    ares_status_t status = ARES_EBADNAME;
+    if (message && query.wanted.question == Question::addresses)
+        status = ares_search_dnsrec(query.channel.get(), message.get(), take, &part);
+    else if (message)
+        status = ares_send_dnsrec(query.channel.get(), message.get(), take, &part, nullptr);
+    // Where it could not even begin, the callback may not have been called.
+    if (status != ARES_SUCCESS && !std::exchange(part.done, true))
+        part.read.status = static_cast<int>(status);
 }
 
 void Resolver::cancel(LookupId id) {
@@ -230,8 +237,8 @@ void Resolver::handle_timeout(Instant now) {
     if (now < deadline_) return;
     for (auto& [serial, query] : queries_) {
         if (now >= query->give_up) {
-            for (Family& family : query->families)
-                if (!std::exchange(family.done, true)) family.status = ARES_ETIMEOUT;
+            for (Part& part : query->parts)
+                if (!std::exchange(part.done, true)) part.read.status = ARES_ETIMEOUT;
         } else if (now >= query->next) {
             ares_process_fd(query->channel.get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
         }
@@ -261,18 +268,8 @@ void Resolver::settle(Query& query, Instant now) {
     }
     query.changes.clear();
 
-    for (Family& family : query.families) {
-        if (!family.done || std::exchange(family.told, true)) continue;
-        Io::Resolved resolved;
-        resolved.id = query.wanted.id;
-        if (family.addresses.empty()) resolved.error = query.error_of(family);
-        resolved.addresses = std::move(family.addresses);
-        for (Address& address : resolved.addresses) address.port = query.wanted.port;
-        resolved.complete = std::all_of(query.families.begin(), query.families.end(),
-                                        [](const Family& any) { return any.told; });
-        query.over = resolved.complete;
-        resolved_.push_back(std::move(resolved));
-    }
+    for (Part& part : query.parts)
+        if (part.done && !std::exchange(part.told, true)) tell(query, part, now);
     if (query.over) return;
     // c-ares counts from its own reading of the clock, which is a little later than the turn's: a
     // millisecond more, or it would be called too early again and again.
@@ -283,8 +280,35 @@ void Resolver::settle(Query& query, Instant now) {
                      std::chrono::microseconds(wait.tv_usec) + std::chrono::milliseconds(1);
 }
 
-void Resolver::answer_alone(LookupId id, std::vector<Address> addresses, Error error) {
-    resolved_.push_back({id, std::move(addresses), std::move(error), true});
+void Resolver::tell(Query& query, Part& part, Instant now) {
+    Answer& answer = part.read.answer;
+    if (part.fresh) answer.authenticated = answer.authenticated && query.trusted;
+    if (part.fresh && servers_.public_only()) keep_public(part.read);
+    if (part.read.status != ARES_SUCCESS && !answer.error) answer.error = query.error_of(part);
+    if (part.fresh) cache_.keep(query.wanted.host, answer, now);
+
+    Io::Resolved resolved;
+    static_cast<Answer&>(resolved) = std::move(answer);
+    resolved.id = query.wanted.id;
+    for (Address& address : resolved.addresses) address.port = query.wanted.port;
+    sort_addresses(resolved.addresses);
+    resolved.complete = std::all_of(query.parts.begin(), query.parts.end(),
+                                    [](const Part& any) { return any.told; });
+    query.over = resolved.complete;
+    resolved_.push_back(std::move(resolved));
+}
+
+void Resolver::answer_alone(const Io::Lookup& wanted, std::vector<Address> addresses, Error error) {
+    Io::Resolved resolved;
+    resolved.id = wanted.id;
+    resolved.kind = kinds_of(wanted.question).back();
+    if (!addresses.empty() && addresses.front().family == Address::Family::v6)
+        resolved.kind = RecordKind::aaaa;
+    resolved.name = wanted.host;
+    resolved.addresses = std::move(addresses);
+    resolved.error = std::move(error);
+    resolved.complete = true;
+    resolved_.push_back(std::move(resolved));
     tidy();
 }
 

@@ -40,6 +40,7 @@ public:
 
     // The first `count` datagrams of the oldest run have left, or were given up.
     void pop(std::size_t count) {
+        if (count == 0) return;
         Run& run = runs_[head_];
         const std::size_t gone = front().first(count).bytes.size();
         begin_ += gone;

@@ -32,11 +32,15 @@ inline Address bound_address(int fd) {
 inline Error opening_error(std::error_code cause, const char* what, const Address& local) {
     Errc code = Errc::invalid_argument;
     if (cause == std::errc::address_in_use) code = Errc::address_in_use;
-    if (cause == std::errc::address_family_not_supported) code = Errc::unsupported;
+    if (cause == std::errc::address_family_not_supported ||
+        cause == std::errc::protocol_not_supported)
+        code = Errc::unsupported;
     if (cause == std::errc::too_many_files_open ||
         cause == std::errc::too_many_files_open_in_system)
         code = Errc::too_many;
-    if (cause == std::errc::address_not_available) code = Errc::no_route;
+    if (cause == std::errc::address_not_available || cause == std::errc::network_unreachable ||
+        cause == std::errc::host_unreachable)
+        code = Errc::no_route;
     return {code, cause, Stage::call, std::string("opening ") + what + " " + local.string()};
 }
 

@@ -1,6 +1,7 @@
 // The system calls of TCP: socket(7), tcp(7), ip(7).
 #include "lib/io/tcp_socket.hpp"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -68,6 +69,11 @@ std::error_code configure(int fd, const Address& address, const Io::TcpOptions& 
     return {};
 }
 
+void reset_on_close(int fd) {
+    const linger at_once{1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 bool is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 // accept(2): errors of the connection that would have been next.
@@ -127,8 +133,12 @@ TcpSocket::Receipt TcpSocket::receive(std::span<std::byte> space, std::size_t& s
 
 TcpSocket::Receipt TcpSocket::discard(std::size_t most) {
     ssize_t got;
+    std::array<std::byte, 4096> scratch;
+    if (local_stream_) most = scratch.size();
     // tcp(7): with MSG_TRUNC nothing is copied.
-    do got = recv(fd(), nullptr, most, MSG_DONTWAIT | MSG_TRUNC);
+    do
+        got = local_stream_ ? recv(fd(), scratch.data(), most, MSG_DONTWAIT)
+                            : recv(fd(), nullptr, most, MSG_DONTWAIT | MSG_TRUNC);
     while (got < 0 && errno == EINTR);
     if (got > 0) return static_cast<std::size_t>(got) < most ? Receipt::drained : Receipt::bytes;
     if (got < 0 && !is_full(errno)) fail(last_error());
@@ -200,6 +210,33 @@ void TcpSocket::look_for_room() {
 void TcpSocket::end_sending() {
     ending_ = true;
     finish_sending();
+}
+
+void TcpSocket::reset() { reset_on_close(fd()); }
+
+int TcpSocket::release() && {
+    const int flags = fcntl(fd(), F_GETFL);
+    if (flags >= 0) fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK);
+    return fd_.release();
+}
+
+Result<TcpSocket::Pair> TcpSocket::pair() {
+    std::array<int, 2> ends{};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return Error(Errc::too_many, last_error(), Stage::call, "a pair of sockets");
+    Pair made{TcpSocket(Descriptor(ends[0]), {}, {}, false), Descriptor(ends[1])};
+    made.ours.local_stream_ = true;
+    const int flags = fcntl(ends[0], F_GETFL);
+    if (flags < 0 || fcntl(ends[0], F_SETFL, flags | O_NONBLOCK) != 0)
+        return Error(Errc::too_many, last_error(), Stage::call, "a pair of sockets");
+    return made;
+}
+
+void TcpSocket::look_for_hangup() {
+    if (!local_stream_ || state_ == State::broken) return;
+    pollfd asked{fd(), 0, 0};
+    if (poll(&asked, 1, 0) == 1 && (asked.revents & POLLHUP) != 0)
+        fail({EPIPE, std::system_category()});
 }
 
 void TcpSocket::finish_sending() {
@@ -278,9 +315,7 @@ TcpListener::Accepted TcpListener::accept() {
 
 void TcpListener::turn_away() {
     const Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) return;
-    const linger at_once{1, 0};
-    setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    if (fd) reset_on_close(fd.get());
 }
 
 }  // namespace post::io

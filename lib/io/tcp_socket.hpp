@@ -42,6 +42,15 @@ public:
     // The system has room: what is kept goes on its way. True when there is room for more now.
     bool flush();
     void end_sending();
+    // Closing it becomes a reset.
+    void reset();
+    // The descriptor itself, in blocking mode.
+    int release() &&;
+    // A stream inside the system: our end, and one in blocking mode for somebody else.
+    struct Pair;
+    static Result<Pair> pair();
+    // Of such a pair: whether the other end is gone, and not only its direction; then it is broken.
+    void look_for_hangup();
     std::uint64_t unacknowledged() const;
     // What epoll says is wrong with it; asked once, since that clears it.
     void take_error();
@@ -71,6 +80,7 @@ private:
     Address local_;
     Address remote_;
     bool multipath_;
+    bool local_stream_ = false;  // no TCP, but one end of a pair
     State state_ = State::open;
     bool room_ = true;        // as far as is known: epoll or look_for_room() said so
     bool ending_ = false;     // nothing follows what is kept
@@ -80,6 +90,11 @@ private:
     std::error_code error_;
     std::vector<std::byte> kept_;
     std::size_t begin_ = 0;  // of what is kept
+};
+
+struct TcpSocket::Pair {
+    TcpSocket ours;
+    Descriptor other;
 };
 
 class TcpListener final {

@@ -90,6 +90,36 @@ void TcpSockets::close(SocketId id, Instant now) {
     if (lingering_.size() > most_lingering) erase(lingering_.front().id);
 }
 
+void TcpSockets::abort(SocketId id) {
+    Connection* connection = find(id);
+    if (!connection || connection->closing) return;
+    connection->socket.reset();
+    erase(id);
+}
+
+Result<int> TcpSockets::release(SocketId id) {
+    Connection* connection = find(id);
+    const bool whole = connection && !connection->closing &&
+                       connection->socket.state() == TcpSocket::State::open &&
+                       connection->socket.flushed();
+    if (!whole) return Error(Errc::unsupported, {}, Stage::call, "the connection is not whole");
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->socket.fd(), nullptr);
+    const int fd = std::move(connection->socket).release();
+    erase(id);
+    return fd;
+}
+
+Result<Io::Handed> TcpSockets::open_pair() {
+    auto pair = TcpSocket::pair();
+    if (!pair) return pair.error();
+    const SocketId id = next_id();
+    if (!watch(pair->ours.fd(), id, all_events))
+        return Error(Errc::too_many, last_error(), Stage::call, "watching a socket");
+    if (!arena_) arena_.reset(new std::byte[arena_size]);
+    connections_.emplace(id, Connection{std::move(pair->ours)});
+    return Io::Handed{id, pair->other.release()};
+}
+
 bool TcpSockets::send(SocketId id, std::span<const std::byte> bytes) {
     Connection* connection = find(id);
     if (!connection || connection->closing) return false;
@@ -126,6 +156,7 @@ void TcpSockets::handle_event(SocketId id, std::uint32_t events) {
             socket.set_connected();
     }
     if ((events & EPOLLERR) != 0 && (connection->held || connection->finished)) socket.take_error();
+    if (connection->finished) socket.look_for_hangup();
     if ((events & EPOLLOUT) != 0 && socket.state() != TcpSocket::State::connecting) socket.flush();
     const bool first = socket.state() == TcpSocket::State::first;
     if ((blocked || first) && socket.writable()) turned_.push_back(id);
@@ -191,6 +222,7 @@ bool TcpSockets::take(SocketId id, Connection& connection, std::vector<Io::Recei
             case TcpSocket::Receipt::drained: more = connection.thorough; break;
             case TcpSocket::Receipt::end:
                 connection.finished = true;
+                socket.look_for_hangup();
                 more = false;
                 break;
             case TcpSocket::Receipt::nothing: more = false; break;
@@ -211,7 +243,10 @@ bool TcpSockets::take(SocketId id, Connection& connection, std::vector<Io::Recei
                              .bytes = {begin, total}},
                             connection.finished});
     }
-    if (connection.told) troubles_.push_back({id, socket.remote(), socket.error()});
+    if (connection.told)
+        troubles_.push_back({id, socket.remote(), socket.error()});
+    else if (connection.finished)
+        settle(id, connection);
     return more;
 }
 

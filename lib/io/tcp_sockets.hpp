@@ -29,6 +29,9 @@ public:
     Result<SocketId> connect(const Io::TcpOptions& options, const Address& remote);
     Result<SocketId> listen(const Io::TcpOptions& options);
     void close(SocketId id, Instant now);
+    void abort(SocketId id);
+    Result<int> release(SocketId id);
+    Result<Io::Handed> open_pair();
     bool send(SocketId id, std::span<const std::byte> bytes);
     void end_sending(SocketId id);
     void hold(SocketId id, bool held);

@@ -63,11 +63,14 @@ Result<UdpSocket> UdpSocket::open(SocketId id, const Options& options) {
     if (options.local.family == Address::Family::none)
         return Error(Errc::invalid_argument, {}, Stage::call, "a UDP socket needs an address");
     const int domain = options.local.family == Address::Family::v6 ? AF_INET6 : AF_INET;
-    const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    if (fd < 0) return opening_error(last_error(), "a UDP socket on", options.local);
+    const bool lite = options.datagrams && options.datagrams->lite;
+    const char* const what = lite ? "a UDP-Lite socket on" : "a UDP socket on";
+    const int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                          lite ? IPPROTO_UDPLITE : IPPROTO_UDP);
+    if (fd < 0) return opening_error(last_error(), what, options.local);
     UdpSocket opened(id, fd, options);
     if (const auto error = opened.configure(options))
-        return opening_error(error, "a UDP socket on", options.local);
+        return opening_error(error, what, options.local);
     return opened;
 }
 
@@ -76,8 +79,10 @@ UdpSocket::UdpSocket(SocketId id, int fd, const Options& options)
       fd_(fd),
       local_(options.local),
       v6_(options.local.family == Address::Family::v6),
-      gso_(options.gso),
-      ecn_(options.ecn) {}
+      gso_(options.gso && !(options.datagrams && options.datagrams->lite)),
+      ecn_(options.ecn) {
+    if (options.datagrams) headers_.emplace(v6_, options.datagrams->lite);
+}
 
 UdpSocket::UdpSocket(UdpSocket&& other) noexcept
     : id_(other.id_),
@@ -86,6 +91,8 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
       v6_(other.v6_),
       gso_(other.gso_),
       ecn_(other.ecn_),
+      headers_(other.headers_),
+      connected_(other.connected_),
       waiting_(other.waiting_),
       queue_(std::move(other.queue_)) {}
 
@@ -99,26 +106,43 @@ std::error_code UdpSocket::configure(const Options& options) {
     if (v6_ && !set_option(fd_, level, IPV6_V6ONLY, 1)) return last_error();
     if (!set_option(fd_, level, v6_ ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) return last_error();
     if (!set_option(fd_, level, v6_ ? IPV6_RECVERR : IP_RECVERR, 1)) return last_error();
-    // Never fragmented, and never held to the kernel's idea of the path's MTU, which anybody's
-    // ICMP can lower: the protocols above probe for themselves (RFC 8899; RFC 9000, 14).
+    if (headers_) {
+        if (const auto error = prepare(fd_, v6_, *options.datagrams)) return error;
+    } else if (const auto error = never_fragment(level)) {
+        return error;
+    }
+    if (options.reuse_port && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
+
+    // These may be missing or come to less: everything works without them, slower.
+    if (ecn_) ecn_ = set_option(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    if (options.gro && !(headers_ && options.datagrams->lite))
+        set_option(fd_, IPPROTO_UDP, UDP_GRO, 1);
+    set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
+    set_buffer(fd_, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
+
+    const SocketAddress address(options.local);
+    if (bind(fd_, &address.any, address.size) != 0) return last_error();
+    if (headers_ && options.datagrams->joins)
+        if (const auto error = join(fd_, options.local, options.datagrams->udp)) return error;
+    if (headers_ && options.datagrams->remote.family != Address::Family::none) {
+        const SocketAddress remote(options.datagrams->remote);
+        if (connect(fd_, &remote.any, remote.size) != 0) return last_error();
+        connected_ = true;
+    }
+    local_ = bound_address(fd_);
+    if (local_.family == Address::Family::none) return last_error();
+    return {};
+}
+
+// Nor held to the kernel's idea of the path's MTU, which anybody's ICMP can lower: the protocols
+// above probe for themselves (RFC 8899; RFC 9000, 14).
+std::error_code UdpSocket::never_fragment(int level) const {
     static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
     const int discover = v6_ ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
     if (!set_option(fd_, level, discover, IP_PMTUDISC_PROBE) &&
         !set_option(fd_, level, discover, IP_PMTUDISC_DO))
         return last_error();
     if (v6_ && !set_option(fd_, level, IPV6_DONTFRAG, 1)) return last_error();
-    if (options.reuse_port && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
-
-    // These may be missing or come to less: everything works without them, slower.
-    if (ecn_) ecn_ = set_option(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
-    if (options.gro) set_option(fd_, IPPROTO_UDP, UDP_GRO, 1);
-    set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
-    set_buffer(fd_, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
-
-    const SocketAddress address(options.local);
-    if (bind(fd_, &address.any, address.size) != 0) return last_error();
-    local_ = bound_address(fd_);
-    if (local_.family == Address::Family::none) return last_error();
     return {};
 }
 
@@ -141,7 +165,7 @@ UdpSocket::Receipt UdpSocket::receive(std::span<std::byte> space, Datagrams& run
         if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF) return Receipt::nothing;
         return Receipt::skipped;
     }
-    if (size == 0 || (message.msg_flags & MSG_TRUNC) != 0) return Receipt::skipped;
+    if ((size == 0 && !headers_) || (message.msg_flags & MSG_TRUNC) != 0) return Receipt::skipped;
 
     const ReceivedControl info(message, local_.port);
     run.local = info.local.family == local_.family ? info.local : local_;
@@ -150,11 +174,13 @@ UdpSocket::Receipt UdpSocket::receive(std::span<std::byte> space, Datagrams& run
     run.bytes = space.first(static_cast<std::size_t>(size));
     run.segment = info.segment > 0 ? std::min(info.segment, run.bytes.size()) : run.bytes.size();
     if (run.remote.family == Address::Family::none) return Receipt::skipped;
+    if (headers_) run.options = info.header;
+    run.blank = size == 0;
     return Receipt::run;
 }
 
 bool UdpSocket::send(const Datagrams& run, std::vector<Io::Trouble>& troubles) {
-    if (run.empty() || run.segment == 0) return true;
+    if (run.empty() || (run.segment == 0 && !run.blank)) return true;
     if (run.remote.family != local_.family) {
         report(run.remote, EAFNOSUPPORT, troubles);
         return true;
@@ -179,15 +205,19 @@ void UdpSocket::flush(std::vector<Io::Trouble>& troubles) {
 
 std::size_t UdpSocket::transmit(const Datagrams& run, std::vector<Io::Trouble>& troubles) {
     const std::size_t count = run.count();
+    if (headers_) headers_->apply(fd_, run.options);
+    const std::size_t segment = std::max<std::size_t>(1, run.segment);
+    const bool may_cut = run.options.checksum.value_or(true);
     // 65507 is what IPv4 takes; a run for IPv6 may be no longer, for the same result on both.
     const std::size_t batch = std::min(most_segments,
-                                       std::max<std::size_t>(1, largest_run / run.segment));
+                                       std::max<std::size_t>(1, largest_run / segment));
     std::size_t done = 0;
     while (done < count) {
         const Datagrams rest = run.after(done);
-        const Datagrams part = rest.first(gso_ ? batch : most_messages);
+        const bool cut = gso_ && may_cut;
+        const Datagrams part = rest.first(cut ? batch : most_messages);
         std::size_t refused = 0;
-        if (gso_ && part.count() > 1) {
+        if (cut && part.count() > 1) {
             if (const auto sent = transmit_run(part, troubles)) {
                 done += *sent;
                 if (*sent < part.count()) return done;
@@ -211,12 +241,12 @@ std::size_t UdpSocket::transmit(const Datagrams& run, std::vector<Io::Trouble>& 
 std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
                                                    std::vector<Io::Trouble>& troubles) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_);
+    SendControl control(run, v6_, ecn_, connected_);
     control.append_segment(run.segment);
     iovec vector = vector_of(run.bytes);
     msghdr message{};
-    message.msg_name = &remote.any;
-    message.msg_namelen = remote.size;
+    message.msg_name = connected_ ? nullptr : &remote.any;
+    message.msg_namelen = connected_ ? 0 : remote.size;
     message.msg_iov = &vector;
     message.msg_iovlen = 1;
     control.attach(message);
@@ -235,7 +265,7 @@ std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
 std::size_t UdpSocket::transmit_each(const Datagrams& run, std::vector<Io::Trouble>& troubles,
                                      std::size_t& refused) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_);
+    SendControl control(run, v6_, ecn_, connected_);
     std::array<iovec, most_messages> vectors;
     std::array<mmsghdr, most_messages> messages;
     const std::size_t count = run.count();
@@ -247,8 +277,8 @@ std::size_t UdpSocket::transmit_each(const Datagrams& run, std::vector<Io::Troub
             vectors[i] = vector_of(run.after(done + i).front());
             messages[i] = {};
             msghdr& message = messages[i].msg_hdr;
-            message.msg_name = &remote.any;
-            message.msg_namelen = remote.size;
+            message.msg_name = connected_ ? nullptr : &remote.any;
+            message.msg_namelen = connected_ ? 0 : remote.size;
             message.msg_iov = &vectors[i];
             message.msg_iovlen = 1;
             control.attach(message);
@@ -321,9 +351,11 @@ void UdpSocket::drain_errors(std::vector<Io::Trouble>& troubles, std::size_t mos
 }
 
 // What says something about the way to `remote`. EMSGSIZE does not: it is how a probe for a larger
-// MTU fails, and what anybody can forge to make packets small.
+// MTU fails, and what anybody can forge to make packets small. Of applications' datagrams nobody
+// else would tell it.
 void UdpSocket::report(const Address& remote, int error, std::vector<Io::Trouble>& troubles) const {
-    if (error == 0 || error == EMSGSIZE || troubles.size() >= most_troubles) return;
+    if (error == 0 || troubles.size() >= most_troubles) return;
+    if (error == EMSGSIZE && !headers_) return;
     if (remote.family == Address::Family::none) return;
     const std::error_code code(error, std::system_category());
     // The parts of a run say the same thing again.

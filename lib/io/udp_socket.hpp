@@ -1,7 +1,8 @@
 // UdpSocket: one UDP port of one address family, with everything that Linux gives for QUIC: runs
 // (UDP_SEGMENT, UDP_GRO), the address and the ECN mark of every packet in both directions, ICMP
-// errors, and packets that are never fragmented. It never blocks and knows neither epoll nor the
-// clock: its owner says when to go on.
+// errors, and packets that are never fragmented. For applications' datagrams it does what their
+// headers say, and the system fragments where they do not forbid it. It never blocks and knows
+// neither epoll nor the clock: its owner says when to go on.
 //
 // An error of the path drops the run as if the network had lost it; the socket lives on.
 #pragma once
@@ -9,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "lib/io/datagram_headers.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/send_queue.hpp"
 
@@ -24,6 +26,7 @@ public:
         bool ecn = true;
         std::size_t send_buffer = 0;  // bytes; what the system gives may be less
         std::size_t receive_buffer = 0;
+        std::optional<Io::DatagramSocket> datagrams{};
     };
     // What one receive() came to: `skipped` took something from the socket that is nothing for the
     // protocols (an empty datagram, a cut one, a pending error).
@@ -66,6 +69,7 @@ private:
     UdpSocket(SocketId id, int fd, const Options& options);
 
     std::error_code configure(const Options& options);
+    std::error_code never_fragment(int level) const;
     // How many datagrams of the run are done with: sent, or given up. Fewer than there are: the
     // system has no room, and `waiting_` says of which kind.
     std::size_t transmit(const Datagrams& run, std::vector<Io::Trouble>& troubles);
@@ -82,6 +86,8 @@ private:
     bool v6_;
     bool gso_;
     bool ecn_;
+    std::optional<DatagramHeaders> headers_;  // of applications' datagrams
+    bool connected_ = false;
     Waiting waiting_ = Waiting::no;
     SendQueue queue_;
 };

@@ -206,6 +206,11 @@ bool Address::is_any() const {
            std::all_of(ip.begin(), ip.end(), [](std::uint8_t byte) { return byte == 0; });
 }
 
+bool Address::is_multicast() const {
+    return family == Family::v4 ? ip[0] >= 224 && ip[0] < 240
+                                : family == Family::v6 && ip[0] == 0xff;
+}
+
 bool Address::is_loopback() const {
     switch (family) {
         case Family::none: return false;

@@ -37,6 +37,7 @@ const char* text_of(Errc code) noexcept {
         case Errc::certificate_name:
             return "certificate made out to another name; connect by a name that stands in it";
         case Errc::certificate_pin: return "certificate has another key than the one pinned";
+        case Errc::certificate_dane: return "certificate is not the one that DNS names (TLSA)";
         case Errc::certificate_required:
             return "the peer wants a certificate and took none; set an Identity that it trusts";
         case Errc::alpn_mismatch: return "the peer speaks none of the offered protocols (ALPN)";
@@ -54,6 +55,8 @@ const char* text_of(Errc code) noexcept {
         case Errc::delivered_missing: return "the peer acknowledges packets, but no messages";
         case Errc::excessive_load: return "the peer opens and resets faster than is allowed";
         case Errc::cancelled: return "given up by our own side";
+        case Errc::lost_the_race: return "another connection was sooner";
+        case Errc::never_chosen: return "the client never said that it keeps this connection";
         case Errc::exception: return "an exception left a Task that nobody awaits";
         case Errc::malformed: return "a received message is nothing that its codec takes";
         case Errc::timed_out: return "not there within the timeout; it was not waited for longer";

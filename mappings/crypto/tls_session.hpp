@@ -16,8 +16,8 @@ namespace post::crypto {
 
 class TlsSession {
 public:
-    // `alpn`: what we offer or accept, best first; never empty. Throws Failure when the machine
-    // cannot.
+    // `alpn`: what we offer or accept, best first; an empty text among them: it may be none. Throws
+    // Failure when the machine cannot.
     TlsSession(CredentialStore& store, const ClientSecurity& security,
                const std::vector<std::string>& alpn);
     TlsSession(CredentialStore& store, const ServerSecurity& security,

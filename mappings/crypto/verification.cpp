@@ -5,6 +5,7 @@
 
 #include <post/address.hpp>
 
+#include "mappings/crypto/dane.hpp"
 #include "mappings/crypto/handles.hpp"
 
 namespace post::crypto {
@@ -27,7 +28,8 @@ std::string joined(const std::vector<std::string>& words) {
 
 Verification::Verification(CredentialStore& store, const ClientSecurity& security)
     : credentials_(store.lend(security.identity, security.trust)),
-      name_(without_dot(security.server_name)) {}
+      name_(without_dot(security.server_name)),
+      tlsa_(security.tlsa) {}
 
 Verification::Verification(CredentialStore& store, const ServerSecurity& security)
     : credentials_(
@@ -52,6 +54,7 @@ void Verification::equip(gnutls_session_t native, const std::vector<std::string>
     if (server_) gnutls_certificate_send_x509_rdn_sequence(native_, 1);
 
     offered_ = alpn;
+    without_alpn_ = std::erase(offered_, std::string()) > 0;
     std::vector<gnutls_datum_t> protocols;
     for (const auto& name : offered_) protocols.push_back(datum(name));
     const unsigned flags = server_ ? GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE
@@ -94,6 +97,8 @@ bool Verification::verify() {
                GNUTLS_E_NO_CERTIFICATE_FOUND, "the peer showed no certificate");
         return false;
     }
+    const auto records = usable_records(tlsa_, credentials_->trust().kind());
+    if (!records.empty()) return verify_dane(records);
     switch (credentials_->trust().kind()) {
         case Trust::Kind::danger_anyone: return true;
         case Trust::Kind::pinned: return verify_pin();
@@ -180,8 +185,9 @@ bool Verification::verify_chain() {
 
 // RFC 9001, 8.1, and QMux, Protocol Negotiation: "endpoints MUST abort the TLS handshake with a
 // no_application_protocol TLS alert if an application protocol is not negotiated", clients as well.
+// Foreign protocols over TCP may be older than ALPN.
 void Verification::check_alpn() {
-    if (!alpn().empty()) return;
+    if (without_alpn_ || !alpn().empty()) return;
     refuse(Errc::alpn_mismatch, GNUTLS_A_NO_APPLICATION_PROTOCOL, GNUTLS_E_NO_APPLICATION_PROTOCOL,
            "the peer negotiates no protocol; ours: " + joined(offered_));
 }

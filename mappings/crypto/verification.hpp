@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <post/identity.hpp>
+#include <post/records.hpp>
 
 #include "mappings/crypto/credentials.hpp"
 
@@ -24,6 +25,10 @@ struct ClientSecurity {
     Trust trust;              // whom the server's certificate must come from
     std::string server_name;  // what it must be made out to: a DNS name or an IP address
     Cipher cipher = Cipher::automatic;
+    // What the name service says of the server's certificate, authentic (RFC 6698); none: nothing.
+    // It counts beside Trust::system() alone, and beside chosen authorities as far as it asks for
+    // more: who knows the peer's key needs no name service.
+    std::vector<Tlsa> tlsa{};
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
@@ -44,7 +49,8 @@ public:
     Verification& operator=(const Verification&) = delete;
 
     // Gives the native session what it shows, what it asks for, and the protocols that it offers or
-    // accepts, best first. Throws Failure when the machine cannot.
+    // accepts, best first; an empty text among them: it may be none. Throws Failure when the
+    // machine cannot.
     void equip(gnutls_session_int* native, const std::vector<std::string>& alpn);
 
     // GnuTLS catches two lists with nothing in common, but not a peer without ALPN.
@@ -70,14 +76,18 @@ private:
     bool verify_pin();
     bool verify_fingerprint();
     bool verify_chain();
+    bool verify_dane(const std::vector<Tlsa>& records);
+    bool path_has(const Tlsa& record) const;
 
     CredentialStore::Loan credentials_;
     gnutls_session_int* native_ = nullptr;
     std::string name_;  // whom we connect to; empty for a server
     std::vector<std::string> offered_;
+    std::vector<Tlsa> tlsa_;
     Error error_;
     ClientCertificate client_certificate_ = ClientCertificate::none;
     std::uint8_t alert_ = 0;
+    bool without_alpn_ = false;
     bool server_ = false;
 };
 

@@ -378,6 +378,10 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
                 frame = settings;
             });
         }
+        case Type::chosen: {
+            Chosen chosen;
+            return whole(parser.chosen(chosen), [&] { frame = chosen; });
+        }
         case Type::refuse: {
             Refuse refuse;
             return whole(parser.refuse(refuse), [&] { frame = refuse; });
@@ -406,7 +410,6 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
         }
         // Not in use yet: checked and dropped.
         case Type::early: return whole(parser.early(), nothing);
-        case Type::chosen: return whole(parser.chosen(), nothing);
         case Type::attach: return whole(parser.attach(), nothing);
     }
     return 0;

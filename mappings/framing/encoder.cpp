@@ -226,6 +226,12 @@ std::size_t Encoder::write(std::span<std::byte> out, const Settings& settings) {
     return done(writer);
 }
 
+std::size_t Encoder::write(std::span<std::byte> out, const Chosen& chosen) {
+    Writer writer(out);
+    type(writer, Type::chosen).u64(chosen.race);
+    return done(writer);
+}
+
 std::size_t Encoder::write(std::span<std::byte> out, const Refuse& refuse) {
     Writer writer(out);
     type(writer, Type::refuse).varint(refuse.carrier.value()).varint(to_wire(refuse.reason));

@@ -14,10 +14,8 @@ namespace post::framing {
 
 namespace wire_code {
 inline constexpr std::uint64_t no_error = 0x100;
-inline constexpr std::uint64_t lost_the_race = 0x10d;
 inline constexpr std::uint64_t internal = 0x10f;
 inline constexpr std::uint64_t replaced = 0x110;
-inline constexpr std::uint64_t never_chosen = 0x111;
 inline constexpr std::uint64_t connection_refused = 0x112;
 // The application's AbortCode n is 0x1'0000'0000 + n.
 inline constexpr std::uint64_t application = 0x1'0000'0000;

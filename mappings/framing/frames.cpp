@@ -238,7 +238,11 @@ bool Parser::credit(Credit& credit) {
 bool Parser::given_up(CarrierId& id, std::uint64_t& code) { return carrier(id) && varint(code); }
 
 // CHOSEN { type = 0x3c, race (64) }
-bool Parser::chosen() { return fixed(8); }
+bool Parser::chosen(Chosen& chosen) {
+    const auto race = reader_.u64();
+    if (race) chosen.race = *race;
+    return race.has_value();
+}
 
 // ATTACH { type = 0x3d, flags (i), association (128), epoch (i), proof (256) }
 bool Parser::attach() {

@@ -154,7 +154,7 @@ public:
     bool delivered(Delivered& delivered);
     bool credit(Credit& credit);
     bool given_up(CarrierId& carrier, std::uint64_t& code);
-    bool chosen();
+    bool chosen(Chosen& chosen);
     bool attach();
     bool ignorable(std::uint64_t& size);
 

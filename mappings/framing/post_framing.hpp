@@ -61,6 +61,7 @@ public:
     std::size_t write(std::span<std::byte> out, const Skip& skip);
     std::size_t write(std::span<std::byte> out, const Abandon& abandon);
     std::size_t write(std::span<std::byte> out, const Settings& settings);
+    std::size_t write(std::span<std::byte> out, const Chosen& chosen);
     std::size_t write(std::span<std::byte> out, const Refuse& refuse);
     std::size_t write(std::span<std::byte> out, const Delivered& delivered);
     std::size_t write(std::span<std::byte> out, const Credit& credit);
@@ -88,8 +89,8 @@ struct MessageHeader;
 enum class Type : std::uint8_t;
 struct Violation;
 
-using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Refuse, Delivered, Credit,
-                           GivenUp, Unwanted>;
+using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered,
+                           Credit, GivenUp, Unwanted>;
 
 // One receiving direction of one stream.
 class Decoder {

@@ -71,7 +71,12 @@ Error error_of_close(const ngtcp2_ccerr& close, const Circumstances& circumstanc
     } else {
         // Transport codes are 62 bits long; the registered ones fit.
         auto code = static_cast<int>(std::min<std::uint64_t>(close.error_code, 0x7fffffff));
-        auto errc = circumstances.established ? Errc::connection_closed : Errc::handshake_failed;
+        // A client that found a better connection says no more than that (RFC 9000, 10.2.3).
+        const bool left = circumstances.role == Role::server &&
+                          (close.error_code == NGTCP2_NO_ERROR ||
+                           close.error_code == NGTCP2_APPLICATION_ERROR);
+        auto errc = circumstances.established || left ? Errc::connection_closed
+                                                      : Errc::handshake_failed;
         error = Error(errc, std::error_code(code, quic_category()));
     }
     if (error.stage == Stage::none) error.stage = stage_of(circumstances);

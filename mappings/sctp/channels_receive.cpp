@@ -229,6 +229,7 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
             [&](framing::GivenUp& given_up) { return on_given_up(given_up); },
             [&](framing::Unwanted& unwanted) { return on_unwanted(unwanted); },
             [&](Settings& value) { return pass_on(std::move(value)); },
+            [&](Chosen& value) { return pass_on(std::move(value)); },
             [&](Refuse& value) { return pass_on(std::move(value)); },
             [&](Delivered& value) { return pass_on(std::move(value)); },
             [&](auto&) { return violate("a Carrier's frame on the association's stream"); },

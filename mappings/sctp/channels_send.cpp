@@ -124,7 +124,8 @@ void Channels::begin(Outgoing& outgoing, Supply& supply) {
             using Value = std::remove_reference_t<decltype(value)>;
             if constexpr (std::is_same_v<Value, Open>) {
                 begin_carrier(value, supply);
-            } else if constexpr (std::is_same_v<Value, Settings> || std::is_same_v<Value, Refuse> ||
+            } else if constexpr (std::is_same_v<Value, Settings> || std::is_same_v<Value, Chosen> ||
+                                 std::is_same_v<Value, Refuse> ||
                                  std::is_same_v<Value, Delivered>) {
                 if (post_) say_wide(value);
             } else {

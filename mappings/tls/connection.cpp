@@ -9,14 +9,6 @@ namespace post::tls {
 
 namespace {
 
-// A client reads the first records of a flight the sooner the shorter they are: one segment each.
-// A peer that has taken so much is reading a long one, and pays for each record.
-constexpr std::uint64_t warm_after = 64 * 1024;
-// Behind such a pause the window of TCP is small again.
-constexpr Duration cold_after = std::chrono::seconds(1);
-// For a rate.
-constexpr Duration least_measured = std::chrono::milliseconds(10);
-
 std::uint64_t random_word(Endpoint& endpoint) {
     std::uint64_t word = 0;
     endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
@@ -37,7 +29,8 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
       remote_(remote),
       now_(now),
       began_(now),
-      active_(now) {
+      active_(now),
+      record_size_(transport.segment) {
     streams_.attach(qmux_);
     streams_.establish(true);
     endpoint_.opened_half();
@@ -50,14 +43,16 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
 // has to be remembered of a server's parameters, and none of ours bind us later.
 Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
     : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
-    tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
+    tls_ = std::make_unique<crypto::TlsStream>(endpoint_.credentials(), options.security,
+                                               options.alpn, endpoint_.protection());
     tls_->start();
 }
 
 Connection::Connection(Endpoint& endpoint, Instant now, const AcceptOptions& options,
                        const Address& local, const Address& remote)
     : Connection(endpoint, now, Role::server, options.transport, local, remote) {
-    tls_.emplace(endpoint_.credentials(), options.security, options.alpn, endpoint_.protection());
+    tls_ = std::make_unique<crypto::TlsStream>(endpoint_.credentials(), options.security,
+                                               options.alpn, endpoint_.protection());
 }
 
 Connection::~Connection() {
@@ -115,6 +110,8 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
 
 void Connection::follow(crypto::TlsStream::Progress progress) {
     using Progress = crypto::TlsStream::Progress;
+    const bool undecided = state_ == State::handshaking && role_ == Role::server;
+    if (undecided && tls_->can_seal() && tls_->alpn() != post_alpn) return hand_over();
     if (state_ == State::handshaking && qmux_.ready()) establish();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
@@ -130,12 +127,22 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
         // QMux, Responding to a Connection Close: "observing the peer shut down the peer's sending
         // side". That is also how it says that it was idle for too long.
         const bool early = state_ == State::handshaking;
-        lose(Error(early ? Errc::handshake_failed : Errc::connection_closed, {},
+        lose(Error(early ? left() : Errc::connection_closed, {},
                    early ? Stage::handshake : Stage::established,
                    "the peer closed the connection without a word"));
         tls_->close();
         state_ = State::closing;
     }
+}
+
+// The client's first message has said what it speaks, which is nothing of ours.
+void Connection::hand_over() {
+    auto made = endpoint_.foreign(now_, transport_, local_, remote_, std::move(tls_));
+    if (made)
+        successor_ = std::move(*made);
+    else
+        lose(Error(made.error()));
+    state_ = State::over;
 }
 
 void Connection::establish() {
@@ -169,7 +176,7 @@ void Connection::handle_end(Instant now) {
     if (!alive()) return;
     const bool early = state_ == State::handshaking;
     // RFC 8446, 6.1: without close_notify it may be somebody else who ended it.
-    lose(Error(early ? Errc::handshake_failed : Errc::connection_lost, {},
+    lose(Error(early ? left() : Errc::connection_lost, {},
                early ? Stage::handshake : Stage::established,
                early ? "the peer closed the connection in the handshake"
                      : "the connection was cut: it ended without a word of TLS"));
@@ -183,7 +190,7 @@ void Connection::handle_trouble(Instant now, const Address&, std::error_code cod
     const bool reached = bytes_received_ > 0;
     if (errc == Errc{} || reached)
         errc = state_ == State::established ? Errc::connection_lost
-               : reached                    ? Errc::handshake_failed
+               : reached                    ? left()
                                             : Errc::unreachable;
     lose(Error(errc, code,
                state_ == State::established ? Stage::established
@@ -258,25 +265,20 @@ std::size_t Connection::write_records(Supply& supply, std::span<std::byte> space
     constexpr std::size_t least_space = 256 + crypto::tls_overhead;
     while (space.size() - used >= least_space) {
         const auto rest = space.subspan(used);
-        const std::size_t limit = std::min(rest.size() - crypto::tls_overhead, record_limit());
+        const std::size_t limit = std::min(rest.size() - crypto::tls_overhead,
+                                           record_size_.limit(now_));
         const std::size_t content = qmux_.fill(now_, supply,
                                                rest.subspan(crypto::tls_header_size, limit));
         if (content == 0) break;
         used += tls_->seal(rest, content);
-        in_a_row_ += content;
-        sent_at_ = active_ = now_;
+        record_size_.sent(now_, content);
+        active_ = now_;
         // Answers to answers would go on for ever.
         if (qmux_.carried()) unanswered_ = std::min(unanswered_, now_);
         full = space.size() - used < least_space;
     }
-    measure(used, full);
+    rate_.sent(now_, used, full, qmux_.smoothed_rtt());
     return used;
-}
-
-std::size_t Connection::record_limit() {
-    if (now_ - sent_at_ > cold_after) in_a_row_ = 0;
-    if (in_a_row_ >= warm_after) return crypto::largest_tls_content;
-    return std::max<std::size_t>(transport_.segment, 512) - crypto::tls_overhead;
 }
 
 // What is sealed of our last words: CONNECTION_CLOSE, and that nothing follows.
@@ -293,25 +295,6 @@ std::size_t Connection::write_last(std::span<std::byte> space) {
     }
     close_.reset();
     return used + tls_->take_output(space.subspan(used));
-}
-
-void Connection::measure(std::size_t sent, bool full) {
-    if (measured_from_ != never) {
-        measured_ += sent;
-        if (now_ - measured_from_ >= std::max(least_measured, qmux_.smoothed_rtt())) {
-            const auto seconds = std::chrono::duration<double>(now_ - measured_from_).count();
-            const auto sample = static_cast<std::uint64_t>(static_cast<double>(measured_) /
-                                                           seconds);
-            rate_ = rate_ ? (rate_ * 3 + sample) / 4 : sample;
-            measured_from_ = never;
-        }
-    }
-    if (!full) {
-        measured_from_ = never;
-    } else if (measured_from_ == never) {
-        measured_from_ = now_;
-        measured_ = 0;
-    }
 }
 
 void Connection::poll_events(std::vector<Event>& events) {
@@ -366,7 +349,7 @@ Path Connection::path() const {
     path.smoothed_rtt = qmux_.smoothed_rtt();
     path.minimum_rtt = qmux_.minimum_rtt();
     path.rtt_variance = qmux_.rtt_variance();
-    path.rate = rate_;
+    path.rate = rate_.rate();
     path.bytes_sent = bytes_sent_;
     path.bytes_received = bytes_received_;
     return path;

@@ -16,11 +16,13 @@
 #include <string>
 #include <vector>
 
+#include "mappings/crypto/record_size.hpp"
 #include "mappings/crypto/tls_stream.hpp"
 #include "mappings/mapping.hpp"
 #include "mappings/streams/streams.hpp"
 #include "mappings/tls/endpoint.hpp"
 #include "mappings/tls/qmux.hpp"
+#include "mappings/wire/rate_meter.hpp"
 
 namespace post::tls {
 
@@ -48,6 +50,7 @@ public:
 
     Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) override;
     void poll_events(std::vector<Event>& events) override;
+    std::unique_ptr<Mapping> poll_successor() override { return std::move(successor_); }
     Instant deadline() const override;
 
     Stack stack() const override { return Stack::tls; }
@@ -63,9 +66,14 @@ private:
     Connection(Endpoint& endpoint, Instant now, Role role, const TransportOptions& transport,
                const Address& local, const Address& remote);
 
+    // What it is when the peer goes in the handshake: a client may have found a better connection.
+    Errc left() const {
+        return role_ == Role::server ? Errc::connection_closed : Errc::handshake_failed;
+    }
     bool alive() const { return state_ == State::handshaking || state_ == State::established; }
     Instant advance(Instant now) { return now_ = std::max(now_, now); }
     void follow(crypto::TlsStream::Progress progress);
+    void hand_over();
     void establish();
     void end_by_peer(const Qmux::PeerClose& close);
     // The peer is told, and hears nothing more; with an application's code, or the transport's.
@@ -74,11 +82,9 @@ private:
     std::size_t write_records(Supply& supply, std::span<std::byte> space);
     std::size_t write_record(std::span<std::byte> space, std::size_t content);
     std::size_t write_last(std::span<std::byte> space);
-    std::size_t record_limit();
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
     Instant ask_at() const;
-    void measure(std::size_t sent, bool full);
 
     Endpoint& endpoint_;
     const Role role_;
@@ -86,7 +92,7 @@ private:
     const TransportOptions transport_;
     streams::Streams streams_;
     Qmux qmux_;
-    std::optional<crypto::TlsStream> tls_;
+    std::unique_ptr<crypto::TlsStream> tls_;  // none: handed over
     const Address local_;
     const Address remote_;
     Instant now_;
@@ -98,14 +104,9 @@ private:
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
-    // While there is more to send than the system takes, what it takes is the rate.
-    Instant measured_from_ = never;
-    std::uint64_t measured_ = 0;
-    std::uint64_t rate_ = 0;  // bytes a second
-    // Records are short until so much has left in one go (latency), and then as long as they may
-    // be.
-    std::uint64_t in_a_row_ = 0;
-    Instant sent_at_{};
+    wire::RateMeter rate_;
+    crypto::RecordSize record_size_;
+    std::unique_ptr<Mapping> successor_;
     bool half_open_ = true;
     bool keep_alive_ = false;
     bool mute_ = false;           // after close(): no event follows

@@ -20,4 +20,11 @@ Result<std::unique_ptr<Mapping>> Endpoint::accept(Instant now, const AcceptOptio
     return std::unique_ptr<Mapping>(new Connection(*this, now, options, local, remote));
 }
 
+Result<std::unique_ptr<Mapping>> Endpoint::foreign(Instant now, const TransportOptions& options,
+                                                   const Address& local, const Address& remote,
+                                                   std::unique_ptr<crypto::TlsStream> tls) {
+    if (!options_.foreign) return Errc::alpn_mismatch;
+    return options_.foreign(now, options, local, remote, std::move(tls));
+}
+
 }  // namespace post::tls

@@ -33,6 +33,9 @@ public:
     // For the connections.
 
     void random(std::span<std::byte> out) { options_.random(out); }
+    Result<std::unique_ptr<Mapping>> foreign(Instant now, const TransportOptions& options,
+                                             const Address& local, const Address& remote,
+                                             std::unique_ptr<crypto::TlsStream> tls);
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
     std::size_t half_open() const { return half_open_; }

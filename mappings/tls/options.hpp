@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,8 +10,10 @@
 
 #include <post/address.hpp>
 #include <post/function.hpp>
+#include <post/result.hpp>
 
 #include "mappings/crypto/packet_protection.hpp"
+#include "mappings/crypto/tls_stream.hpp"
 #include "mappings/crypto/verification.hpp"
 #include "mappings/mapping.hpp"
 
@@ -21,20 +24,26 @@ namespace post::tls {
 // to QUIC".
 inline constexpr std::string_view post_alpn = "post-qmux/1";
 
-struct EndpointOptions {
-    // Fills with randomness: what must not be guessed.
-    Function<void(std::span<std::byte>)> random;
-    // Clients that have not finished their handshake; more are turned away (ATTACKS A25).
-    std::size_t most_half_open = 960;
-    // Who seals and opens records.
-    crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
-};
-
 // What both ends of a connection choose.
 struct TransportOptions {
     Limits limits;
     // What fits into one segment of TCP, bytes.
     std::size_t segment = 1400;
+};
+
+struct EndpointOptions {
+    // Who seals and opens records.
+    crypto::PacketProtectionBackend protection = crypto::PacketProtectionBackend::automatic;
+    // Fills with randomness: what must not be guessed.
+    Function<void(std::span<std::byte>)> random;
+    // Clients that have not finished their handshake; more are turned away (ATTACKS A25).
+    std::size_t most_half_open = 960;
+    // Makes the mapping of a client whose handshake, which goes on there, chose another protocol
+    // than Post's. None: there are no others.
+    Function<Result<std::unique_ptr<Mapping>>(Instant now, const TransportOptions& options,
+                                              const Address& local, const Address& remote,
+                                              std::unique_ptr<crypto::TlsStream> tls)>
+        foreign{};
 };
 
 struct ConnectOptions {
@@ -47,6 +56,7 @@ struct ConnectOptions {
 
 struct AcceptOptions {
     crypto::ServerSecurity security;
+    // Post's, and foreign ones; empty text: none.
     std::vector<std::string> alpn{std::string(post_alpn)};
     TransportOptions transport;
 };

@@ -1,6 +1,7 @@
 // The table of rows.
 #include <cstdio>
 
+#include "datagrams.hpp"
 #include "limit_handshake.hpp"
 #include "limit_stream.hpp"
 #include "limit_udp.hpp"
@@ -46,6 +47,8 @@ const std::vector<Row>& rows() {
         {"messages-1024", "1 KiB messages", Waiting::sleeping, serve_post, measure_messages<1024>},
         {"messages-16384", "16 KiB messages", Waiting::sleeping, serve_post,
          measure_messages<16384>},
+        {"datagrams", "1200 B messages on udp, nothing secured; at least 0.9 x limit-mmsg",
+         Waiting::sleeping, serve_datagrams, measure_datagrams},
         {"urgent", "64 B messages under bulk: from send to callback, with niceness and without",
          Waiting::sleeping, serve_post, measure_urgent},
         {"trip-sleeping", "64 B there and back, one at a time; both sleep between",
@@ -76,6 +79,8 @@ const std::vector<Row>& rows() {
         {"limit-gso", "UDP with GSO and GRO", Waiting::sleeping, serve_udp_gso, measure_udp_gso},
         {"limit-single", "UDP, a call for each datagram", Waiting::sleeping, serve_udp_single,
          measure_udp_single},
+        {"limit-mmsg", "1200 B datagrams by sendmmsg and recvmmsg, 45 a call", Waiting::sleeping,
+         serve_udp_batches, measure_udp_batches},
         {"limit-tcp", "TCP, 64 KiB writes", Waiting::sleeping, serve_tcp, measure_tcp},
         {"limit-tls", "TLS 1.3 over TCP, AES-128-GCM by GnuTLS", Waiting::sleeping, serve_tls,
          measure_tls},

@@ -78,6 +78,28 @@ check "embed_in_poll" 0 '^two$' sh -c '"$1" "$2" "$3" <lines' sh "$bin/embed_in_
 check "embed_in_poll, a wrong pin" 1 'verify with .*another key' \
     sh -c '"$1" "$2" "$3" <lines' sh "$bin/embed_in_poll" "$port" "sha256//$(printf 'A%.0s' $(seq 43))="
 
+# post-nc: each side hears the other, by messages, by bytes, and a command behind a descriptor.
+nc=$bin/post-nc
+talk='echo "from the client" | timeout 20 "$@"'
+start nc sh -c 'echo "from the server" | "$@"' sh "$nc" -l "$(free_port)"
+read -r -a reach < <(sed -n 's/^post-nc //p' nc.out)
+check "post-nc" 0 '^from the server$' sh -c "$talk" sh "$nc" "${reach[@]}"
+start blocked "$nc" -s tls -l "$(free_port)"
+read -r -a reach < <(sed -n 's/^post-nc //p' blocked.out)
+check "post-nc --report" 0 ' tls to .*: won after .*TCP gets through where UDP does not' \
+    sh -c "$talk" sh "$nc" --report "${reach[@]}"
+check "post-nc, the other side" 0 '^from the client$' cat nc.out
+start bytes sh -c 'echo "from the server" | "$@"' sh "$nc" -m -s tls -l "$(free_port)"
+read -r -a reach < <(sed -n 's/^post-nc //p' bytes.out)
+check "post-nc --morph over tls" 0 '^from the server$' sh -c "$talk" sh "$nc" -m "${reach[@]}"
+start command "$nc" -x 'tr a-z A-Z' -l "$(free_port)"
+read -r -a reach < <(sed -n 's/^post-nc //p' command.out)
+check "post-nc --exec" 0 '^FROM THE CLIENT$' sh -c "$talk" sh "$nc" -m "${reach[@]}"
+check "post-nc --plan" 0 '^ +250 ms  tls to 192.0.2.1:4433' "$nc" --plan post://192.0.2.1
+check "post-nc, a requirement" 1 'names a stack that the policy does not' "$nc" -s quic tcp://192.0.2.1:7
+check "post-nc, no such stack" 1 'no stack is called carrier-pigeon' "$nc" -s carrier-pigeon post://a.example
+check "post-nc, no peer" 2 '^usage: ' "$nc"
+
 mkdir -p www/deep/er
 for i in $(seq 20); do head -c $((i * 7001)) /dev/urandom >"www/deep/$i"; done
 head -c 3000000 /dev/urandom >www/deep/er/large

@@ -24,7 +24,8 @@ AssociationPlay::Side::Side(Role role, const Bounds& bounds)
            role,
            role == Role::client ? std::optional<Remote>(Remote(server_address)) : std::nullopt,
            bounds,
-           {}},
+           {},
+           {.stacks = {Stack::quic}}},
           shared) {}
 
 AssociationPlay::AssociationPlay(std::span<const std::byte> choices) : choices_(choices) {
@@ -147,7 +148,7 @@ void AssociationPlay::connect(Side& side) {
     if (side.connected) return;
     const bool client = &side == client_.get();
     if (client) {
-        const auto want = side.association.poll_want();
+        const auto want = side.association.poll_want(now_);
         if (!want) return;
     } else if (!client_->connected) {
         return;
@@ -173,7 +174,7 @@ void AssociationPlay::turn(Side& side) {
         Datagrams run;
         run.segment = bytes.size();
         run.bytes = bytes;
-        side.association.handle_input(now_, run);
+        side.association.handle_input(now_, {}, run);
     }
     if (side.association.deadline() <= now_) side.association.handle_timeout(now_);
     side.association.poll_events(events);
@@ -182,7 +183,7 @@ void AssociationPlay::turn(Side& side) {
     std::byte space[64];
     for (int runs = 0;; ++runs) {
         require(runs < 10'000, "poll_transmit never ends");
-        const Datagrams run = side.association.poll_transmit(now_, space);
+        const Datagrams run = side.association.poll_transmit(now_, {}, space);
         if (run.empty()) break;
         if (!cut_) other.arriving.emplace_back(run.bytes.begin(), run.bytes.end());
     }

@@ -400,6 +400,7 @@ void FakeMapping::begin(Outgoing outgoing, Supply& supply) {
                    [&](auto& value) {
                        using Value = std::remove_reference_t<decltype(value)>;
                        constexpr bool of_association = std::is_same_v<Value, Settings> ||
+                                                       std::is_same_v<Value, Chosen> ||
                                                        std::is_same_v<Value, Refuse> ||
                                                        std::is_same_v<Value, Delivered>;
                        constexpr bool plain = std::is_same_v<Value, Piece> ||

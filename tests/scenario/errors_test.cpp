@@ -294,6 +294,9 @@ TEST_SUITE("scenario") {
         options.bounds.send_budget = 0;
         CHECK(refused([&] { context.initiate("post://server.test", options); },
                       Errc::invalid_argument));
+        options = {};
+        options.policy.preferences.features = {{Feature::early_data, Preference::require}};
+        CHECK(refused([&] { context.initiate("post://server.test", options); }, Errc::unsupported));
         scene.collect();
         const auto again = scene.far_context().try_listen(
             {.port = server_port, .identity = scene.identity});

@@ -33,7 +33,7 @@ TEST_SUITE("scenario") {
             SixScene scene(seed);
             CHECK(reaches(scene, "post://server.test:4433"));
             CHECK(reaches(scene, "post://10.0.0.2:4433"));
-            CHECK(reaches(scene, "quic://[2001:db8::2]"));
+            CHECK(reaches(scene, "post://[2001:db8::2]"));
             REQUIRE(scene.accepted.size() == 3);
             const auto paths = scene.accepted[2].association().paths();
             REQUIRE(paths.size() == 1);

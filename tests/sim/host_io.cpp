@@ -36,10 +36,19 @@ Instant HostIo::now() { return world_.now(); }
 
 Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     const SocketId id{next_socket_};
+    if (options.datagrams && options.datagrams->lite)
+        return Error(Errc::unsupported, std::make_error_code(std::errc::protocol_not_supported));
     auto local = host_.bind(*this, id, Protocol::udp, options.local, options.share);
     if (!local) return local.error();
     ++next_socket_;
-    sockets_[id].local = *local;
+    Socket& made = sockets_[id];
+    made.local = *local;
+    made.datagrams = options.datagrams;
+    if (made.datagrams && made.local.is_any() &&
+        made.datagrams->remote.family != Address::Family::none) {
+        made.local = host_.source_for(made.datagrams->remote);
+        made.local.port = local->port;
+    }
     return id;
 }
 
@@ -58,7 +67,7 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     if (TcpSockets::has(socket)) return tcp_.send(socket, datagrams.bytes);
     const auto found = sockets_.find(socket);
     assert(found != sockets_.end() && "send on a socket that is not open");
-    assert(datagrams.bytes.size() <= largest_run);
+    assert(datagrams.bytes.size() <= largest_run || datagrams.count() == 1);
     if (found == sockets_.end() || datagrams.empty()) return true;
     const Address& to = datagrams.remote;
 
@@ -72,7 +81,11 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     from.port = found->second.local.port;
     const Ecn ecn = options_.ecn ? datagrams.ecn : Ecn::not_ect;
     for (Datagrams rest = datagrams; !rest.empty(); rest = rest.after(1))
-        world_.send(host_, {.from = from, .to = to, .ecn = ecn, .bytes = Bytes(rest.front())});
+        world_.send(host_, {.from = from,
+                            .to = to,
+                            .ecn = ecn,
+                            .bytes = Bytes(rest.front()),
+                            .options = datagrams.options});
     return true;
 }
 
@@ -121,12 +134,14 @@ Io::Received HostIo::take_run(SocketId id, Socket& socket, std::vector<std::byte
     buffer.clear();
     const Packet first = socket.queue.front();
     const std::size_t segment = first.bytes.size();
-    const std::size_t limit = options_.gro ? datagrams_a_run : 1;
+    if (segment == 0) socket.queue.pop_front();
+    const std::size_t limit = segment == 0 ? 0 : options_.gro ? datagrams_a_run : 1;
     for (std::size_t count = 0; count < limit && !socket.queue.empty(); ++count) {
         const Packet& packet = socket.queue.front();
         const std::size_t size = packet.bytes.size();
         if (packet.from != first.from || packet.to != first.to || packet.ecn != first.ecn ||
-            size > segment || buffer.size() + size > largest_run)
+            packet.options != first.options || size == 0 || size > segment ||
+            buffer.size() + size > largest_run)
             break;
         buffer.insert(buffer.end(), packet.bytes.begin(), packet.bytes.end());
         socket.queued -= size;
@@ -134,15 +149,28 @@ Io::Received HostIo::take_run(SocketId id, Socket& socket, std::vector<std::byte
         if (size < segment) break;  // a shorter one is the last of its run
     }
     const Ecn ecn = options_.ecn ? first.ecn : Ecn::not_ect;
-    return {
-        id,
-        {.local = first.to, .remote = first.from, .ecn = ecn, .segment = segment, .bytes = buffer}};
+    Datagrams run{.local = first.to,
+                  .remote = first.from,
+                  .ecn = ecn,
+                  .segment = segment,
+                  .bytes = buffer,
+                  .blank = segment == 0};
+    if (socket.datagrams) {
+        run.options.hop_limit = first.options.hop_limit;
+        run.options.dscp = first.options.dscp.value_or(0);
+        run.options.ecn = ecn;
+    }
+    return {id, run};
 }
 
 void HostIo::handle_packet(SocketId socket, Packet packet) {
     const auto found = sockets_.find(socket);
-    // A datagram without a byte is dropped, as the real edge does: a run could not say it.
-    if (found == sockets_.end() || packet.bytes.empty()) return;
+    if (found == sockets_.end()) return;
+    // A datagram without a byte is something to applications alone, as at the real edge.
+    const auto& datagrams = found->second.datagrams;
+    if (!datagrams && packet.bytes.empty()) return;
+    const bool connected = datagrams && datagrams->remote.family != Address::Family::none;
+    if (connected && packet.from != datagrams->remote) return;
     if (found->second.queued + packet.bytes.size() > options_.receive_buffer) {
         ++overflowed_;
         return;
@@ -165,6 +193,8 @@ void HostIo::cancel(LookupId lookup) {
     lookups_.erase(lookup);
     std::erase_if(resolved_, [&](const Resolved& resolved) { return resolved.id == lookup; });
 }
+
+bool HostIo::trusts_names() const { return world_.names().trusted(); }
 
 void HostIo::handle_resolved(Resolved resolved) {
     if (lookups_.count(resolved.id) == 0) return;

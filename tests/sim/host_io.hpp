@@ -35,6 +35,9 @@ public:
     std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
     void close(SocketId socket) override;
+    void abort(SocketId socket) override { tcp_.abort(socket); }
+    Result<int> release(SocketId) override { return no_descriptors(); }
+    Result<Handed> open_pair() override { return no_descriptors(); }
     void end_sending(SocketId socket) override { tcp_.end_sending(socket); }
     void hold(SocketId socket, bool held) override { tcp_.hold(socket, held); }
     std::uint64_t unacknowledged(SocketId socket) const override {
@@ -56,6 +59,7 @@ public:
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
+    bool trusts_names() const override;
     std::vector<Resolved> poll_resolved() override { return std::exchange(resolved_, {}); }
     Instant deadline() const override { return tcp_.deadline(); }
 
@@ -82,9 +86,14 @@ public:
 private:
     struct Socket {
         Address local;
-        std::deque<Packet> queue;
+        std::deque<Packet> queue{};
         std::size_t queued = 0;  // bytes
+        std::optional<DatagramSocket> datagrams{};
     };
+    static Error no_descriptors() {
+        return Error(Errc::unsupported, {}, Stage::call,
+                     "a simulated network has no file descriptors");
+    }
     // Takes the next run from a socket's queue and puts it into `buffer`.
     Received take_run(SocketId id, Socket& socket, std::vector<std::byte>& buffer);
 

@@ -58,6 +58,7 @@ struct Packet {
     Segment segment{};               // tcp
     bool corrupted = false;          // tcp: a bit was turned, and the checksum tells
     Bytes bytes{};                   // the payload
+    DatagramOptions options{};       // udp: what else its header says
 
     // On the wire: 20 (IPv4) or 40 (IPv6), 8 (UDP, ICMP) or TCP's header, and the payload. An ICMP
     // error quotes at least the headers of what it answers (RFC 792, RFC 4443): 28 or 48.

@@ -69,6 +69,15 @@ void TcpConnection::end(Instant now) {
     finish(now);
 }
 
+void TcpConnection::reset() {
+    if (state_ == State::asked || state_ == State::open) {
+        Packet reset = packet(max_);
+        reset.segment.rst = true;
+        packets_.push_back(std::move(reset));
+    }
+    if (state_ != State::dead) fail(ECONNRESET);
+}
+
 void TcpConnection::take(std::size_t count) {
     in_.drop(count);
     if (!usable()) return;

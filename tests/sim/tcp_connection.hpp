@@ -65,6 +65,7 @@ public:
     void accept(Instant now, const Packet& syn, bool take_data, std::uint64_t cookie);
     void write(Instant now, std::span<const std::byte> bytes);
     void end(Instant now);         // our direction, behind what was written
+    void reset();                  // all is given up, and the peer hears so
     void take(std::size_t count);  // was read
     void discard() { take(readable().size()); }
     // No program has it any more; it goes on by itself until all has been delivered.

@@ -74,6 +74,16 @@ void TcpSockets::close(SocketId id) {
     host_.tcp().act(socket->key);
 }
 
+void TcpSockets::abort(SocketId id) {
+    Socket* socket = find(id);
+    if (!socket || socket->until != never) return;
+    const TcpStack::Key key = socket->key;
+    connection(*socket).reset();
+    ready_.erase(id);
+    sockets_.erase(id);
+    host_.tcp().release(key);
+}
+
 bool TcpSockets::send(SocketId id, std::span<const std::byte> bytes) {
     Socket* socket = find(id);
     if (!socket || socket->until != never) return false;

@@ -31,6 +31,7 @@ public:
     Result<SocketId> connect(const Io::TcpOptions& options, const Address& remote);
     Result<SocketId> listen(const Io::TcpOptions& options);
     void close(SocketId id);
+    void abort(SocketId id);
     bool send(SocketId id, std::span<const std::byte> bytes);
     void end_sending(SocketId id);
     void hold(SocketId id, bool held);

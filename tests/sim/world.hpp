@@ -82,6 +82,8 @@ public:
               const NameOptions& options = {}) {
         names_.set(name, addresses, options);
     }
+    // Everything else that the name service says.
+    Names& names() { return names_; }
     // The NAT in front of a host forgets: packets come from new ports from now on, or from a new
     // address too; what is sent to the old ones vanishes.
     void rebind(Host& host) { host.rebind({}); }

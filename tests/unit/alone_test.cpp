@@ -353,7 +353,7 @@ TEST_SUITE("unit") {
                     CAPTURE(feature);
                     post::test::AssociationRig rig;
                     rig.association.activate();
-                    while (rig.association.poll_want()) {}
+                    while (rig.association.poll_want({})) {}
                     rig.association.attach(
                         std::make_unique<post::test::ScriptedMapping>(rig.script));
                     rig.tell(post::event::Established{"x", post, {}, transport});
@@ -371,7 +371,7 @@ TEST_SUITE("unit") {
     TEST_CASE("alone: a lost number is skipped, and its Carrier's end comes behind") {
         post::test::AssociationRig rig;
         rig.association.activate();
-        while (rig.association.poll_want()) {}
+        while (rig.association.poll_want({})) {}
         rig.association.attach(std::make_unique<post::test::ScriptedMapping>(rig.script));
         rig.tell(post::event::Established{"post", true, {}, true});
         post::Settings settings;
@@ -393,7 +393,7 @@ TEST_SUITE("unit") {
     TEST_CASE("alone: an association lives on when a peer never speaks of what came alone") {
         post::test::AssociationRig rig;
         rig.association.activate();
-        while (rig.association.poll_want()) {}
+        while (rig.association.poll_want({})) {}
         rig.association.attach(std::make_unique<post::test::ScriptedMapping>(rig.script));
         rig.tell(post::event::Established{"post", true, {}, true});
         post::Settings settings;

@@ -32,6 +32,7 @@ inline std::string word(const Outgoing& out) {
             return "abandon " + std::to_string(abandon.carrier.value());
         }
         std::string operator()(const Settings&) const { return "settings"; }
+        std::string operator()(const Chosen&) const { return "chosen"; }
         std::string operator()(const Refuse& refuse) const {
             return "refuse " + std::to_string(refuse.carrier.value());
         }
@@ -117,7 +118,8 @@ public:
                role,
                role == Role::client ? std::optional<Remote>("post://192.0.2.1:4433") : std::nullopt,
                bounds,
-               {}},
+               {},
+               {.stacks = {Stack::quic}}},
               shared) {}
     AssociationRig(const AssociationRig&) = delete;
     AssociationRig& operator=(const AssociationRig&) = delete;
@@ -125,7 +127,7 @@ public:
     // Attaches the mapping and completes the handshake.
     void establish(bool post = true, bool settings = true) {
         association.activate();
-        while (association.poll_want()) {}
+        while (association.poll_want(now)) {}
         association.attach(std::make_unique<ScriptedMapping>(script));
         tell(event::Established{post ? "post" : "raw", post, {}});
         if (post && settings) peer_settings();
@@ -173,10 +175,10 @@ public:
     // One turn as the root makes it.
     void turn() {
         if (association.deadline() <= now) association.handle_timeout(now);
-        association.handle_input(now, {});
+        association.handle_input(now, {}, {});
         association.prepare(now);
         std::byte space[1];
-        (void)association.poll_transmit(now, space);
+        (void)association.poll_transmit(now, {}, space);
         association.poll_events(events_);
     }
     // Turns at every deadline until `end`; the number of turns.

@@ -24,13 +24,13 @@ TEST_SUITE("unit") {
         AssociationRig rig;
         const CarrierId carrier = rig.open();
         CHECK(rig.association.state() == State::fresh);
-        CHECK_FALSE(rig.association.poll_want());
+        CHECK_FALSE(rig.association.poll_want({}));
         rig.send(carrier, "hello");
         CHECK(rig.association.state() == State::connecting);
-        const auto want = rig.association.poll_want();
+        const auto want = rig.association.poll_want({});
         REQUIRE(want);
         CHECK(std::get<post::core::Connect>(*want).remote.string() == "192.0.2.1:4433");
-        CHECK_FALSE(rig.association.poll_want());  // one at a time
+        CHECK_FALSE(rig.association.poll_want({}));  // one at a time
         rig.association.attach(std::make_unique<ScriptedMapping>(rig.script));
         CHECK(rig.said().empty());
         rig.tell(post::event::Established{"post", true, {}});

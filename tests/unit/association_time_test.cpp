@@ -12,12 +12,33 @@ using post::Address;
 using post::CarrierId;
 using post::Errc;
 using post::Error;
+using post::Instant;
+using post::RecordKind;
 using post::Role;
 using post::Stage;
 using post::core::Association;
+using post::core::QueryId;
+using post::core::Resolution;
 using State = Association::State;
 
 namespace {
+
+// Answers the lookup of services, and gives that of addresses.
+QueryId looks_up(Association& association, const std::string& name) {
+    QueryId addresses{};
+    while (const auto want = association.poll_want({})) {
+        const auto& lookup = std::get<Resolution::Lookup>(*want);
+        if (lookup.question == post::Question::addresses) {
+            CHECK(lookup.name == name);
+            addresses = lookup.id;
+            continue;
+        }
+        post::Answer none{.kind = RecordKind::svcb, .denied = true};
+        none.error = Error(Errc::resolve_failed, {}, Stage::resolve);
+        association.handle_answer({}, lookup.id, none, true);
+    }
+    return addresses;
+}
 
 post::event::Lost lost(Errc errc, Stage stage) { return {Error(errc, {}, stage)}; }
 
@@ -26,59 +47,75 @@ post::event::Lost lost(Errc errc, Stage stage) { return {Error(errc, {}, stage)}
 TEST_SUITE("unit") {
     TEST_CASE("candidates are tried in turn, and the report names each of them") {
         post::core::Shared shared;
-        Association association(
-            {post::AssociationId{1}, Role::client, "post://example.net", {}, {}}, shared);
+        Association association({post::AssociationId{1},
+                                 Role::client,
+                                 "post://example.net",
+                                 {},
+                                 {},
+                                 {.stacks = {post::Stack::quic}}},
+                                shared);
         association.open({.tag = 1});
         association.activate();
-        auto want = association.poll_want();
-        REQUIRE(want);
-        CHECK(std::get<post::core::LookUp>(*want).host == "example.net");
-        CHECK_FALSE(association.poll_want());
-        association.handle_resolved({*Address::parse("192.0.2.1", 4433)}, {}, false);
+        const auto query = looks_up(association, "example.net");
+        const auto answer = [&](Instant now, RecordKind kind, std::vector<const char*> addresses) {
+            post::Answer found{.kind = kind};
+            for (const char* text : addresses)
+                found.addresses.push_back(*Address::parse(text, 4433));
+            association.handle_answer(now, query, found, kind == RecordKind::a);
+        };
+        answer({}, RecordKind::aaaa, {"2001:db8::1"});
         Script scripts[3];
+        const char* const names[] = {"[2001:db8::1]:4433", "192.0.2.2:4433", "192.0.2.3:4433"};
+        Instant now{};
         std::vector<post::core::Happened> events;
         for (int i = 0; i < 3; ++i) {
-            want = association.poll_want();
+            now = std::max(now, association.deadline());
+            const auto want = association.poll_want(now);
             REQUIRE(want);
-            CHECK(std::get<post::core::Connect>(*want).remote.string() ==
-                  "192.0.2." + std::to_string(i + 1) + ":4433");
-            CHECK_FALSE(association.poll_want());
-            if (i == 0)
-                association.handle_resolved(
-                    {*Address::parse("192.0.2.2", 4433), *Address::parse("192.0.2.3", 4433)}, {},
-                    true);
-            association.attach(std::make_unique<ScriptedMapping>(scripts[i]));
+            CHECK(std::get<post::core::Connect>(*want).remote.string() == names[i]);
+            CHECK_FALSE(association.poll_want(now));
+            if (i == 0) answer(now, RecordKind::a, {"192.0.2.2", "192.0.2.3"});
+            const auto attempt = std::get<post::core::Connect>(*want).attempt;
+            association.attach(attempt, std::make_unique<ScriptedMapping>(scripts[i]));
             scripts[i].over = true;
             scripts[i].events.push_back(i == 1 ? lost(Errc::certificate_name, Stage::verify)
                                                : lost(Errc::handshake_timeout, Stage::handshake));
-            association.handle_input({}, {});
+            association.handle_input(now, attempt, {});
         }
-        CHECK_FALSE(association.poll_want());
+        CHECK_FALSE(association.poll_want(now));
         CHECK(association.state() == State::gone);
         association.poll_events(events);
         const auto& gone = std::get<post::core::happened::Gone>(events.back());
         CHECK(gone.error == Errc::certificate_name);  // what came furthest
         const std::string report = gone.error.detail.string();
         CAPTURE(report);
-        for (const char* part :
-             {"example.net", "192.0.2.1:4433", "192.0.2.2:4433", "192.0.2.3:4433"})
+        for (const char* part : {"example.net", names[0], names[1], names[2]})
             CHECK(report.find(part) != std::string::npos);
     }
 
     TEST_CASE("a name without an address ends the attempt, and so does a candidate without a way") {
         post::core::Shared shared;
-        Association association(
-            {post::AssociationId{1}, Role::client, "post://example.net", {}, {}}, shared);
+        Association association({post::AssociationId{1},
+                                 Role::client,
+                                 "post://example.net",
+                                 {},
+                                 {},
+                                 {.stacks = {post::Stack::quic}}},
+                                shared);
         const CarrierId carrier = association.open({.tag = 1});
         (void)association.send({}, carrier, "x", {}, 7);
-        (void)association.poll_want();
+        const auto query = looks_up(association, "example.net");
+        post::Answer answer{.kind = RecordKind::a};
         SUBCASE("no address") {
-            association.handle_resolved({}, Error(Errc::resolve_failed, {}, Stage::resolve), true);
+            answer.error = Error(Errc::resolve_failed, {}, Stage::resolve);
+            association.handle_answer({}, query, answer, true);
         }
         SUBCASE("no way") {
-            association.handle_resolved({*Address::parse("192.0.2.1", 1)}, {}, true);
-            CHECK(association.poll_want());
-            association.handle_failure(Error(Errc::no_route, {}, Stage::connect));
+            answer.addresses = {*Address::parse("192.0.2.1", 1)};
+            association.handle_answer({}, query, answer, true);
+            CHECK(association.poll_want({}));
+            association.handle_failure({}, post::core::AttemptId{0},
+                                       Error(Errc::no_route, {}, Stage::connect));
         }
         CHECK(association.state() == State::gone);
         std::vector<post::core::Happened> events;

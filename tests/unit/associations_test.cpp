@@ -22,7 +22,9 @@ using post::test::ScriptedMapping;
 namespace {
 
 Association& make(Associations& all, const char* key, Associations::Origin origin = 0) {
-    return all.create({{}, Role::client, "post://192.0.2.1:4433", {}, {}}, key, origin);
+    return all.create(
+        {{}, Role::client, "post://192.0.2.1:4433", {}, {}, {.stacks = {post::Stack::quic}}}, key,
+        origin);
 }
 
 std::vector<AssociationId> turn(Associations& all) {
@@ -147,11 +149,11 @@ TEST_SUITE("unit") {
         piece.bytes = post::Bytes("untaken");
         piece.total = 7;
         script.events.emplace_back(post::event::Arrived{piece});
-        one.handle_input({}, {});
+        one.handle_input({}, {}, {});
         one.adopt(CarrierId{1}, 5);
         script.over = true;
         script.events.emplace_back(post::event::Lost{Error(Errc::connection_lost)});
-        one.handle_input({}, {});
+        one.handle_input({}, {}, {});
         CHECK(one.state() == Association::State::gone);
         CHECK_FALSE(all.put_back(id));
         CHECK(all.shared().charge.charged == 7);

@@ -96,6 +96,9 @@ inline std::string describe(const Settings& settings) {
            std::to_string(settings.largest_message) + " carriers " +
            std::to_string(settings.carriers) + " features " + std::to_string(settings.features);
 }
+inline std::string describe(const Chosen& chosen) {
+    return "chosen " + std::to_string(chosen.race);
+}
 inline std::string describe(const Refuse& refuse) {
     return "refuse " + std::to_string(refuse.carrier.value()) + ": " +
            make_error_code(refuse.reason).message();

@@ -215,8 +215,9 @@ std::vector<std::byte> association_stream() {
     Delivered delivered{carrier, NicenessClass{7}, Sequence{100}, {}, Sequence{20'000}, 1 << 20};
     for (std::uint64_t i = 0; i < 32; ++i)
         delivered.ranges.push_back({Sequence{200 + i * 1000}, 1 + i * 30});
-    auto stream = say({ours, delivered, Refuse{CarrierId{1000}, Errc::too_many}, delivered});
-    const auto more = hex("3b 04 80 01 00 00 3c 01 02 03 04 05 06 07 08 7f 01 00");
+    auto stream = say(
+        {ours, Chosen{*ours.race}, delivered, Refuse{CarrierId{1000}, Errc::too_many}, delivered});
+    const auto more = hex("3b 04 80 01 00 00 7f 01 00");
     stream.insert(stream.end(), more.begin(), more.end());
     return stream;
 }

@@ -289,11 +289,17 @@ TEST_SUITE("unit") {
         CHECK(hear(other, hex("3b 04 02 39 04 41 04")).error == Errc::protocol_violation);
     }
 
-    TEST_CASE("from capture: CHOSEN and ATTACH are taken and say nothing yet") {
+    TEST_CASE("from capture: CHOSEN") {
+        check_wide(Chosen{0x0102030405060708},
+                   "3c"                        // CHOSEN
+                   "01 02 03 04 05 06 07 08",  // race
+                   "chosen 72623859790382856");
+    }
+
+    TEST_CASE("from capture: ATTACH is taken and says nothing yet") {
         Decoder decoder;
         auto stream = say({Settings{}});
         const auto more = hex(
-            "3c 01 02 03 04 05 06 07 08"                                // CHOSEN
             "3d 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 01"  // ATTACH
             "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
             "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"

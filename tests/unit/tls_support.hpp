@@ -56,6 +56,9 @@ struct TlsEndOptions {
     Cipher cipher = Cipher::automatic;
     const crypto::PemPair* pem = &tls_pem();  // the server's
     crypto::ClientCertificate client_certificate = crypto::ClientCertificate::none;
+    Trust trust = Trust::danger_anyone();  // the client's
+    std::string server_name = "server.example";
+    std::vector<Tlsa> tlsa{};
 };
 
 class TlsEnd {
@@ -66,8 +69,9 @@ public:
         const auto& protection = crypto::gnutls_protection();
         if (role == Role::client) {
             crypto::ClientSecurity security;
-            security.trust = Trust::danger_anyone();
-            security.server_name = "server.example";
+            security.trust = options.trust;
+            security.server_name = options.server_name;
+            security.tlsa = options.tlsa;
             security.cipher = options.cipher;
             stream.emplace(store, security, options.alpn, protection);
             stream->start();

@@ -1,0 +1,241 @@
+// How a client comes to its connection: the race says what is looked up and tried, each attempt is
+// a leaf, and the first that is established becomes the association's transient. The others are
+// told that they have lost.
+#include <algorithm>
+
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+namespace {
+
+// A leaf has nothing to say but its handshake, and its last word.
+struct Nothing final : Supply {
+    Outgoing* next() override { return nullptr; }
+    void packed(CarrierId, std::uint64_t) override {}
+    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
+    void blocked(CarrierId) override {}
+};
+
+}  // namespace
+
+void Association::attach(std::unique_ptr<Mapping> mapping) {
+    stack_ = mapping->stack();
+    mapping_ = std::move(mapping);
+    if (state_ == State::fresh) state_ = State::connecting;
+}
+
+void Association::attach(AttemptId attempt, std::unique_ptr<Mapping> mapping) {
+    if (leaves_.empty()) stack_ = mapping->stack();
+    leaves_.push_back({attempt, std::move(mapping)});
+}
+
+void Association::begin_race(Instant now) {
+    race_ = std::make_unique<Race>();
+    Race::Options options = options_.race;
+    const Remote& remote = *options_.remote;
+    if (!remote.complete()) {
+        resolution_ = std::make_unique<Resolution>();
+        resolution_->begin(remote, {.dane = options_.dane, .seed = options_.race_id});
+        options.svcb = !resolution_->answered().services;
+    }
+    race_->begin(now, remote, options);
+    if (resolution_ && resolution_->complete())
+        tell_race(now, resolution_->error(), Answered::aaaa);
+}
+
+std::optional<Want> Association::poll_want(Instant now) {
+    if (state_ != State::connecting || mapping_ || !options_.remote) return std::nullopt;
+    if (!race_) begin_race(now);
+    if (resolution_)
+        if (auto lookup = resolution_->poll_lookup()) return *std::move(lookup);
+    if (auto next = race_->next(now)) return *next;
+    fail_if_exhausted();
+    return std::nullopt;
+}
+
+void Association::handle_answer(Instant now, QueryId query, const Answer& answer, bool complete) {
+    if (state_ != State::connecting || !resolution_) return;
+    now_ = now;
+    resolution_->handle_answer(query, answer, complete);
+    const auto known = resolution_->answered();
+    const bool address = answer.kind == RecordKind::aaaa || answer.kind == RecordKind::a;
+    // An alias leads to further questions.
+    if (!address && !known.services) return tell_race(now, answer.error, Answered::a);
+    tell_race(now, answer.error,
+              !address                          ? Answered::svcb
+              : answer.kind == RecordKind::aaaa ? Answered::aaaa
+                                                : Answered::a);
+}
+
+void Association::tell_race(Instant now, const Error& error, Answered which) {
+    race_->handle_resolved(now, resolution_->poll_endpoints(), error, which,
+                           resolution_->complete());
+    fail_if_exhausted();
+}
+
+bool Association::raced() const {
+    return options_.role == Role::client && race_ && race_->establishment().attempts.size() > 1;
+}
+
+// Which connection.
+
+const Association::Leaf* Association::leaf(AttemptId attempt) const {
+    const auto at = std::find_if(leaves_.begin(), leaves_.end(),
+                                 [&](const Leaf& one) { return one.attempt == attempt; });
+    return at == leaves_.end() ? nullptr : &*at;
+}
+
+Association::Leaf* Association::leaf(AttemptId attempt) {
+    return const_cast<Leaf*>(static_cast<const Association*>(this)->leaf(attempt));
+}
+
+Mapping* Association::mapping(AttemptId attempt) {
+    if (is_active(attempt)) return mapping_.get();
+    Leaf* const found = leaf(attempt);
+    return found && !found->leaving ? found->mapping.get() : nullptr;
+}
+
+bool Association::has(AttemptId attempt) const { return is_active(attempt) || leaf(attempt); }
+
+bool Association::leaving(AttemptId attempt) const {
+    const Leaf* found = leaf(attempt);
+    return found && found->leaving;
+}
+
+// Input.
+
+void Association::handle_input(Instant now, AttemptId attempt, const Datagrams& datagrams) {
+    Mapping* const to = mapping(attempt);
+    if (!to) return;
+    now_ = now;
+    to->handle_input(now, datagrams);
+    if (state_ == State::connecting) handle_heard(now, attempt);
+    drain(now, attempt);
+}
+
+void Association::handle_heard(Instant now, AttemptId attempt) {
+    if (race_ && leaf(attempt)) race_->handle_progress(now, attempt);
+}
+
+void Association::handle_end(Instant now, AttemptId attempt) {
+    Mapping* const to = mapping(attempt);
+    if (!to) return;
+    now_ = now;
+    to->handle_end(now);
+    drain(now, attempt);
+}
+
+void Association::handle_link(Instant now, AttemptId attempt, const LinkNews& news) {
+    Mapping* const to = mapping(attempt);
+    if (!to) return;
+    now_ = now;
+    to->handle_link(now, news);
+    drain(now, attempt);
+}
+
+std::optional<LinkWant> Association::poll_link(AttemptId attempt) {
+    if (is_active(attempt)) return mapping_->poll_link();
+    Leaf* const from = leaf(attempt);
+    return from ? from->mapping->poll_link() : std::nullopt;
+}
+
+void Association::handle_trouble(Instant now, AttemptId attempt, const Address& remote,
+                                 std::error_code code) {
+    Mapping* const to = mapping(attempt);
+    if (!to) return;
+    now_ = now;
+    to->handle_trouble(now, remote, code);
+    drain(now, attempt);
+}
+
+void Association::handle_failure(Instant now, AttemptId attempt, const Error& error) {
+    if (state_ != State::connecting || !race_) return;
+    now_ = now;
+    race_->handle_failure(now, attempt, error);
+    fail_if_exhausted();
+}
+
+void Association::fail_if_exhausted() {
+    if (state_ != State::connecting || !race_ || !race_->exhausted()) return;
+    end_ = race_->report();
+    after_failure();
+}
+
+// Leaves.
+
+void Association::drain(Instant now, AttemptId attempt) {
+    if (is_active(attempt))
+        drain_mapping(now);
+    else if (Leaf* const found = leaf(attempt))
+        drain_leaf(now, *found);
+}
+
+// Its first event says whether it has won or failed.
+void Association::drain_leaf(Instant now, Leaf& leaf) {
+    if (leaf.leaving) return;
+    leaf.mapping->poll_events(arrived_);
+    if (arrived_.empty()) return;
+    if (auto* lost = std::get_if<event::Lost>(&arrived_.front())) {
+        leaf.leaving = true;
+        const Error error = std::move(lost->error);
+        arrived_.clear();
+        return handle_failure(now, leaf.attempt, error);
+    }
+    win(now, leaf);
+    handle_arrived(now);
+}
+
+void Association::drain_leaves(Instant now) {
+    for (std::size_t i = 0; i < leaves_.size() && state_ == State::connecting; ++i)
+        drain_leaf(now, leaves_[i]);
+}
+
+void Association::win(Instant now, Leaf& winner) {
+    race_->handle_won(now, winner.attempt);
+    resolution_.reset();
+    attempt_ = winner.attempt;
+    mapping_ = std::move(winner.mapping);
+    stack_ = mapping_->stack();
+    std::erase_if(leaves_, [](const Leaf& one) { return !one.mapping; });
+    close_leaves(Error(Errc::lost_the_race));
+}
+
+void Association::close_leaves(const Error& error) {
+    for (Leaf& leaf : leaves_) {
+        if (std::exchange(leaf.leaving, true)) continue;
+        leaf.mapping->close(error);
+    }
+}
+
+void Association::time_leaves(Instant now) {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+        Leaf& one = leaves_[i];
+        if (one.leaving || one.mapping->deadline() > now) continue;
+        one.mapping->handle_timeout(now);
+        drain_leaf(now, one);
+        if (state_ != State::connecting) return;
+    }
+}
+
+Instant Association::race_deadline() const {
+    Instant first = choice_due_;
+    if (state_ != State::connecting) return first;
+    if (race_) first = std::min(first, race_->deadline());
+    for (const Leaf& leaf : leaves_)
+        if (!leaf.leaving) first = std::min(first, leaf.mapping->deadline());
+    return first;
+}
+
+Datagrams Association::transmit_leaf(Instant now, AttemptId attempt, std::span<std::byte> space) {
+    Leaf* const from = leaf(attempt);
+    if (!from) return {};
+    Nothing nothing;
+    const Datagrams run = from->mapping->poll_transmit(now, nothing, space);
+    if (!run.empty() || run.end || !from->leaving) return run;
+    std::erase_if(leaves_, [&](const Leaf& one) { return one.attempt == attempt; });
+    if (state_ == State::closing && !mapping_ && leaves_.empty()) after_failure();
+    return {};
+}
+
+}  // namespace post::core

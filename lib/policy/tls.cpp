@@ -1,0 +1,23 @@
+// What QMux in TLS over TCP gives, beside what all streams have in common.
+#include "lib/policy/stacks.hpp"
+
+namespace post::core {
+
+std::span<const Cell> tls_cells() {
+    using enum Support::Level;
+    static constexpr Cell cells[] = {
+        {Feature::one_way, When::post, native, "a unidirectional stream"},
+        {Feature::unreliable, When::always, unsupported,
+         "TCP delivers all that was sent, whatever it takes"},
+        {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
+        {Feature::multipath, When::always, native,
+         "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},
+        {Feature::checksum_sent, When::always, native,
+         "authenticated encryption covers every byte"},
+        {Feature::checksum_received, When::always, native,
+         "authenticated encryption covers every byte"},
+    };
+    return cells;
+}
+
+}  // namespace post::core

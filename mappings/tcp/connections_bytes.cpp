@@ -1,0 +1,205 @@
+// What goes through the connections: input to events, and the supply's pieces to runs.
+#include <algorithm>
+#include <utility>
+
+#include "mappings/tcp/connections.hpp"
+
+namespace post::tcp {
+
+namespace {
+
+// What is gathered for one call of the system, bytes.
+constexpr std::uint64_t run_target = 64 * 1024;
+
+}  // namespace
+
+// Receiving.
+
+void Connections::handle_input(Instant now, const Datagrams& bytes) {
+    advance(now);
+    Link* link = find(bytes.link);
+    if (!link || link->leaving || state_ == State::over || bytes.bytes.empty()) return;
+    heard_ = now_;
+    bytes_received_ += bytes.bytes.size();
+    if (link->flight.ask_now()) want(*link, link::Ask{});
+    if (!link->tls) {
+        receive(*link, bytes.bytes);
+        return hold_back(*link);
+    }
+    crypto::TlsStream::Sink sink = [&](std::span<const std::byte> content) {
+        receive(*link, content);
+        return true;
+    };
+    const auto progress = link->tls->handle_input(bytes.bytes, endpoint_.room(), sink);
+    hold_back(*link);
+    follow(*link, progress);
+}
+
+void Connections::receive(Link& link, std::span<const std::byte> content) {
+    if (link.discarding || content.empty() || mute_) return;
+    if (!link.carrier) {
+        // At most what came in one go: then the system holds back.
+        link.early.insert(link.early.end(), content.begin(), content.end());
+        return;
+    }
+    link.received += content.size();
+    received_ += content.size();
+    Bytes kept = inbox_.keep(content);
+    if (!inbox_.extend_whole(*link.carrier, kept))
+        inbox_.arrived(link.reader->take(std::move(kept)));
+    if (received_ < allowed_ || std::exchange(budget_spent_, true)) return;
+    for (auto& [id, other] : links_) hold_back(*other);
+}
+
+// A Carrier that nobody reads holds its own peer, and a spent budget all of them. Of what comes in
+// one go all is taken, so that a window is passed by that at most.
+void Connections::hold_back(Link& link) {
+    if (link.state != Link::State::open) return;
+    const bool full = link.received >= link.allowed || budget_spent_;
+    const bool held = !link.carrier || (full && !link.discarding);
+    if (held == link.held) return;
+    link.held = held;
+    want(link, link::Hold{held});
+}
+
+void Connections::end_reading(Link& link) {
+    if (std::exchange(link.finished, true)) return;
+    if (link.carrier) inbox_.add(event::Finished{*link.carrier});
+    end_if_over(link);
+}
+
+// Sending.
+
+bool Connections::can_send(const Link& link) const {
+    return link.state == Link::State::open && link.room && !link.leaving;
+}
+
+void Connections::list(Link& link) {
+    if (!std::exchange(link.listed, true)) ready_.push_back(link.id());
+}
+
+void Connections::unblock(Link& link) {
+    if (can_send(link) && link.carrier && std::exchange(link.blocked, false))
+        inbox_.add(event::Unblocked{*link.carrier});
+}
+
+// Before anything more of theirs is pulled.
+void Connections::tell_blocked(Supply& supply) {
+    for (const LinkId id : std::exchange(full_, {})) {
+        Link* link = find(id);
+        if (!link || link->room || !link->carrier || std::exchange(link->blocked, true)) continue;
+        supply.blocked(*link->carrier);
+    }
+}
+
+Datagrams Connections::poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) {
+    advance(now);
+    tell_blocked(supply);
+    while (!ready_.empty()) {
+        Link* link = find(ready_.front());
+        // What is last waits for nobody.
+        const bool last = link && (link->leaving || state_ == State::over);
+        if (link && (link->room || last) && link->has_output()) {
+            const Datagrams run = write(*link, supply, space);
+            if (!run.empty() || run.end) return run;
+        }
+        ready_.pop_front();
+        if (link) link->listed = false;
+        if (last) remove(*link, false);
+    }
+    if (state_ != State::established) return {};
+    connect_waiting();
+    while (Link* link = pull(supply)) {
+        const Datagrams run = write(*link, supply, space);
+        // Of a message without a byte there is nothing to be sent.
+        if (!run.empty() || run.end) return run;
+    }
+    return {};
+}
+
+// Pieces of one Carrier that go in one run; that of another is kept for the next.
+Link* Connections::pull(Supply& supply) {
+    Link* filling = nullptr;
+    while (!filling || filling->queued() < run_target) {
+        Outgoing* const outgoing = supply.next();
+        if (!outgoing) break;
+        Link* const to = take(*outgoing, supply);
+        if (!to || !can_send(*to)) continue;
+        if (filling && to != filling) {
+            list(*to);
+            break;
+        }
+        filling = to;
+    }
+    return filling;
+}
+
+// To whom it went; nullptr: nothing is to be written for it.
+Link* Connections::take(Outgoing& outgoing, Supply& supply) {
+    if (const auto* piece = std::get_if<Piece>(&outgoing)) {
+        Link* link = find(piece->carrier);
+        if (!link) return nullptr;
+        link->push(*piece);
+        if (!can_send(*link) && !std::exchange(link->blocked, true)) supply.blocked(piece->carrier);
+        return link;
+    }
+    if (const auto* end = std::get_if<Finish>(&outgoing)) {
+        Link* link = find(end->carrier);
+        if (link) link->finish();
+        return link;
+    }
+    if (const auto* open = std::get_if<Open>(&outgoing)) take_open(*open, supply);
+    return nullptr;
+}
+
+void Connections::take_open(const Open& open, Supply& supply) {
+    if (role_ == Role::server) {
+        supply.blocked(open.carrier);
+        inbox_.add(event::Reset{open.carrier,
+                                Error(Errc::unsupported, {}, Stage::established,
+                                      "on a byte stream only the side that connects forks: each "
+                                      "Carrier is a connection of its own")});
+        inbox_.add(event::Ended{open.carrier});
+        return;
+    }
+    Link* link = find(spare_);
+    if (link && link->carrier) link = nullptr;
+    if (!link && links_.size() >= transport_.limits.most_carriers) {
+        waiting_.push_back(open.carrier);
+        return supply.blocked(open.carrier);
+    }
+    if (!link) link = &make_link();
+    // Of a Source nothing comes back.
+    link->discarding = open.kind == CarrierKind::one_way;
+    give(*link, open.carrier);
+    if (can_send(*link)) return;
+    link->blocked = true;
+    supply.blocked(open.carrier);
+}
+
+Datagrams Connections::write(Link& link, Supply& supply, std::span<std::byte> space) {
+    const Link::Written written = link.write(now_, space);
+    if (written.pieces > 0 && link.carrier) supply.packed(*link.carrier, written.pieces);
+    const std::uint64_t acknowledged = link.flight.poll_acknowledged();
+    if (acknowledged > 0 && link.carrier) inbox_.add(event::Acked{*link.carrier, acknowledged});
+    bytes_sent_ += written.bytes.size();
+    rate_.sent(now_, written.content, written.content >= run_target / 2, connect_time_);
+    if (link.has_output()) list(link);
+    arm(link);
+    Datagrams run;
+    run.local = local_;
+    run.remote = remote_;
+    run.link = link.id();
+    run.end = written.end;
+    run.segment = written.bytes.size();
+    run.bytes = written.bytes;
+    // Only where there was nothing to be acknowledged: the bytes may lie in the link.
+    if (written.end && written.bytes.empty() && state_ != State::over) end_if_over(link);
+    return run;
+}
+
+void Connections::poll_events(std::vector<Event>& events) {
+    if (!mute_) inbox_.drain(events);
+}
+
+}  // namespace post::tcp

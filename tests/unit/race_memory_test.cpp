@@ -1,0 +1,126 @@
+// RaceMemory: the second race is direct, and what is remembered fades.
+#include "lib/association/race_memory.hpp"
+
+#include "tests/unit/race_support.hpp"
+
+namespace post::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+using core::RaceMemory;
+using Way = RaceWorld::Way;
+
+const Remote named("post://a.example");
+const RaceMemory::Key key{"eth0", "post://a.example:4433"};
+const std::vector<Stack> two = {Stack::quic, Stack::tls};
+
+Way udp_blocked(Stack stack, const Address&) {
+    return stack == Stack::tls ? Way::good : Way::silent;
+}
+
+// A race with what is remembered, which is then remembered.
+RaceWorld race(RaceMemory& memory, Instant when,
+               const std::function<Way(Stack, const Address&)>& way,
+               const RaceMemory::Key& about = key) {
+    RaceWorld world;
+    world.now = when;
+    world.way = way;
+    Race::Options options{.stacks = two};
+    memory.steer(world.now, about, options);
+    world.begin(named, options);
+    world.answer(0ms, {{.address = v6(1), .from = "AAAA"}, {.address = v4(1), .from = "A"}},
+                 Answered::aaaa, true);
+    world.run();
+    memory.remember(world.now, about, world.race.establishment());
+    return world;
+}
+
+}  // namespace
+
+TEST_SUITE("unit") {
+    const Instant start{1h};
+
+    TEST_CASE("where UDP is blocked the second race is direct, and so is a third") {
+        RaceMemory memory;
+        const RaceWorld first = race(memory, start, udp_blocked);
+        CHECK(first.order() == "quic6 tls4");
+        CHECK(first.took() == 250ms + 2 * first.rtt);
+        const RaceWorld second = race(memory, start + 1min, udp_blocked);
+        CHECK(second.order() == "tls4");
+        CHECK(second.took() == 2 * second.rtt);
+        CHECK(race(memory, start + 10min, udp_blocked).order() == "tls4");
+    }
+
+    TEST_CASE("after ten minutes the policy's order is back") {
+        RaceMemory memory;
+        race(memory, start, udp_blocked);
+        const auto good = [](Stack, const Address&) { return Way::good; };
+        CHECK(race(memory, start + 11min, good).order() == "quic6");
+        CHECK(race(memory, start + 12min, udp_blocked).order() == "quic6 tls4");
+    }
+
+    TEST_CASE("nothing is carried to another network, or another Remote") {
+        RaceMemory memory;
+        race(memory, start, udp_blocked);
+        CHECK(race(memory, start, udp_blocked, {"wlan0", key.remote}).order() == "quic6 tls4");
+        CHECK(race(memory, start, udp_blocked, {"eth0", "other"}).order() == "quic6 tls4");
+        CHECK(memory.size() == 3);
+        memory.forget("eth0");
+        CHECK(memory.size() == 1);
+        CHECK(race(memory, start + 1s, udp_blocked).order() == "quic6 tls4");
+    }
+
+    TEST_CASE("a winner that fails then is no winner, and what failed is tried last") {
+        RaceMemory memory;
+        race(memory, start, udp_blocked);
+        const auto refused = [](Stack stack, const Address&) {
+            return stack == Stack::tls ? Way::refused : Way::silent;
+        };
+        race(memory, start + 1s, refused);
+        Race::Options options{.stacks = two};
+        memory.steer(start + 2s, key, options);
+        CHECK_FALSE(options.winner);
+        REQUIRE_FALSE(options.failed_on.empty());
+        CHECK(options.failed_on.back().stack == Stack::tls);
+    }
+
+    TEST_CASE("one failure fades in two minutes, many do not count for longer than ten") {
+        RaceMemory memory;
+        const auto failed = [&](Instant when) {
+            Race::Options options{.stacks = two};
+            memory.steer(when, key, options);
+            return !options.failed_on.empty();
+        };
+        const auto refused = [](Stack, const Address&) { return Way::refused; };
+        race(memory, start, refused);
+        CHECK(failed(start + 119s));
+        CHECK_FALSE(failed(start + 121s));
+        for (int i = 0; i < 1000; ++i) race(memory, start, refused);
+        CHECK(failed(start + 9min));
+        CHECK_FALSE(failed(start + 11min));
+    }
+
+    TEST_CASE("the delay comes of the round trip that the winner saw") {
+        RaceMemory memory;
+        race(memory, start, udp_blocked);
+        Race::Options options{.stacks = two};
+        memory.steer(start + 1s, key, options);
+        CHECK(options.history_rtt == RaceWorld().rtt);
+        CHECK(core::attempt_delay(options) == 120ms);
+    }
+
+    TEST_CASE("it remembers at most 1 024, and the oldest gives way") {
+        RaceMemory memory;
+        for (int i = 0; i < 3000; ++i) {
+            race(memory, start + std::chrono::seconds(i), udp_blocked, key);
+            race(memory, start + std::chrono::seconds(i), udp_blocked, {"eth0", std::to_string(i)});
+        }
+        CHECK(memory.size() == RaceMemory::most);
+        // What is used stays.
+        CHECK(race(memory, start + 3000s, udp_blocked).order() == "tls4");
+        CHECK(race(memory, start + 3000s, udp_blocked, {"eth0", "0"}).order() == "quic6 tls4");
+    }
+}
+
+}  // namespace post::test
