@@ -116,6 +116,21 @@ make_certificate() {
         fail "openssl made no certificate"
 }
 
+# in_namespace ADDRESS: runs the script again in a network namespace of its own, where lo is up and
+# post0 has ADDRESS, with nobody at the other end of its link.
+in_namespace() {
+    if [ -z "${POST_NAMESPACE:-}" ]; then
+        unshare -rn true 2> /dev/null || skip "no network namespace may be made"
+        exec unshare -rn env POST_NAMESPACE=yes bash "$0"
+    fi
+    command -v ip > /dev/null || skip "iproute2 is not installed"
+    ip link set lo up
+    ip link add post0 type veth peer name post1 || skip "the namespace may have no interface"
+    ip link set post1 up
+    ip link set post0 up
+    ip addr add "$1" dev post0 nodad
+}
+
 # What quinn can be reached by: Deno, its program; installed from npm where it is not.
 find_deno() {
     local package='@deno/linux-x64-glibc' deno
