@@ -27,6 +27,8 @@
 
 namespace {
 
+const post::Policy quic{.stacks = {post::Stack::quic}};
+
 struct Options {
     post::QuicOptions quic;
     bool hello = false;
@@ -74,7 +76,7 @@ int serve(const std::vector<std::string>& words) {
     post::Context context;
     auto listener = context.listen(
         {.port = read_port(words[1]), .identity = post::Identity::from_files(words[2], words[3])},
-        {.alpn = {words[4]}, .quic = options.quic});
+        {.policy = quic, .alpn = {words[4]}, .quic = options.quic});
     std::set<post::AssociationId> known;
     listener.accept([&known](post::Carrier carrier) {
         if (known.insert(carrier.association().id()).second) say_completed(carrier.association());
@@ -100,9 +102,10 @@ int connect(const std::vector<std::string>& words) {
     post::Context context;
     post::Remote remote(words[1], read_port(words[2]));
     remote.set_server_name("localhost");
-    auto carrier = context.initiate(
-        remote,
-        {.trust = post::Trust::authorities_file(words[3]), .alpn = words[4], .quic = options.quic});
+    auto carrier = context.initiate(remote, {.policy = quic,
+                                             .trust = post::Trust::authorities_file(words[3]),
+                                             .alpn = words[4],
+                                             .quic = options.quic});
     carrier.on_closed([](const post::Error&) {});
     std::string failure = "no answer";
     carrier.activate().then([&](post::Result<void> active) {

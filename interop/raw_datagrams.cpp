@@ -30,6 +30,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+const post::Policy quic{.stacks = {post::Stack::quic}};
+
 const post::SendOptions unreliable{.ordered = false, .reliable = false};
 constexpr int most_tries = 5;
 
@@ -46,7 +48,7 @@ int serve(std::uint16_t port, const std::string& certificates, const std::string
     post::Context context;
     auto listener = context.listen(
         {.port = port, .identity = post::Identity::from_files(certificates, key)},
-        {.alpn = {alpn}});
+        {.policy = quic, .alpn = {alpn}});
     listener.accept([](post::Carrier carrier) {
         carrier.ready([](post::Carrier& from, post::InMessage message) {
             from.send(std::move(message).content(), unreliable);
@@ -94,7 +96,7 @@ int ask(std::string_view host, std::uint16_t port, const std::string& authority,
     post::Remote remote(host, port);
     remote.set_server_name("localhost");
     auto carrier = context.initiate(
-        remote, {.trust = post::Trust::authorities_file(authority), .alpn = alpn});
+        remote, {.policy = quic, .trust = post::Trust::authorities_file(authority), .alpn = alpn});
     std::string wrong = "it never ended";
     [](post::Carrier of, std::size_t messages, std::size_t size,
        std::string& result) -> post::Task<> {

@@ -23,6 +23,8 @@
 
 namespace {
 
+const post::Policy quic{.stacks = {post::Stack::quic}};
+
 // Byte i of stream s; the same formula is in deno_echo.ts, so that a mixed-up stream shows.
 char pattern(std::size_t stream, std::size_t i) {
     return static_cast<char>((i * 31 + stream * 17 + 7) & 0xff);
@@ -65,7 +67,7 @@ int serve(std::uint16_t port, const std::string& certificates, const std::string
     post::Context context;
     auto listener = context.listen(
         {.port = port, .identity = post::Identity::from_files(certificates, key)},
-        {.alpn = {alpn}});
+        {.policy = quic, .alpn = {alpn}});
     listener.accept([](post::Carrier carrier) {
         Echo::go_on(std::make_shared<Echo>(std::move(carrier)));
         return true;
@@ -146,7 +148,8 @@ int ask(std::string_view host, std::uint16_t port, const std::string& authority,
     std::vector<std::unique_ptr<Question>> questions;
     for (std::size_t i = 0; i < streams; ++i) {
         auto carrier = i == 0 ? context.initiate(remote,
-                                                 {.trust = post::Trust::authorities_file(authority),
+                                                 {.policy = quic,
+                                                  .trust = post::Trust::authorities_file(authority),
                                                   .alpn = alpn})
                               : questions[0]->carrier().fork();
         questions.push_back(std::make_unique<Question>(std::move(carrier), i, bytes));
