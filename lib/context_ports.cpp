@@ -166,8 +166,9 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
           sctp.largest_payload, std::size_t{sctp.udp_port}})
         add(std::to_string(number));
     const TlsOptions& tls = options.tls;
-    for (const auto number : {std::int64_t{tls.multipath}, std::int64_t{tls.keep_alive.count()},
-                              std::int64_t{tls.user_timeout.count()}})
+    for (const auto number :
+         {std::int64_t{tls.multipath}, std::int64_t{tls.fast_open},
+          std::int64_t{tls.keep_alive.count()}, std::int64_t{tls.user_timeout.count()}})
         add(std::to_string(number));
     return key;
 }

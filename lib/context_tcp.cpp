@@ -33,6 +33,7 @@ Io::TcpOptions Root::tcp_options(const Address& local, const TlsOptions& options
     Io::TcpOptions tcp;
     tcp.local = local;
     tcp.multipath = options.multipath;
+    tcp.fast_open = options.fast_open;
     tcp.keep_alive = options.keep_alive;
     tcp.user_timeout = options.user_timeout;
     return tcp;
