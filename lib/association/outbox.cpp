@@ -316,7 +316,8 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
         if (was_begun) end_begun(lane);
     } else if (!was_begun || feed) {
         count_out(queue, sequence);
-        if (!was_begun) ++lane.work->begun;
+        // Where it takes the last slot the others must wait now.
+        if (!was_begun && ++lane.work->begun == OutWork::most_begun) arrange_all(lane);
     }
     entry.pulled += size;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;

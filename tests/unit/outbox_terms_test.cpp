@@ -107,6 +107,30 @@ TEST_SUITE("unit") {
         CHECK(rig.pull_all(1).size() == 300);
     }
 
+    TEST_CASE("a message that was offered before the 64th had begun does not begin behind it") {
+        Rig rig;
+        OutLane& lane = rig.lane(0);
+        const auto begin_fed = [&](std::uint32_t niceness) {
+            const post::SendOptions options{.niceness = niceness};
+            const auto sequence = rig.outbox.push(lane, {}, {.options = options, .fed = 4});
+            rig.outbox.feed(lane, NicenessClass{static_cast<std::uint8_t>(niceness)}, sequence,
+                            Bytes("x"));
+            return sequence;
+        };
+        // Each has begun and waits for its next bytes.
+        for (std::uint32_t niceness = 63; niceness >= 1; --niceness) {
+            begin_fed(niceness);
+            REQUIRE(rig.pull() == "0/" + std::to_string(niceness) + "#0+0 x");
+        }
+        const auto last = begin_fed(0);
+        rig.send(lane, "ab", {.niceness = 63, .ordered = false});
+        CHECK(rig.pull(1) == "0/0#0+0 x");
+        CHECK(rig.pull(1).empty());
+        rig.outbox.feed(lane, {}, last, Bytes("xyz"));
+        CHECK(rig.pull() == "0/0#0+1 xyz");
+        CHECK(rig.pull(1) == "0/63#1+0 a");
+    }
+
     TEST_CASE("Carriers share by weight") {
         Rig rig;
         std::vector<std::uint64_t> sent(3);
