@@ -187,7 +187,8 @@ void Root::note_writable() {
             const auto [route, link] = to->second;
             if (Association* found = associations_.use(route.association)) {
                 found->handle_heard(now_, route.attempt);
-                found->handle_link(now_, route.attempt, {*link, link::Writable{}});
+                found->handle_link(now_, route.attempt,
+                                   {*link, link::Writable{io_->stream_run(socket)}});
             }
             continue;
         }

@@ -282,7 +282,9 @@ void Root::transmit(Association& association, Way& way) {
             return;
         }
         if (runs == most_runs) break;
-        const Datagrams run = association.poll_transmit(now_, way.attempt, space_);
+        std::span<std::byte> space = space_;
+        if (way.connection) space = space.first(std::min(space.size(), io_->stream_run(socket)));
+        const Datagrams run = association.poll_transmit(now_, way.attempt, space);
         if (run.empty()) return;
         io_->send(socket, run);
     }

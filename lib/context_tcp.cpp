@@ -139,7 +139,8 @@ void Root::connect_link(Association& association, Way& way, LinkId link) {
     association.handle_link(now_, way.attempt, {link, link::Begun{io_->local_address(*socket)}});
     // It was made at once.
     if (io_->writable(*socket))
-        association.handle_link(now_, way.attempt, {link, link::Writable{}});
+        association.handle_link(now_, way.attempt,
+                                {link, link::Writable{io_->stream_run(*socket)}});
 }
 
 // What was the association's connection is its first Carrier's now.

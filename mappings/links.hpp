@@ -28,7 +28,9 @@ struct Failed {
     Error error;
 };
 // There is room for what shall be sent; of one that is being connected, it is made now.
-struct Writable {};
+struct Writable {
+    std::size_t run = 64 * 1024;  // how many bytes one run should have
+};
 // There is none until it is Writable again. Sending on is allowed, and early.
 struct Full {};
 // The peer has closed its direction.

@@ -42,6 +42,7 @@ public:
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }
+    std::size_t stream_run(SocketId socket) const override { return tcp_.run(socket); }
 
     std::span<const Received> receive() override;
     bool more_input() const override { return !ready_.empty() || tcp_.more_input(); }

@@ -153,6 +153,9 @@ public:
     // until the next one. A TCP connection is among them when it is made. Some may have been closed
     // since, or filled again.
     virtual std::span<const SocketId> poll_writable() = 0;
+    // TCP: how many bytes one send() should have at most, so that no more than the wire needs is
+    // decided before its time.
+    virtual std::size_t stream_run(SocketId socket) const = 0;
     // The largest run that one send() of this socket should get, in datagrams. It shrinks when the
     // system turns out not to cut runs there.
     virtual std::size_t run_limit(SocketId socket) const = 0;

@@ -3,7 +3,8 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <utility>
 
 #include "lib/io/system.hpp"
@@ -155,7 +157,8 @@ void TcpSocket::send(std::span<const std::byte> bytes) {
 
 bool TcpSocket::flush() {
     if (state_ == State::broken) return false;
-    unsent_ = std::exchange(room_, true) ? std::min(unsent_, room_below) : room_below;
+    unsent_ = std::exchange(room_, true) ? std::min(unsent_, run()) : run();
+    follow_rate();
     begin_ += write(std::span(kept_).subspan(begin_));
     if (!flushed()) return false;
     // An idle connection holds no memory for the next time.
@@ -183,6 +186,7 @@ std::size_t TcpSocket::write(std::span<const std::byte> bytes) {
         const auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
         done += taken;
         unsent_ += taken;
+        until_asked_ -= std::min(until_asked_, taken);
         if (state_ == State::first) {
             state_ = State::connecting;
             in_syn_ = taken;
@@ -190,7 +194,7 @@ std::size_t TcpSocket::write(std::span<const std::byte> bytes) {
         }
         if (sent < 0) room_ = false;
     }
-    if (room_ && unsent_ > room_below) look_for_room();
+    if (room_ && unsent_ > run()) look_for_room();
     return done;
 }
 
@@ -198,13 +202,35 @@ std::size_t TcpSocket::write(std::span<const std::byte> bytes) {
 // it does else only where a write was refused.
 void TcpSocket::look_for_room() {
     int queued = 0;
-    if (ioctl(fd(), SIOCOUTQNSD, &queued) == 0 && queued <= static_cast<int>(room_below)) {
+    if (ioctl(fd(), SIOCOUTQNSD, &queued) == 0 && queued <= static_cast<int>(run())) {
         unsent_ = static_cast<std::size_t>(queued);
         return;
     }
     pollfd asked{fd(), POLLOUT, 0};
     room_ = poll(&asked, 1, 0) != 1 || (asked.revents & (POLLOUT | POLLERR | POLLHUP)) != 0;
-    unsent_ = room_below;
+    unsent_ = run();
+}
+
+// Asked again when eight times as much was sent as may wait: 40 ms of a slow way.
+void TcpSocket::follow_rate() {
+    if (until_asked_ > 0 || local_stream_) return;
+    std::size_t limit = unsent_limit_;
+    tcp_info info{};
+    socklen_t size = sizeof(info);
+    if (getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+        size >= offsetof(tcp_info, tcpi_delivery_rate) + sizeof(info.tcpi_delivery_rate) &&
+        info.tcpi_delivery_rate > 0) {
+        // What had too little to send says only that the way takes more.
+        limit = unsent_for(info.tcpi_delivery_rate);
+        if (info.tcpi_delivery_rate_app_limited)
+            limit = std::min(std::max(limit, 2 * unsent_limit_), most_unsent);
+    }
+    // Small changes are not worth a system call.
+    if (limit * 4 < unsent_limit_ * 3 || limit * 3 > unsent_limit_ * 4) {
+        unsent_limit_ = limit;
+        set_option(fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(limit));
+    }
+    until_asked_ = 8 * unsent_limit_;
 }
 
 void TcpSocket::end_sending() {

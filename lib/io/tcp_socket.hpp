@@ -5,6 +5,7 @@
 // that.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -23,10 +24,15 @@ public:
 
     // How many unsent bytes the system takes at most; it has room when half of them are gone, so
     // that a run of 64 KiB then fits whole. 64 KiB are 0.5 ms of 1 Gbit/s, several times what it
-    // takes to be woken and to fill the next run; and what is decided about a message's turn is at
-    // most 128 KiB old.
+    // takes to be woken and to fill the next run. A slower way has less: what is decided about a
+    // message's turn is to be some milliseconds old, and not a tenth of a second.
     static constexpr std::size_t most_unsent = 128 * 1024;
-    static constexpr std::size_t room_below = most_unsent / 2;
+    static constexpr std::size_t least_unsent = 6 * 1024;    // two segments of an Ethernet a run
+    static constexpr std::uint64_t unsent_per_second = 200;  // 5 ms
+    // For a way that takes so many bytes a second.
+    static std::size_t unsent_for(std::uint64_t rate) {
+        return std::clamp<std::uint64_t>(rate / unsent_per_second, least_unsent, most_unsent);
+    }
 
     // A refusal of the network is no error here, but what the first event of the socket tells.
     static Result<TcpSocket> connect(const Io::TcpOptions& options, const Address& remote);
@@ -52,6 +58,9 @@ public:
     // Of such a pair: whether the other end is gone, and not only its direction; then it is broken.
     void look_for_hangup();
     std::uint64_t unacknowledged() const;
+    // How many bytes one send() should have: half of what the system takes, which has room for so
+    // many whenever it has room.
+    std::size_t run() const { return unsent_limit_ / 2; }
     // What epoll says is wrong with it; asked once, since that clears it.
     void take_error();
     void set_connected() { state_ = State::open; }
@@ -73,6 +82,7 @@ private:
     // How many bytes the system took.
     std::size_t write(std::span<const std::byte> bytes);
     void look_for_room();
+    void follow_rate();
     void fail(std::error_code error);
     void finish_sending();
 
@@ -82,11 +92,13 @@ private:
     bool multipath_;
     bool local_stream_ = false;  // no TCP, but one end of a pair
     State state_ = State::open;
-    bool room_ = true;        // as far as is known: epoll or look_for_room() said so
-    bool ending_ = false;     // nothing follows what is kept
-    bool ended_ = false;      // the FIN is behind all of it, in the system
+    bool room_ = true;     // as far as is known: epoll or look_for_room() said so
+    bool ending_ = false;  // nothing follows what is kept
+    bool ended_ = false;   // the FIN is behind all of it, in the system
+    std::size_t unsent_limit_ = most_unsent;
     std::size_t unsent_ = 0;  // at most so many bytes wait in the system, while room_
-    std::size_t in_syn_ = 0;  // bytes that went with the SYN
+    std::size_t until_asked_ = most_unsent / 2;  // bytes to send until the rate is asked for
+    std::size_t in_syn_ = 0;                     // bytes that went with the SYN
     std::error_code error_;
     std::vector<std::byte> kept_;
     std::size_t begin_ = 0;  // of what is kept

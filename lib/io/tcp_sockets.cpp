@@ -328,6 +328,11 @@ std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     return connection ? connection->socket.unacknowledged() : 0;
 }
 
+std::size_t TcpSockets::run(SocketId id) const {
+    const Connection* connection = find(id);
+    return connection ? connection->socket.run() : TcpSocket::least_unsent;
+}
+
 bool TcpSockets::writable(SocketId id) const {
     const Connection* connection = find(id);
     return connection && !connection->closing && connection->socket.writable();

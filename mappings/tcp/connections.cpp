@@ -281,8 +281,9 @@ void Connections::handle(Link& link, const link::Failed& news) {
     fail(link, std::move(error));
 }
 
-void Connections::handle(Link& link, const link::Writable&) {
+void Connections::handle(Link& link, const link::Writable& news) {
     link.room = true;
+    link.run = news.run;
     if (link.flight.ask_now()) want(link, link::Ask{});
     if (link.state != Link::State::connecting) {
         unblock(link);

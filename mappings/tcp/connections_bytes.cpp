@@ -6,13 +6,6 @@
 
 namespace post::tcp {
 
-namespace {
-
-// What is gathered for one call of the system, bytes.
-constexpr std::uint64_t run_target = 64 * 1024;
-
-}  // namespace
-
 // Receiving.
 
 void Connections::handle_input(Instant now, const Datagrams& bytes) {
@@ -120,7 +113,7 @@ Datagrams Connections::poll_transmit(Instant now, Supply& supply, std::span<std:
 // Pieces of one Carrier that go in one run; that of another is kept for the next.
 Link* Connections::pull(Supply& supply) {
     Link* filling = nullptr;
-    while (!filling || filling->queued() < run_target) {
+    while (!filling || filling->queued() < filling->run) {
         Outgoing* const outgoing = supply.next();
         if (!outgoing) break;
         Link* const to = take(*outgoing, supply);
@@ -178,12 +171,12 @@ void Connections::take_open(const Open& open, Supply& supply) {
 }
 
 Datagrams Connections::write(Link& link, Supply& supply, std::span<std::byte> space) {
-    const Link::Written written = link.write(now_, space);
+    const Link::Written written = link.write(now_, space.first(std::min(space.size(), link.run)));
     if (written.pieces > 0 && link.carrier) supply.packed(*link.carrier, written.pieces);
     const std::uint64_t acknowledged = link.flight.poll_acknowledged();
     if (acknowledged > 0 && link.carrier) inbox_.add(event::Acked{*link.carrier, acknowledged});
     bytes_sent_ += written.bytes.size();
-    rate_.sent(now_, written.content, written.content >= run_target / 2, connect_time_);
+    rate_.sent(now_, written.content, written.content >= link.run / 2, connect_time_);
     if (link.has_output()) list(link);
     arm(link);
     Datagrams run;

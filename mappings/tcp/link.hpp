@@ -13,6 +13,7 @@
 #include "mappings/crypto/record_size.hpp"
 #include "mappings/crypto/tls_stream.hpp"
 #include "mappings/framing/raw_framing.hpp"
+#include "mappings/links.hpp"
 #include "mappings/tcp/flight.hpp"
 #include "mappings/values.hpp"
 #include "mappings/wire/datagrams.hpp"
@@ -63,8 +64,9 @@ public:
     std::optional<framing::RawDecoder> reader;
     std::optional<CarrierId> carrier;
     Flight flight;
-    bool room = false;        // in the system
-    bool listed = false;      // among those that may have something to write
+    std::size_t run = link::Writable{}.run;  // how many bytes one run should have
+    bool room = false;                       // in the system
+    bool listed = false;                     // among those that may have something to write
     bool blocked = false;     // the supply was told, and offers nothing of the Carrier
     bool wants_room = false;  // Unblocked is due when there is some
     bool leaving = false;     // it has failed, and has a last word

@@ -43,6 +43,7 @@ public:
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }
+    std::size_t stream_run(SocketId socket) const override { return tcp_.run(socket); }
 
     std::span<const Received> receive() override;
     bool more_input() const override { return more_input_ || tcp_.more_input(); }

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/io/tcp_socket.hpp"
+
 namespace post::sim {
 
 namespace {
@@ -253,6 +255,12 @@ Instant TcpConnection::deadline() const {
 Instant TcpConnection::retransmit_at() const {
     if (rto_at_ == never || options_.user_timeout <= Duration::zero()) return rto_at_;
     return std::min(rto_at_, since_ + options_.user_timeout);
+}
+
+std::size_t TcpConnection::run() const {
+    if (rtt_ == Duration::zero()) return io::TcpSocket::most_unsent / 2;
+    const double rate = cwnd_ / std::chrono::duration<double>(rtt_).count();
+    return io::TcpSocket::unsent_for(static_cast<std::uint64_t>(rate)) / 2;
 }
 
 bool TcpConnection::writable() const {

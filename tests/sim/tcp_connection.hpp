@@ -88,6 +88,7 @@ public:
     State state() const { return state_; }
     bool usable() const { return state_ == State::open || (state_ == State::asked && fast_); }
     bool writable() const;
+    std::size_t run() const;
     std::span<const std::byte> readable() const { return in_.view(); }
     bool ended() const { return ended_; }  // the peer's direction, behind what is readable
     std::error_code error() const { return error_; }

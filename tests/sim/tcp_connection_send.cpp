@@ -150,7 +150,7 @@ void TcpConnection::transmit(Instant now) {
             rto_at_ = now + rto_;
         }
     }
-    room_ = unsent() <= io::TcpSocket::room_below;
+    room_ = unsent() <= run();
 }
 
 // The SYN or our answer to it.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "lib/io/tcp_socket.hpp"
 #include "tests/sim/host.hpp"
 #include "tests/sim/host_io.hpp"
 #include "tests/sim/world.hpp"
@@ -189,6 +190,11 @@ Address TcpSockets::local_address(SocketId id) const {
 std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     const Socket* socket = find(id);
     return socket ? connection(*socket).unacknowledged() : 0;
+}
+
+std::size_t TcpSockets::run(SocketId id) const {
+    const Socket* socket = find(id);
+    return socket ? connection(*socket).run() : io::TcpSocket::least_unsent;
 }
 
 bool TcpSockets::writable(SocketId id) const {
