@@ -45,6 +45,8 @@ struct Marks {
     bool final = false;  // the last message of its direction
     bool ask = false;    // the sender's outbox is empty: answer with DELIVERED this turn
     bool text = false;   // it is a string
+    // Not said to anybody: it is bytes of a Stream, and each of its pieces may travel as a message.
+    bool stream = false;
     bool operator==(const Marks&) const = default;
 };
 

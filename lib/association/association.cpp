@@ -303,12 +303,12 @@ Error Association::morph(CarrierId carrier) {
         if (channel.retransmissions || channel.lifetime)
             return refused("the data channel is not reliable: it is no Stream");
     }
-    if (!lane->ours || lane->kind == CarrierKind::stream) return {};
     // To whom a Carrier is its bytes, nothing was said of messages.
-    if (options_.eager) return {};
-    if (lane->opened)
+    const bool ours = lane->ours && lane->kind != CarrierKind::stream && !options_.eager;
+    if (ours && lane->opened)
         return refused("the peer knows this Carrier as one of messages already (announce)");
-    lane->kind = CarrierKind::stream;
+    if (ours) lane->kind = CarrierKind::stream;
+    lane->out.stream = true;
     return {};
 }
 

@@ -222,6 +222,7 @@ private:
     Lane& make(CarrierId carrier);
     void begin();
     Outgoing* open_for(Lane& lane);
+    Outgoing* next_of_stream();
     bool is_active(AttemptId attempt) const { return mapping_ && attempt == attempt_; }
     Leaf* leaf(AttemptId attempt);
     const Leaf* leaf(AttemptId attempt) const;
@@ -282,6 +283,7 @@ private:
     void offer(Lane& lane);
     void relieve();
 
+    static constexpr std::uint64_t small_channel_message = 16 * 1024;
     // How many Carrier ids a peer may leave out in front of one that a message comes after.
     static constexpr std::uint64_t unopened_forks = 65536;
     // How long a client may leave open which connection of its race it keeps (FORMAT.md, 7.1).

@@ -81,7 +81,16 @@ Outgoing* Association::next() {
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
                                            Outbox::largest_chunk);
     }
+    if (messages_ && lane->stream) return next_of_stream();
     outbox_.next(now_, chunk_, out_);
+    return &out_;
+}
+
+// To a plain peer whose transport has messages a Stream is messages whose boundaries mean nothing,
+// none longer than what everybody takes (RFC 8831, 6.6).
+Outgoing* Association::next_of_stream() {
+    outbox_.next(now_, small_channel_message, out_);
+    if (auto* piece = std::get_if<Piece>(&out_)) piece->marks.stream = true;
     return &out_;
 }
 

@@ -233,6 +233,7 @@ struct OutLane {
     bool blocked = false;         // by the mapping
     bool fates = false;           // the Carrier wants fates of messages without a callback
     bool held_up = false;         // in the list of those that wait for the peer's word
+    bool stream = false;          // its boundaries mean nothing
     bool finish_wanted = false;
     bool finish_pulled = false;
     bool opened = false;    // the mapping knows the Carrier

@@ -358,7 +358,7 @@ Channels::Progress Channels::say_alone(const Channel& channel, const Piece& piec
 
 // A plain peer's: the content as it is, a whole message each.
 Channels::Progress Channels::write_raw(Channel& channel, Piece& piece, Supply& supply) {
-    const bool cut = !piece.first() || !piece.last();
+    const bool cut = !piece.marks.stream && (!piece.first() || !piece.last());
     if (cut && !put_together(channel, piece)) return Progress::done;
     const auto parts = find_parts(channel, piece);
     const std::uint64_t pieces = parts == channel.parts.end() ? 1 : parts->pieces;

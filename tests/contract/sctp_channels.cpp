@@ -196,6 +196,29 @@ TEST_SUITE("contract") {
         CHECK(pair.client.acked(taken.client) == 1 + 101 + 1);
     }
 
+    TEST_CASE_TEMPLATE("sctp: the bytes of a Stream leave for a plain peer as they are cut",
+                       PairType, SctpPair, SctpUdpPair) {
+        PairType pair(plain());
+        const auto taken = taken_channel(pair);
+        Piece piece;
+        piece.carrier = taken.client;
+        piece.sequence = Sequence{1};
+        piece.marks.stream = true;
+        piece.total = 40'000;
+        const Bytes content(pattern(piece.total));
+        for (; piece.offset < piece.total; piece.offset += 16'384) {
+            piece.bytes = content.slice(piece.offset, 16'384);
+            pair.client.supply.push(piece);
+        }
+        pair.run(2s);
+        const auto there = pair.server.messages(taken.server);
+        REQUIRE(there.size() == 4);
+        CHECK(there[1] + there[2] + there[3] == pattern(40'000));
+        CHECK(there[1].size() == 16'384);
+        CHECK(pair.client.acked(taken.client) == 1 + 3);
+        CHECK(pair.client.mapping->quiet());
+    }
+
     TEST_CASE_TEMPLATE("sctp: a message given up half way is whole, and then its stream ends",
                        PairType, SctpPair, SctpUdpPair) {
         PairType pair(plain());

@@ -134,6 +134,39 @@ TEST_SUITE("scenario") {
         CHECK(whole);
     }
 
+    // RFC 8831, 6.6: not everybody takes longer ones.
+    TEST_CASE("a stream to a plain peer of SCTP is short messages, and one from it, too") {
+        for (const Stack stack : {Stack::sctp_dtls, Stack::sctp_udp}) {
+            CAPTURE(to_string(stack));
+            const Policy policy{stack == Stack::sctp_udp ? Security::none : Security::required,
+                                {stack}};
+            Scene scene;
+            scene.collect({.policy = policy, .alpn = {"webrtc"}});
+            auto stream = scene.initiate({.policy = policy, .alpn = "webrtc"}).as_stream().value();
+            const std::string text = numbers(20000);
+            stream.write(text);
+            REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
+            std::string there;
+            std::size_t longest = 0;
+            scene.accepted[0].ready([&](Carrier&, InMessage message) {
+                longest = std::max<std::size_t>(longest, message.size());
+                there += message.content().string();
+                return true;
+            });
+            REQUIRE(scene.until([&] { return there.size() == text.size(); }, 1min));
+            CHECK(there == text);
+            CHECK(longest == 16 * 1024);
+            // The other way it is bytes, whatever the peer's messages are.
+            Reader back;
+            back.begin(std::move(stream));
+            scene.accepted[0].send(text.substr(0, 50'000));
+            scene.accepted[0].send("the end");
+            REQUIRE(scene.until([&] { return back.bytes() == 50'007; }, 1min));
+            CHECK(back.all() == text.substr(0, 50'000) + "the end");
+            CHECK(scene.unhandled.empty());
+        }
+    }
+
     TEST_CASE("only a fresh carrier becomes a stream, and the error says why") {
         Scene scene;
         scene.collect();
