@@ -3,8 +3,12 @@
 
 #include <gnutls/gnutls.h>
 
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -16,6 +20,7 @@
 #include "descriptor.hpp"
 #include "meter.hpp"
 #include "seal.hpp"
+#include "trips.hpp"
 
 namespace post::bench {
 
@@ -64,11 +69,15 @@ public:
     ssize_t send(const char* bytes, std::size_t size) {
         return gnutls_record_send(session_, bytes, size);
     }
+    // What one record has, or less; GNUTLS_E_AGAIN: nothing is there.
+    ssize_t try_receive(char* bytes, std::size_t size) {
+        return gnutls_record_recv(session_, bytes, size);
+    }
     // At most one record of 16 KiB.
     ssize_t receive(char* bytes, std::size_t size) {
         ssize_t got = 0;
         do {
-            got = gnutls_record_recv(session_, bytes, size);
+            got = try_receive(bytes, size);
         } while (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED);
         return got;
     }
@@ -97,6 +106,43 @@ Descriptor connect_one(const ClientEnd& end) {
     check(::connect(socket.get(), generic(address), sizeof address) == 0, "connect");
     return socket;
 }
+
+// Messages of 64 bytes over a session. Who sleeps does so in epoll_wait, as an event loop does.
+class Echo {
+public:
+    Echo(int fd, Session& session, Waiting waiting)
+        : session_(session),
+          waiting_(waiting),
+          epoll_(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1") {
+        const int on = 1;
+        check(::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "TCP_NODELAY");
+        check(::fcntl(fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+        epoll_event event{};
+        event.events = EPOLLIN;
+        check(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+    }
+    void send() { session_.send(message_.data(), message_.size()); }
+    // False: the peer has gone.
+    bool receive() {
+        for (std::size_t got = 0; got < message_.size();) {
+            const ssize_t more = session_.try_receive(message_.data() + got, message_.size() - got);
+            if (more > 0) {
+                got += static_cast<std::size_t>(more);
+                continue;
+            }
+            if (more == 0 || gnutls_error_is_fatal(static_cast<int>(more))) return false;
+            epoll_event event{};
+            if (waiting_ == Waiting::sleeping) ::epoll_wait(epoll_.get(), &event, 1, -1);
+        }
+        return true;
+    }
+
+private:
+    Session& session_;
+    Waiting waiting_;
+    Descriptor epoll_;
+    std::array<char, 64> message_{};
+};
 
 template <class Receive> void measure(const ClientEnd& end, const Receive& receive) {
     std::vector<char> buffer(block);
@@ -143,6 +189,36 @@ void measure_tls(const ClientEnd& end) {
     const Descriptor socket = connect_one(end);
     Session session(socket.get(), nullptr);
     measure(end, [&](char* bytes, std::size_t size) { return session.receive(bytes, size); });
+}
+
+void serve_tls_echo(const ServerEnd& end) {
+    const Identity identity = Identity::self_signed("localhost");
+    const Descriptor socket = accept_one(end);
+    Session session(socket.get(), &identity);
+    Echo echo(socket.get(), session, end.waiting);
+    while (echo.receive()) echo.send();
+}
+
+void measure_tls_trip(const ClientEnd& end) {
+    const Descriptor socket = connect_one(end);
+    Session session(socket.get(), nullptr);
+    Echo echo(socket.get(), session, end.waiting);
+    Trips trips;
+    const auto run_for = [&](double seconds) {
+        const auto limit = std::chrono::duration<double>(seconds);
+        const auto start = std::chrono::steady_clock::now();
+        while (std::chrono::steady_clock::now() - start < limit) {
+            trips.begin();
+            echo.send();
+            if (!echo.receive()) throw std::runtime_error("the server has gone");
+            trips.end();
+        }
+    };
+    run_for(end.settings.warm_up);
+    trips.clear();
+    const Meter meter(end);
+    run_for(end.settings.seconds);
+    trips.report(end, meter.used());
 }
 
 void calibrate(const ClientEnd& end) {

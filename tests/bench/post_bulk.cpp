@@ -1,11 +1,18 @@
 // One Carrier on which the server sends as fast as it can and a callback receives.
 #include "post_bulk.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include <post/coro.hpp>
+#include <post/stream.hpp>
 
+#include "descriptor.hpp"
 #include "driver.hpp"
 #include "meter.hpp"
 #include "post_ends.hpp"
@@ -74,6 +81,33 @@ void measure_bulk(const ClientEnd& end) {
     const Received received = receive(end, 1 << 20);
     report_bulk(end, received.bytes, received.used);
     end.report("datagram", static_cast<double>(received.datagram), "bytes");
+}
+
+void measure_descriptor(const ClientEnd& end) {
+    Context context(context_options(end.waiting, end.protection));
+    Driver driver(context, end.waiting);
+    post::Stream stream = connect(context, driver, end).as_stream().value();
+    stream.write("go");
+    const Descriptor descriptor(stream.as_descriptor().value(), "as_descriptor");
+    std::atomic<std::uint64_t> bytes = 0;
+    std::thread reader([&] {
+        std::vector<char> buffer(1 << 20);
+        for (;;) {
+            const ssize_t got = ::read(descriptor.get(), buffer.data(), buffer.size());
+            if (got <= 0) return;
+            bytes += static_cast<std::uint64_t>(got);
+        }
+    });
+    driver.run_for(end.settings.warm_up);
+    const std::uint64_t before = bytes;
+    const Meter meter(end);
+    driver.run_for(end.settings.seconds);
+    const auto used = meter.used();
+    const std::uint64_t received = bytes - before;
+    ::shutdown(descriptor.get(), SHUT_RDWR);
+    reader.join();
+    if (received == 0) throw std::runtime_error("nothing arrived");
+    report_bulk(end, static_cast<double>(received), used);
 }
 
 namespace {

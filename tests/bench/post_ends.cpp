@@ -11,6 +11,7 @@
 #include <optional>
 
 #include <post/coro.hpp>
+#include <post/stream.hpp>
 
 namespace post::bench {
 
@@ -111,6 +112,12 @@ private:
     std::optional<Sending> urgent_;  // it may have to wait for room
 };
 
+// Writes the same bytes to a Stream again and again, for as long as it takes them.
+Task<> write_all(post::Stream stream, std::size_t size) {
+    const Bytes content(std::string(size, 'x'));
+    while (co_await stream.write(content)) {}
+}
+
 // The number behind the verb; none: the request is another one.
 std::optional<std::size_t> number_behind(std::string_view verb, std::string_view request) {
     if (!request.starts_with(verb)) return std::nullopt;
@@ -148,7 +155,9 @@ bool answer(Carrier& carrier, InMessage message) {
 
 }  // namespace
 
-void serve_post(const ServerEnd& end) {
+namespace {
+
+void serve(const ServerEnd& end, Carrier::OnCarrier accept) {
     const Identity identity = Identity::self_signed("localhost");
     Context context(context_options(end.waiting, end.protection));
     context.on_unhandled([](const Error&) {});  // clients go as they like
@@ -159,7 +168,15 @@ void serve_post(const ServerEnd& end) {
     options.policy = policy(end.settings.stack);
     Listener listener = context.listen(
         {.address = *Address::parse("127.0.0.1"), .identity = identity}, options);
-    listener.accept([](Carrier carrier) {
+    listener.accept(std::move(accept));
+    end.announce(listener.port(), identity.pin());
+    Driver(context, end.waiting).run();
+}
+
+}  // namespace
+
+void serve_post(const ServerEnd& end) {
+    serve(end, [](Carrier carrier) {
         carrier.accept([](Carrier fork) {
             fork.ready(answer);
             return true;
@@ -167,8 +184,13 @@ void serve_post(const ServerEnd& end) {
         carrier.ready(answer);
         return true;
     });
-    end.announce(listener.port(), identity.pin());
-    Driver(context, end.waiting).run();
+}
+
+void serve_stream(const ServerEnd& end) {
+    serve(end, [](Carrier carrier) {
+        write_all(carrier.as_stream().value(), 1 << 20);
+        return true;
+    });
 }
 
 ContextOptions context_options(Waiting waiting, std::string_view protection) {

@@ -20,6 +20,8 @@ namespace post::bench {
 //   "heap"         one message with the bytes that its heap holds
 // Any other message is sent back, here and on every fork; one that is final is the last.
 void serve_post(const ServerEnd& end);
+// Every Carrier is taken as a Stream, and written to as fast as it goes.
+void serve_stream(const ServerEnd& end);
 
 // Of both ends' Contexts.
 ContextOptions context_options(Waiting waiting, std::string_view protection);

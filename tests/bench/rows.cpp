@@ -49,6 +49,8 @@ const std::vector<Row>& rows() {
          measure_messages<16384>},
         {"datagrams", "1200 B messages on udp, nothing secured; at least 0.9 x limit-mmsg",
          Waiting::sleeping, serve_datagrams, measure_datagrams},
+        {"descriptor", "as bulk, through a Stream's file descriptor that another thread reads",
+         Waiting::sleeping, serve_stream, measure_descriptor},
         {"urgent", "64 B messages under bulk: from send to callback, with niceness and without",
          Waiting::sleeping, serve_post, measure_urgent},
         {"trip-sleeping", "64 B there and back, one at a time; both sleep between",
@@ -90,6 +92,10 @@ const std::vector<Row>& rows() {
          Waiting::sleeping, serve_udp_echo, measure_udp_trip},
         {"limit-trip-busy", "the same, neither ever sleeps", Waiting::busy, serve_udp_echo,
          measure_udp_trip},
+        {"limit-trip-tls-sleeping", "64 B there and back over TLS 1.3; both sleep between",
+         Waiting::sleeping, serve_tls_echo, measure_tls_trip},
+        {"limit-trip-tls-busy", "the same, neither ever sleeps", Waiting::busy, serve_tls_echo,
+         measure_tls_trip},
     };
     return table;
 }
