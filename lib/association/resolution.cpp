@@ -339,10 +339,14 @@ Resolution::Answered Resolution::answered() const {
     };
     for (const Query& query : wanted_) look(query);
     for (const auto& [id, query] : asked_) look(query);
+    bool reached = targets_of_records_ == 0 || complete();
     for (const Endpoint& endpoint : endpoints()) {
+        reached = reached || endpoint.priority < unassociated;
         answered.aaaa = answered.aaaa || endpoint.address.family == Address::Family::v6;
         answered.a = answered.a || endpoint.address.family == Address::Family::v4;
     }
+    // Records without an address behind them do not say yet where the service is.
+    answered.services = answered.services && reached;
     return answered;
 }
 

@@ -17,8 +17,8 @@
 // each host and port that a way leads to, and it is no Endpoint before they have come:
 //
 //   the Remote's own       HOST and PORT of the URL
-//   a target               its host and port, when every record that led there was authenticated (RFC
-//                          7673, 3.1; for SVCB and HTTPS the same); else it has none
+//   a target               its host and port, when every record that led there was authenticated
+//                          (RFC 7673, 3.1; for SVCB and HTTPS the same); else it has none
 //   an alias of these      the name at its end too, which counts before the first one, when its
 //                          addresses were authenticated (RFC 7671, 7)
 //
