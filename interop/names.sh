@@ -17,7 +17,8 @@ for tool in knotd keymgr unbound openssl; do
         skip "$tool is not here (Debian: knot, unbound, openssl)"
 done
 PATH=$PATH:/usr/sbin
-in_namespace 10.9.0.1/24
+in_namespace fd00:9::1/64
+ip addr add 10.9.0.1/24 dev post0
 begin
 
 # ------------------------------------------------------------------- certificates and their names
@@ -44,7 +45,6 @@ key_digest() { # CERTIFICATE: SHA-256 of its key, as TLSA x 1 1 has it
     certificate named ta.signed.test target.signed.test
     certificate strange strange.example
 } > "$work/openssl.log" 2>&1 || fail "openssl made no certificates"
-named=$(key_digest "$work/named.leaf")
 strange=$(key_digest "$work/strange.leaf")
 authority=$(key_digest "$work/ca.pem")
 wrong=$(printf '0%.0s' {1..64})

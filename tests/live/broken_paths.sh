@@ -16,6 +16,7 @@ for tool in nft tc nsenter; do
 done
 in_namespace fd00:9::1/64
 begin
+make_certificate
 
 # host NAME NET: a namespace NAME with 10.NET.0.2 and fd00:NET::2, next to us; its process is in the
 # variable NAME.
@@ -36,9 +37,10 @@ host() {
 another_network() {
     [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
 }
-inside() { # NAME COMMAND...
+inside() { # NAME COMMAND...; NAME is "here" for our own
     local name=$1
     shift
+    if [ "$name" = here ]; then "$@"; return; fi
     nsenter -t "${!name}" -n "$@"
 }
 # Neighbours may always be asked for; what is dropped is dropped where it arrives: who drops what it
@@ -107,24 +109,35 @@ reaches "a wrong certificate on the first address" quic 110 -s quic "$elsewhere"
 grep -q "quic to 10.78.0.2:4433: failed .*pinned" "$work/report.log" ||
     fail "the wrong certificate did not fail"
 
-# 1 kbyte/s: the other host's part of a handshake takes seconds.
-inside other tc qdisc add dev path0 root tbf rate 8kbit burst 1600 latency 10s ||
-    skip "this kernel cannot slow a link down"
-serve
-reaches "the first address is slow" quic 300 -s quic "$elsewhere" "$four"
 kill "$stranger"
 gone "$stranger" || true
 
-# UDP is blocked when all is well already. What is left to be said fails, and the error says why,
+# 1 kbyte/s, and a queue: the other host's part of a handshake takes seconds. It is the same peer.
+inside other tc qdisc add dev path0 root tbf rate 8kbit burst 1540 latency 60s ||
+    skip "this kernel cannot slow a link down"
+own=(-C "$work/cert.pem" -k "$work/key.pem")
+background slow nsenter -t "$other" -n "$program" "${own[@]}" -l 4433
+wait_for 10 grep -q -- --pin "$work/slow.log" || fail "no slow server"
+for _ in 1 2 3; do
+    inside other bash -c 'head -c 1400 /dev/zero > /dev/udp/10.78.0.1/9' 2> "$work/queue.log" || true
+done
+serve "${own[@]}"
+reaches "the first address is slow" quic 300 -s quic "$elsewhere" "$four"
+grep -q "quic to 10.78.0.2:4433: lost after .*heard nothing" "$work/report.log" ||
+    fail "the slow address was not slow"
+
+# UDP is blocked, both ways, when all is well already. What is left to be said fails, and the error says why,
 # once the idle timeout (30 s) has passed.
 serve -s quic
 mkfifo "$work/words"
 exec 8<> "$work/words"
-background client timeout 60 "$program" -s quic --pin "$pin" "$four" < "$work/words" 8>&-
+background client sh -c 'words=$1; shift; exec "$@" < "$words"' sh "$work/words" \
+    timeout 60 "$program" -s quic --pin "$pin" "$four" 8>&-
 client=$started
 echo hello >&8
 wait_for 10 grep -qx hello "$work/server.log" || fail "no message"
 rules near 'meta l4proto udp drop'
+rules here 'meta l4proto udp drop'
 began=$(date +%s%3N)
 echo again >&8
 wait_for 45 not_running "$client" || fail "a blocked connection does not end"
