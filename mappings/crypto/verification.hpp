@@ -29,8 +29,8 @@ struct ClientSecurity {
     // It counts beside Trust::system() alone, and beside chosen authorities as far as it asks for
     // more: who knows the peer's key needs no name service.
     std::vector<Tlsa> tlsa{};
-    // The host that these are of, where it is not server_name: what an authority of theirs (usage 2)
-    // vouches for may be made out to it as well (RFC 7671, 7; RFC 7673, 4.2).
+    // The host that these are of, where it is not server_name: what an authority of theirs
+    // (usage 2) vouches for may be made out to it as well (RFC 7671, 7; RFC 7673, 4.2).
     std::string tlsa_host{};
 };
 

@@ -74,7 +74,8 @@ bool Verification::verify_dane(const std::vector<Tlsa>& records) {
     }
     const auto vouches = [&](gnutls_x509_crt_t authority) {
         return chain_ends_in(chain, authority, name_) ||
-               (!tlsa_host_.empty() && tlsa_host_ != name_ && chain_ends_in(chain, authority, tlsa_host_));
+               (!tlsa_host_.empty() && tlsa_host_ != name_ &&
+                chain_ends_in(chain, authority, tlsa_host_));
     };
     const auto ends_in_named = [&](const Tlsa& record) {
         for (std::size_t i = 1; i < chain.size(); ++i)

@@ -61,8 +61,8 @@ TEST_SUITE("unit") {
         names.asked.clear();
         names.resolve("post://a.example");
         CHECK(names.asked.size() == 3);
-        // Who says where the service is has to be believed first: what leads there unsigned may lead
-        // to anybody who has a certificate in DNS.
+        // Who says where the service is has to be believed first: what leads there unsigned may
+        // lead to anybody who has a certificate in DNS.
         names.unsigned_names = {"_4433._post.a.example"};
         auto open = names.resolve("post://a.example", {.dane = true});
         CHECK((certificates(open, "192.0.2.2:8443") == Texts{"", ""}));
