@@ -330,13 +330,16 @@ Result<Root::Port*> Root::client_port(const Local& local, const Address& remote,
 }
 
 crypto::ClientSecurity Root::security(const Association& association,
-                                      const InitiateOptions& options) {
+                                      const InitiateOptions& options, const Address& remote,
+                                      Resolution::Transport transport) {
     crypto::ClientSecurity security;
     security.identity = options.local.identity;
     security.trust = options.trust;
     security.server_name = association.options().remote->server_name();
     security.cipher = options.quic.cipher;
-    security.tlsa = association.tlsa(Resolution::Transport::udp);
+    auto certificates = association.certificates(remote, transport);
+    security.tlsa = std::move(certificates.records);
+    security.tlsa_host = std::move(certificates.host);
     return security;
 }
 

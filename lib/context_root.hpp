@@ -220,16 +220,18 @@ private:
     sctp::ConnectOptions sctp_way(const Association& association, const Setup& setup,
                                   const Way& way);
     static crypto::ClientSecurity security(const Association& association,
-                                           const InitiateOptions& options);
+                                           const InitiateOptions& options, const Address& remote,
+                                           Resolution::Transport transport);
     static crypto::ServerSecurity security(const Local& local, const ListenOptions& options);
     // What every stack's way to connect begins with.
     template <class Connect>
     Connect way_to(const Address& remote, const Address& local, const Association& association,
-                   const InitiateOptions& options) const {
+                   const InitiateOptions& options,
+                   Resolution::Transport transport = Resolution::Transport::udp) const {
         Connect connect;
         connect.local = local;
         connect.remote = remote;
-        connect.security = security(association, options);
+        connect.security = security(association, options, remote, transport);
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }

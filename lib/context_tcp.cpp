@@ -53,11 +53,9 @@ Address Root::connect_from(const InitiateOptions& options, const Address& remote
 Result<Root::Started> Root::connect_bytes(const Association& association, const Setup& setup,
                                           const Connect& wanted) {
     const InitiateOptions& options = setup.options;
-    auto connect = way_to<tcp::ConnectOptions>(wanted.remote, {}, association, options);
-    if (wanted.stack == Stack::tcp)
-        connect.security.reset();
-    else
-        connect.security->tlsa = association.tlsa(Resolution::Transport::tcp);
+    auto connect = way_to<tcp::ConnectOptions>(wanted.remote, {}, association, options,
+                                               Resolution::Transport::tcp);
+    if (wanted.stack == Stack::tcp) connect.security.reset();
     if (options.without_alpn) connect.alpn.emplace_back();
     connect.transport = tcp_transport(options.bounds, wanted.remote);
     Way way;

@@ -44,8 +44,7 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
                                          remote);
     if (!socket) return socket.error();
     auto connect = way_to<tls::ConnectOptions>(remote, io_->local_address(*socket), association,
-                                               options);
-    connect.security.tlsa = association.tlsa(Resolution::Transport::tcp);
+                                               options, Resolution::Transport::tcp);
     connect.transport.limits = limits(options.bounds);
     connect.transport.segment = segment(remote);
     auto mapping = tls_endpoint().connect(now_, connect);

@@ -182,9 +182,11 @@ public:
     const Bytes& peer_identity() const { return peer_identity_; }
     // What is known of how it was established, or not; nullptr: a listener took it.
     const Establishment* establishment() const { return race_ ? &race_->establishment() : nullptr; }
-    // What the name service says of certificates, while it connects.
-    std::vector<Tlsa> tlsa(Resolution::Transport transport) const {
-        return resolution_ ? resolution_->tlsa(transport) : std::vector<Tlsa>{};
+    // What the name service says of certificates there, while it connects.
+    Resolution::Certificates certificates(const Address& remote,
+                                          Resolution::Transport transport) const {
+        return resolution_ ? resolution_->certificates(remote, transport)
+                           : Resolution::Certificates{};
     }
     std::size_t carriers() const { return lanes_.size(); }
     std::optional<Path> path() const;

@@ -60,6 +60,7 @@ void Association::handle_answer(Instant now, QueryId query, const Answer& answer
     resolution_->handle_answer(query, answer, complete);
     const auto known = resolution_->answered();
     const bool address = answer.kind == RecordKind::aaaa || answer.kind == RecordKind::a;
+    if (known.services) race_->handle_services();
     // An alias leads to further questions.
     if (!address && !known.services) return tell_race(now, answer.error, Answered::a);
     tell_race(now, answer.error,
@@ -159,6 +160,9 @@ void Association::handle_failure(Instant now, AttemptId attempt, const Error& er
 void Association::fail_if_exhausted() {
     if (state_ != State::connecting || !race_ || !race_->exhausted()) return;
     end_ = race_->report();
+    // Resolution knows best why there was nothing to try.
+    if (resolution_ && race_->establishment().attempts.empty())
+        if (Error nothing = resolution_->error()) end_ = std::move(nothing);
     after_failure();
 }
 

@@ -56,6 +56,8 @@ public:
     // The attempt has heard something of the other side (TCP is up, a first packet came): the next
     // one waits until this one can be through.
     void handle_progress(Instant now, AttemptId attempt);
+    // What the service records lead to is known, or that there are none.
+    void handle_services() { answered_svcb_ = true; }
     void handle_failure(Instant now, AttemptId attempt, const Error& error);
     void handle_won(Instant now, AttemptId attempt);
 

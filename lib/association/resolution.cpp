@@ -32,6 +32,14 @@ const char* protocol_label(Scheme scheme) {
     return "._udp.";
 }
 
+bool same_name(std::string_view left, std::string_view right) {
+    const auto fold = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    for (std::string_view* name : {&left, &right})
+        if (name->ends_with('.')) name->remove_suffix(1);
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                      [&](char a, char b) { return fold(a) == fold(b); });
+}
+
 // Under what a host is known: the port that the system's list has comes with its addresses.
 std::string key_of(const std::string& host, const std::string& service) {
     return service.empty() ? host : host + " (" + service + ')';
@@ -55,11 +63,9 @@ void Resolution::begin(const Remote& remote, const Options& options) {
     ways_.push_back({remote});
     for (const Remote& other : remote.others()) ways_.push_back({other});
     for (std::size_t way = 0; way < ways_.size(); ++way) begin_way(way);
-    // Everybody's certificates are the first one's.
     if (!options_.dane || !is_name(remote) || is_local(remote.host()) || remote.port() == 0) return;
-    const std::string port = '_' + std::to_string(remote.port());
-    ask({{.question = Question::tlsa, .name = port + "._udp." + remote.host()}, 0, Transport::udp});
-    ask({{.question = Question::tlsa, .name = port + "._tcp." + remote.host()}, 0, Transport::tcp});
+    own_base_ = ask_certificates(remote.host(), remote.port());
+    for (Target& target : targets_) target.base = own_base_;
 }
 
 void Resolution::begin_way(std::size_t way) {
@@ -146,11 +152,17 @@ void Resolution::handle_addresses(const Query& query, const Answer& answer, bool
     // One answer for both: an error before anybody was asked, or an address as text.
     if (complete)
         for (Family& each : host.families) each.answered = true;
-    if (answer.authenticated && query.way == 0) addresses_authenticated_ = true;
+    if (!answer.authenticated) return;
+    host.authenticated = true;
+    if (!host.alias.empty() || answer.name.empty() || same_name(answer.name, query.lookup.name))
+        return;
+    host.alias = answer.name;
+    for (Target& target : targets_) ask_alias(target);
 }
 
 void Resolution::handle_services(const Query& query, const Answer& answer) {
     Way& way = ways_[query.way];
+    if (!answer.services.empty()) way.authenticated = way.authenticated && answer.authenticated;
     if (!answer.services.empty() && answer.services.front().priority == 0)
         return follow_alias(query, answer);
     if (answer.services.empty()) {
@@ -210,6 +222,7 @@ void Resolution::handle_servers(const Query& query, const Answer& answer) {
                            ": its SRV record says so")});
     std::erase_if(records, [](const ServerRecord& record) { return record.target.empty(); });
     if (records.empty()) return ask_system(query.way);
+    ways_[query.way].authenticated = answer.authenticated;
     std::sort(records.begin(), records.end(), [](const auto& a, const auto& b) {
         return std::pair(a.priority, a.weight) < std::pair(b.priority, b.weight);
     });
@@ -234,32 +247,26 @@ void Resolution::handle_servers(const Query& query, const Answer& answer) {
     }
 }
 
-void Resolution::handle_certificates(const Query& query, const Answer& answer) {
-    if (answer.error && !answer.denied) certificates_withheld_ = true;
-    // RFC 6698, 4.1: what nobody has validated says nothing.
-    if (answer.authenticated) tlsa_[static_cast<std::size_t>(query.transport)] = answer.tlsa;
-}
-
 void Resolution::add_target(Target target) {
     if (targets_of_records_ == most_targets) return;
     ++targets_of_records_;
     ask_addresses(target.way, target.host, target.port);
+    if (target.way != 0)
+        target.base = own_base_;
+    else if (options_.dane && ways_[0].authenticated && target.port != 0 && !is_local(target.host))
+        target.base = ask_certificates(target.host, target.port);
+    ask_alias(target);
     targets_.push_back(std::move(target));
-}
-
-bool Resolution::held() const {
-    // RFC 7672, 2.1.2: who keeps certificates from us where the addresses are authenticated means
-    // no good. Elsewhere old name servers stumble over the question.
-    if (certificates_withheld_ && addresses_authenticated_) return true;
-    const auto waits = [](const Query& query) { return query.lookup.question == Question::tlsa; };
-    return std::any_of(wanted_.begin(), wanted_.end(), waits) ||
-           std::any_of(asked_.begin(), asked_.end(),
-                       [&](const auto& entry) { return waits(entry.second); });
 }
 
 std::vector<Endpoint> Resolution::endpoints() const {
     std::vector<Endpoint> all;
-    if (held()) return all;
+    for (Place& place : places()) all.push_back(std::move(place.endpoint));
+    return all;
+}
+
+std::vector<Resolution::Place> Resolution::places() const {
+    std::vector<Place> all;
     std::vector<Target> targets = targets_;
     for (Target& target : targets)
         if (target.own && ways_[target.way].services) target.priority = unassociated;
@@ -267,25 +274,32 @@ std::vector<Endpoint> Resolution::endpoints() const {
         return std::pair(a.priority, a.place) < std::pair(b.priority, b.place);
     });
     std::array<std::size_t, 2> counts{};
+    const std::vector<Address> none;
     for (const Target& target : targets) {
+        if (held(target)) continue;
         const auto known = hosts_.find(target.host);
         for (const std::size_t v4 : {0u, 1u}) {
             const auto wanted = v4 == 0 ? Address::Family::v6 : Address::Family::v4;
             const bool answered = known != hosts_.end() && known->second.families[v4].answered;
-            const auto& found = answered ? known->second.families[v4].addresses : target.hints;
+            // Whether there is an alias to be asked for certificates is known with the addresses.
+            const auto& found = answered              ? known->second.families[v4].addresses
+                                : target.base.empty() ? target.hints
+                                                      : none;
             const char* answer = answered ? (v4 == 0 ? "AAAA of " : "A of ")
                                           : (v4 == 0 ? "ipv6hint of " : "ipv4hint of ");
             const bool literal = !is_name(ways_[target.way].remote) && target.own;
             for (Address address : found) {
                 if (address.family != wanted || counts[v4] == most_of_family) continue;
                 if (target.port != 0) address.port = target.port;
-                const bool again = std::any_of(all.begin(), all.end(), [&](const Endpoint& one) {
-                    return one.address == address;
+                const bool again = std::any_of(all.begin(), all.end(), [&](const Place& one) {
+                    return one.endpoint.address == address;
                 });
                 if (again || all.size() == most_endpoints) continue;
                 ++counts[v4];
-                all.push_back({address, target.priority, target.alpn,
-                               literal ? "as given" : answer + target.host});
+                all.push_back({{address, target.priority, target.alpn,
+                                literal ? "as given" : answer + target.host},
+                               target.base,
+                               target.alias});
             }
         }
     }
@@ -293,12 +307,15 @@ std::vector<Endpoint> Resolution::endpoints() const {
 }
 
 std::vector<Endpoint> Resolution::poll_endpoints() {
-    const std::vector<Endpoint> now = endpoints();
+    const std::vector<Place> now = places();
+    const std::vector<Endpoint> before = std::exchange(told_, {});
     std::vector<Endpoint> fresh;
-    for (const Endpoint& endpoint : now)
-        if (std::find(told_.begin(), told_.end(), endpoint) == told_.end())
-            fresh.push_back(endpoint);
-    told_ = now;
+    for (const Place& place : now) {
+        told_.push_back(place.endpoint);
+        ever_told_[place.endpoint.address.string()] = place;
+        if (std::find(before.begin(), before.end(), place.endpoint) == before.end())
+            fresh.push_back(place.endpoint);
+    }
     return fresh;
 }
 
@@ -322,10 +339,14 @@ Resolution::Answered Resolution::answered() const {
     };
     for (const Query& query : wanted_) look(query);
     for (const auto& [id, query] : asked_) look(query);
+    bool reached = targets_of_records_ == 0 || complete();
     for (const Endpoint& endpoint : endpoints()) {
+        reached = reached || endpoint.priority < unassociated;
         answered.aaaa = answered.aaaa || endpoint.address.family == Address::Family::v6;
         answered.a = answered.a || endpoint.address.family == Address::Family::v4;
     }
+    // Records without an address behind them do not say yet where the service is.
+    answered.services = answered.services && reached;
     return answered;
 }
 
@@ -337,8 +358,10 @@ Error Resolution::error() const {
     if (failures_.empty() || !endpoints().empty()) return {};
     Error error(Errc::resolve_failed, failures_.front().cause, Stage::resolve);
     std::string text = "nothing is known of " + ways_.front().remote.string() + ":";
-    if (certificates_withheld_ && addresses_authenticated_)
-        text += "\n  its certificates (TLSA) are kept from us, so nobody can be believed";
+    for (const auto& [key, base] : bases_)
+        if (kept_from_us(key))
+            text += "\n  the certificates (TLSA) of " + base.host +
+                    " are kept from us, so nobody there can be believed";
     for (const Error& failure : failures_) text += "\n  " + failure.message();
     for (const Error& failure : failures_)
         if (!failure.detail.empty()) text += "\n  " + failure.detail.string();

@@ -13,9 +13,16 @@
 // and then the addresses of the targets that the records name. Aliases are followed; addresses that
 // no service record names come last. An address, localhost and a zone need no records.
 //
-// With DANE the certificates (TLSA, RFC 6698) of _PORT._udp.HOST and _PORT._tcp.HOST are asked, and
-// nothing is an Endpoint before they have come. not done: TLSA at the targets of SVCB and SRV (RFC
-// 7673, 3.1), because the name that certificates are made out to stays the Remote's.
+// With DANE the certificates (TLSA, RFC 6698) of _PORT._udp.HOST and _PORT._tcp.HOST are asked for
+// each host and port that a way leads to, and it is no Endpoint before they have come:
+//
+//   the Remote's own       HOST and PORT of the URL
+//   a target               its host and port, when every record that led there was authenticated
+//                          (RFC 7673, 3.1; for SVCB and HTTPS the same); else it has none
+//   an alias of these      the name at its end too, which counts before the first one, when its
+//                          addresses were authenticated (RFC 7671, 7)
+//
+// Of several names or addresses everybody's certificates are the first one's.
 #pragma once
 
 #include <array>
@@ -68,6 +75,12 @@ public:
     };
     // What a certificate is asked for.
     enum class Transport : std::uint8_t { udp, tcp };
+    // What is said of the certificates at an endpoint; only what was authenticated.
+    struct Certificates {
+        std::vector<Tlsa> records{};
+        std::string host{};  // whose they are: a peer that it names may show its name, too
+        bool operator==(const Certificates&) const = default;
+    };
 
     void begin(const Remote& remote, const Options& options);
     // The next lookup to be made; nothing until there is an answer.
@@ -87,16 +100,15 @@ public:
     // failed.
     Error error() const;
     const std::vector<Error>& failures() const { return failures_; }
-    // What certificates have to match; only what was authenticated.
-    const std::vector<Tlsa>& tlsa(Transport transport) const {
-        return tlsa_[static_cast<std::size_t>(transport)];
-    }
+    // What the certificate of an endpoint has to match, also of one that is none any more.
+    Certificates certificates(const Address& endpoint, Transport transport) const;
 
 private:
     // One name or address of the Remote.
     struct Way {
         Remote remote;
-        bool services = false;  // a service record was found
+        bool services = false;      // a service record was found
+        bool authenticated = true;  // all records that lead to its targets so far
         std::vector<std::string> aliases{};
     };
     // A host and port where one of the ways leads to.
@@ -109,6 +121,9 @@ private:
         bool own = false;         // of the way itself, not of a record
         std::optional<std::vector<std::string>> alpn{};
         std::vector<Address> hints{};
+        // Whose certificates it has, as keys of bases_; empty: nobody's.
+        std::string base{};
+        std::string alias{};  // of the host, which counts first
     };
     // What is known of a host.
     struct Family {
@@ -117,11 +132,28 @@ private:
     };
     struct Host {
         std::array<Family, 2> families{};  // IPv6, IPv4
+        bool authenticated = false;        // its addresses
+        std::string alias{};               // authenticated, and another name than its own
+    };
+    // A host and port whose certificates are asked for.
+    struct Base {
+        std::string host;
+        bool alias = false;  // of a host: asked for because that was authenticated
+        std::size_t missing = 0;
+        bool withheld = false;  // no answer, and not because there are none
+        std::array<std::vector<Tlsa>, 2> records{};
+    };
+    // An endpoint, and whose certificates it has.
+    struct Place {
+        Endpoint endpoint;
+        std::string base;
+        std::string alias;
     };
     struct Query {
         Lookup lookup;
         std::size_t way = 0;
         Transport transport = Transport::udp;
+        std::string base{};
     };
 
     void begin_way(std::size_t way);
@@ -135,9 +167,14 @@ private:
     void handle_servers(const Query& query, const Answer& answer);
     void handle_certificates(const Query& query, const Answer& answer);
     void add_target(Target target);
-    // Nothing may be tried: certificates are awaited, or were kept from us.
-    bool held() const;
+    std::vector<Place> places() const;
     void fail(const Error& error);
+    // resolution_certificates.cpp
+    std::string ask_certificates(const std::string& host, std::uint16_t port, bool alias = false);
+    void ask_alias(Target& target);
+    // It may not be tried: its certificates are awaited, or were kept from us.
+    bool held(const Target& target) const;
+    bool kept_from_us(const std::string& base) const;
 
     Options options_;
     std::mt19937_64 random_;
@@ -148,11 +185,13 @@ private:
     std::deque<Query> wanted_;
     std::map<QueryId, Query> asked_;
     std::uint32_t last_id_ = 0;
-    std::array<std::vector<Tlsa>, 2> tlsa_;
-    bool addresses_authenticated_ = false;
-    bool certificates_withheld_ = false;
+    std::string own_base_;               // of the first way; empty: there is none
+    std::map<std::string, Base> bases_;  // at most of the first way, its targets and their aliases
     std::vector<Error> failures_;
     std::vector<Endpoint> told_;
+    // All that were told: what is tried late is still asked for the certificate that it was told
+    // with. At most most_endpoints for each answer.
+    std::map<std::string, Place> ever_told_;
 };
 
 }  // namespace post::core

@@ -75,6 +75,9 @@ struct Resolver::Query {
             const std::string servers = NameServers::text(channel.get());
             text += ", name servers " + (servers.empty() ? "none" : servers);
         }
+        if (part.read.status == ARES_ESERVFAIL)
+            text += "; SERVFAIL: they cannot find out, or what they found has wrong signatures";
+        if (!part.read.reason.empty()) text += "; they say: " + part.read.reason;
         if (part.read.unusable)
             text += wanted.question == Question::addresses
                         ? "; the answer has no address that can be used"

@@ -10,6 +10,8 @@
 
 #include <ares.h>
 
+#include "lib/io/extended_error.hpp"
+
 namespace post::io {
 namespace {
 
@@ -325,6 +327,7 @@ ReadAnswer read_answer(const ares_dns_record& message, RecordKind kind) {
     answer.name = lower(asked);
     answer.authenticated = (ares_dns_record_get_flags(&message) & ARES_FLAG_AD) != 0;
     read.status = status_of(message);
+    if (read.status != ARES_SUCCESS) read.reason = extended_error(message);
     Seen seen;
     unsigned ttl = ~0u;
     if (read.status == ARES_SUCCESS) {

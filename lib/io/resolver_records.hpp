@@ -29,6 +29,7 @@ struct ReadAnswer {
     Answer answer;
     int status = 0;
     bool unusable = false;  // there were records, and none that can be used
+    std::string reason{};   // of an error, in the name server's words (extended_error.hpp)
 };
 ReadAnswer read_answer(const ares_dns_record& message, RecordKind kind);
 

@@ -29,7 +29,8 @@ std::string joined(const std::vector<std::string>& words) {
 Verification::Verification(CredentialStore& store, const ClientSecurity& security)
     : credentials_(store.lend(security.identity, security.trust)),
       name_(without_dot(security.server_name)),
-      tlsa_(security.tlsa) {}
+      tlsa_(security.tlsa),
+      tlsa_host_(without_dot(security.tlsa_host)) {}
 
 Verification::Verification(CredentialStore& store, const ServerSecurity& security)
     : credentials_(

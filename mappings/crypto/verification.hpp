@@ -29,6 +29,9 @@ struct ClientSecurity {
     // It counts beside Trust::system() alone, and beside chosen authorities as far as it asks for
     // more: who knows the peer's key needs no name service.
     std::vector<Tlsa> tlsa{};
+    // The host that these are of, where it is not server_name: what an authority of theirs
+    // (usage 2) vouches for may be made out to it as well (RFC 7671, 7; RFC 7673, 4.2).
+    std::string tlsa_host{};
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
@@ -84,6 +87,7 @@ private:
     std::string name_;  // whom we connect to; empty for a server
     std::vector<std::string> offered_;
     std::vector<Tlsa> tlsa_;
+    std::string tlsa_host_;  // empty: none but name_
     Error error_;
     ClientCertificate client_certificate_ = ClientCertificate::none;
     std::uint8_t alert_ = 0;

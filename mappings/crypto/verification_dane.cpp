@@ -72,16 +72,20 @@ bool Verification::verify_dane(const std::vector<Tlsa>& records) {
         if (!certificate) break;
         chain.push_back(std::move(certificate));
     }
+    const auto vouches = [&](gnutls_x509_crt_t authority) {
+        return chain_ends_in(chain, authority, name_) ||
+               (!tlsa_host_.empty() && tlsa_host_ != name_ &&
+                chain_ends_in(chain, authority, tlsa_host_));
+    };
     const auto ends_in_named = [&](const Tlsa& record) {
         for (std::size_t i = 1; i < chain.size(); ++i)
-            if (names_certificate(record, bytes_of(shown[i])) &&
-                chain_ends_in(chain, chain[i].get(), name_))
+            if (names_certificate(record, bytes_of(shown[i])) && vouches(chain[i].get()))
                 return true;
         // 5.2.3: who names a whole certificate need not have it shown. (Bare keys have to be shown
         // in a certificate: not done otherwise, because GnuTLS believes certificates alone.)
         if (record.selector != 0 || record.matching != 0) return false;
         const auto named = read_certificate(datum(record.data.view()));
-        return named && chain_ends_in(chain, named.get(), name_);
+        return named && vouches(named.get());
     };
     // 5.2: an authority that needs nobody's trust, and name and dates as ever.
     for (const Tlsa& record : records)
@@ -94,7 +98,8 @@ bool Verification::verify_dane(const std::vector<Tlsa>& records) {
         if (own || (is(record, TlsaUsage::pkix_ta) && path_has(record))) return verify_chain();
     }
 
-    std::string detail = "no TLSA record of " + name_ + " fits its certificate; there are";
+    std::string detail = "no TLSA record of " + (tlsa_host_.empty() ? name_ : tlsa_host_) +
+                         " fits its certificate; there are";
     for (const Tlsa& record : records) detail += " (" + text_of(record) + ")";
     refuse(Errc::certificate_dane, GNUTLS_A_BAD_CERTIFICATE, GNUTLS_E_CERTIFICATE_KEY_MISMATCH,
            detail + "; the peer has " + pin_of(bytes_of(shown[0])) +

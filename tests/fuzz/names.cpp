@@ -72,6 +72,8 @@ void read_message(std::string_view data) {
         require((count > 0) == (read.status == ARES_SUCCESS));
         require(answer.ttl >= Duration::zero() && answer.ttl <= std::chrono::hours(24));
         require(!answer.denied || count == 0);
+        require(read.reason.size() <= 192);
+        for (const char c : read.reason) require(c >= ' ' && c <= '~');
         for (const Address& address : answer.addresses) require(io::is_usable(address));
         check_services(answer);
     }

@@ -45,6 +45,7 @@ public:
         bool truncated = false;                       // over UDP, without an answer
         bool edns_error = false;                      // FORMERR for who speaks EDNS
         std::optional<std::uint32_t> negative_ttl{};  // with an SOA record
+        std::string options{};                        // of EDNS
     };
     // What to say to a query of this type; nothing: stay silent.
     using Script = std::function<std::optional<Reply>(const std::string& name, int type)>;
@@ -167,13 +168,18 @@ private:
         out += static_cast<char>(0x81 | (cut ? 2 : 0));
         out += static_cast<char>(0x80 | (reply->authenticated ? 0x20 : 0) | reply->rcode);
         out += u16(1) + u16(static_cast<unsigned>(records.size()));
-        out += u16(reply->negative_ttl ? 1 : 0) + u16(0) + query.substr(12, at + 5 - 12);
+        out += u16(reply->negative_ttl ? 1 : 0) + u16(reply->options.empty() ? 0 : 1) +
+               query.substr(12, at + 5 - 12);
         for (const Record& record : records) out += written(record);
         if (reply->negative_ttl)
             out += written({type_soa,
                             NameServer::name("ns.example") + NameServer::name("root.example") +
                                 u32(1) + u32(2) + u32(3) + u32(4) + u32(*reply->negative_ttl),
                             "example", 3600});
+        // RFC 6891, 6.1.2: the root, OPT, what fits into UDP, no flags, and the options.
+        if (!reply->options.empty())
+            out += '\0' + u16(41) + u16(1232) + u32(0) +
+                   u16(static_cast<unsigned>(reply->options.size())) + reply->options;
         return out;
     }
 

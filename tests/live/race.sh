@@ -7,33 +7,12 @@
 # Exit code 77 and "skipped: why" without the right to a namespace.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../../interop/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/racing.sh"
 program=$(our_program examples/post-nc)
 [ -n "$program" ] || skip "examples/post-nc is not built"
 in_namespace fd00:9::1/64
 begin
 nobody='post://[fd00:9::2]:4433' # whom the machine asks the link for, for seconds
-
-# serve OPTION...: on port 4433; its pin is in $pin.
-serve() {
-    background server "$program" "$@" -l 4433 < /dev/null
-    server=$started
-    wait_for 10 grep -q -- --pin "$work/server.log" || fail "no server"
-    pin=$(sed -n 's/^post-nc --pin \([^ ]*\) .*/\1/p' "$work/server.log")
-}
-
-# reaches WHAT STACK MOST URL...: the message arrives over STACK, and connecting takes at most MOST ms.
-reaches() {
-    local what=$1 stack=$2 most=$3 took
-    shift 3
-    echo hello | timeout 20 "$program" --report --pin "$pin" "$@" > "$work/said" \
-        2> "$work/report.log" || fail "$what: no connection"
-    gone "$server" || fail "$what: the server failed"
-    grep -qx hello "$work/server.log" || fail "$what: no message"
-    grep -q " $stack to .*: won" "$work/report.log" || fail "$what: $stack did not win"
-    took=$(sed -n 's/.*: connected after \([0-9]*\)\.[0-9]* ms$/\1/p' "$work/report.log")
-    [ "$took" -le "$most" ] || fail "$what: took $took ms, more than $most"
-    printf '%-40s %-10s %4d ms (at most %d)\n' "$what" "$stack" "$took" "$most"
-}
 
 serve
 reaches "all is well" quic 50 post://127.0.0.1:4433

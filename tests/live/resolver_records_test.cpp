@@ -327,6 +327,30 @@ TEST_SUITE("live") {
         CHECK(count(away.ask("10.0.0.1", Question::addresses)) == 1);
     }
 
+    TEST_CASE("why a name server has no answer is told in its own words") {
+        const auto extended = [](unsigned code, const std::string& text) {
+            return NameServer::parameter(15, NameServer::u16(code) + text);
+        };
+        Reply reply{.rcode = NameServer::servfail};
+        const auto detail = [&reply] {
+            Asking asking(saying(reply));
+            const auto answer = asking.one("_1._post.a.example", Question::svcb);
+            CHECK(answer.error == Errc::resolve_failed);
+            CHECK_FALSE(answer.denied);
+            return answer.error.detail.string();
+        };
+        CHECK(detail().find("SERVFAIL") != std::string::npos);
+        CHECK(detail().find("they say") == std::string::npos);
+        reply.options = extended(6, "");
+        CHECK(detail().ends_with("they say: DNSSEC bogus (6)"));
+        reply.options = extended(999, "dog\x1b[2Jate it" + std::string(1000, 'x'));
+        const std::string odd = detail();
+        CHECK(odd.find("they say: error (999): dog?[2Jate itxxx") != std::string::npos);
+        CHECK(odd.size() < 400);
+        reply.options = NameServer::parameter(15, "x");
+        CHECK(detail().find("they say") == std::string::npos);
+    }
+
     TEST_CASE("silence names the servers that were asked") {
         Asking asking([](const std::string&, int) { return std::nullopt; },
                       {.name_timeout = 200ms});

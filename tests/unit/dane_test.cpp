@@ -77,11 +77,12 @@ const Certificates& made() {
 }
 
 Error outcome(const crypto::PemPair& server, const Trust& trust, std::vector<Tlsa> tlsa,
-              const std::string& name = "server.example") {
+              const std::string& name = "server.example", const std::string& tlsa_host = {}) {
     TlsEndOptions options;
     options.pem = &server;
     options.trust = trust;
     options.tlsa = std::move(tlsa);
+    options.tlsa_host = tlsa_host;
     options.server_name = name;
     TlsTalk talk(options);
     CHECK(talk.complete() == !talk.client.stream->error());
@@ -148,6 +149,21 @@ TEST_SUITE("unit") {
             all.server.key};
         CHECK_FALSE(outcome(alone, Trust::system(), {record(2, 0, 0, root)}));
         CHECK(outcome(alone, Trust::system(), {record(2, 0, 1, root)}) == Errc::certificate_dane);
+    }
+
+    TEST_CASE("an authority of DNS may vouch for the host that it is named for, too") {
+        const auto& all = made();
+        const auto root = ders(all.root.certificates)[0];
+        const auto at = [&](const char* host) {
+            return outcome(all.other_name, Trust::system(), {record(2, 0, 1, root)},
+                           "service.example", host);
+        };
+        CHECK(at("") == Errc::certificate_dane);
+        CHECK(at("third.example") == Errc::certificate_dane);
+        CHECK_FALSE(at("other.example."));
+        // Elsewhere it is the name that the application gave, and no other.
+        CHECK(outcome(all.other_name, Trust::authorities(all.root.certificates), {},
+                      "service.example", "other.example") == Errc::certificate_name);
     }
 
     TEST_CASE("records that ask for more than an authority are asked beside it") {

@@ -1,111 +1,10 @@
 // Resolution: which lookups a Remote leads to, and which endpoints their answers do.
 #include "lib/association/resolution.hpp"
 
-#include <map>
-#include <ostream>
-#include <set>
-
-#include <doctest/doctest.h>
-
-#include "tests/seed.hpp"
+#include "tests/unit/resolution_support.hpp"
 
 using namespace post;
-using core::Resolution;
-using Texts = std::vector<std::string>;
-
-namespace {
-
-const char* text_of(Question question) {
-    const char* texts[] = {"addresses", "SVCB", "HTTPS", "SRV", "TLSA"};
-    return texts[static_cast<std::size_t>(question)];
-}
-
-// A name service that answers each lookup in the order in which it was asked.
-struct Names {
-    std::map<std::string, std::vector<Address>> addresses;
-    std::map<std::string, std::vector<ServiceRecord>> services;
-    std::map<std::string, std::vector<ServerRecord>> servers;
-    std::map<std::string, std::vector<Tlsa>> tlsa;
-    std::set<std::string> failing;  // SERVFAIL
-    bool authenticated = false;
-    Texts asked;
-
-    void host(const std::string& name, std::initializer_list<const char*> texts) {
-        for (const char* text : texts) addresses[name].push_back(*Address::parse(text));
-    }
-
-    std::vector<Answer> answers(const Resolution::Lookup& lookup) {
-        asked.push_back(std::string(text_of(lookup.question)) + " " + lookup.name +
-                        (lookup.service.empty() ? "" : " service " + lookup.service));
-        std::vector<Answer> all(1);
-        all[0].authenticated = authenticated;
-        all[0].name = lookup.name;
-        switch (lookup.question) {
-            case Question::addresses: {
-                all.push_back(all[0]);
-                all[0].kind = RecordKind::aaaa;
-                all[1].kind = RecordKind::a;
-                for (Address address : addresses[lookup.name]) {
-                    address.port = lookup.service.empty() ? lookup.port : 7;
-                    all[address.family == Address::Family::v6 ? 0 : 1].addresses.push_back(address);
-                }
-                break;
-            }
-            case Question::svcb:
-            case Question::https:
-                all[0].kind = lookup.question == Question::svcb ? RecordKind::svcb
-                                                                : RecordKind::https;
-                all[0].services = services[lookup.name];
-                break;
-            case Question::srv:
-                all[0].kind = RecordKind::srv;
-                all[0].servers = servers[lookup.name];
-                break;
-            case Question::tlsa:
-                all[0].kind = RecordKind::tlsa;
-                all[0].tlsa = tlsa[lookup.name];
-                break;
-        }
-        for (Answer& answer : all) {
-            const bool empty = answer.addresses.empty() && answer.services.empty() &&
-                               answer.servers.empty() && answer.tlsa.empty();
-            if (failing.count(lookup.name) != 0) answer = {.kind = answer.kind};
-            if (!empty && !failing.count(lookup.name)) continue;
-            answer.denied = !failing.count(lookup.name);
-            answer.error = Error(Errc::resolve_failed, {}, Stage::resolve,
-                                 Bytes("nothing for " + lookup.name));
-        }
-        return all;
-    }
-
-    void answer(Resolution& resolution, const Resolution::Lookup& lookup) {
-        const auto all = answers(lookup);
-        for (std::size_t i = 0; i < all.size(); ++i)
-            resolution.handle_answer(lookup.id, all[i], i + 1 == all.size());
-    }
-    Resolution resolve(const Remote& remote, const Resolution::Options& options = {}) {
-        Resolution resolution;
-        resolution.begin(remote, options);
-        while (const auto lookup = resolution.poll_lookup()) answer(resolution, *lookup);
-        CHECK(resolution.complete());
-        CHECK(resolution.answered() == Resolution::Answered{true, true, true});
-        return resolution;
-    }
-};
-
-Texts texts(const Resolution& resolution) {
-    Texts all;
-    for (const auto& endpoint : resolution.endpoints()) {
-        std::string text = endpoint.address.string() + " " + std::to_string(endpoint.priority);
-        for (const auto& alpn : endpoint.alpn.value_or(Texts{})) text += " " + alpn;
-        all.push_back(text + ", " + endpoint.from);
-    }
-    return all;
-}
-
-Tlsa certificate(char content) { return {3, 1, 1, Bytes(std::string(32, content))}; }
-
-}  // namespace
+using namespace post::test;
 
 TEST_SUITE("unit") {
     TEST_CASE("a name without records is its addresses, at the port of the URL") {
@@ -322,42 +221,5 @@ TEST_SUITE("unit") {
         names.failing = {"_4433._post.a.example"};
         names.host("a.example", {"192.0.2.1"});
         CHECK(names.resolve("post://a.example").endpoints().size() == 1);
-    }
-
-    TEST_CASE("nobody is an endpoint before the certificates are known") {
-        Names names;
-        names.host("a.example", {"192.0.2.1"});
-        names.tlsa["_4433._udp.a.example"] = {certificate('u')};
-        names.tlsa["_4433._tcp.a.example"] = {certificate('t')};
-        names.authenticated = true;
-        Resolution resolution;
-        resolution.begin("post://a.example", {.dane = true});
-        std::vector<Resolution::Lookup> lookups;
-        while (const auto lookup = resolution.poll_lookup()) lookups.push_back(*lookup);
-        REQUIRE(lookups.size() == 4);
-        for (const auto& lookup : lookups) {
-            CHECK(resolution.endpoints().empty());
-            names.answer(resolution, lookup);
-        }
-        CHECK(resolution.endpoints().size() == 1);
-        CHECK(resolution.tlsa(Resolution::Transport::udp) == std::vector{certificate('u')});
-        CHECK(resolution.tlsa(Resolution::Transport::tcp) == std::vector{certificate('t')});
-
-        // What is not authenticated says nothing.
-        names.authenticated = false;
-        const auto open = names.resolve("post://a.example", {.dane = true});
-        CHECK(open.tlsa(Resolution::Transport::udp).empty());
-        CHECK(open.endpoints().size() == 1);
-        names.failing = {"_4433._tcp.a.example"};
-        CHECK(names.resolve("post://a.example", {.dane = true}).endpoints().size() == 1);
-        // Who keeps it back where the rest is signed is not believed.
-        names.authenticated = true;
-        const auto kept = names.resolve("post://a.example", {.dane = true});
-        CHECK(kept.endpoints().empty());
-        CHECK(kept.error().detail.view().find("kept from us") != std::string_view::npos);
-        // Neither addresses nor localhost have certificates in DNS.
-        names.asked.clear();
-        names.resolve("post://192.0.2.1", {.dane = true});
-        CHECK(names.asked.empty());
     }
 }

@@ -59,6 +59,7 @@ struct TlsEndOptions {
     Trust trust = Trust::danger_anyone();  // the client's
     std::string server_name = "server.example";
     std::vector<Tlsa> tlsa{};
+    std::string tlsa_host{};
 };
 
 class TlsEnd {
@@ -72,6 +73,7 @@ public:
             security.trust = options.trust;
             security.server_name = options.server_name;
             security.tlsa = options.tlsa;
+            security.tlsa_host = options.tlsa_host;
             security.cipher = options.cipher;
             stream.emplace(store, security, options.alpn, protection);
             stream->start();
