@@ -33,13 +33,13 @@ inline Error opening_error(std::error_code cause, const char* what, const Addres
     Errc code = Errc::invalid_argument;
     if (cause == std::errc::address_in_use) code = Errc::address_in_use;
     if (cause == std::errc::address_family_not_supported ||
-        cause == std::errc::protocol_not_supported)
+        cause == std::errc::protocol_not_supported || cause == std::errc::operation_not_permitted)
         code = Errc::unsupported;
     if (cause == std::errc::too_many_files_open ||
         cause == std::errc::too_many_files_open_in_system)
         code = Errc::too_many;
     if (cause == std::errc::address_not_available || cause == std::errc::network_unreachable ||
-        cause == std::errc::host_unreachable)
+        cause == std::errc::host_unreachable || cause == std::errc::no_such_device)
         code = Errc::no_route;
     return {code, cause, Stage::call, std::string("opening ") + what + " " + local.string()};
 }
