@@ -49,11 +49,13 @@ Result<std::vector<Interface>> Root::interfaces() {
 // the next one may have the same name and gateway, and be another.
 void Root::find_interfaces() {
     const bool changed = io_->poll_interfaces_changed();
-    if (std::exchange(found_interfaces_, true) && !changed) return;
+    if (interfaces_version_ != 0 && !changed) return;
     auto found = io_->interfaces();
     interfaces_error_ = found ? Error() : found.error();
     const std::vector<Interface> before = std::exchange(
         interfaces_, found ? *std::move(found) : std::vector<Interface>());
+    if (interfaces_version_ != 0 && interfaces_ == before) return;
+    ++interfaces_version_;
     for (const Interface& old : before) {
         const std::string network = old.network();
         if (std::none_of(interfaces_.begin(), interfaces_.end(),
@@ -99,6 +101,17 @@ void Root::add_paths(Race::Options& race, const InitiateOptions& options) {
         out.paths.push_back({std::move(each), std::move(network), {}, {}});
     }
     race.out = std::move(out);
+}
+
+// Between initiate and the first message the machine may have moved.
+void Root::renew_paths(Association& association, Setup& setup) {
+    find_interfaces();
+    if (std::exchange(setup.interfaces, interfaces_version_) == interfaces_version_) return;
+    const Remote& remote = *association.options().remote;
+    auto race = race_options(remote, setup.options);
+    if (!race) return;
+    memory_.steer(now_, remote.string(), *race);
+    association.race_by(*std::move(race));
 }
 
 // The doors of a listener: none of its own where the system decides.

@@ -268,7 +268,9 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
                                             options.trust.kind() == Trust::Kind::authorities);
         made.datagrams = datagrams;
         association = &associations_.create(made, key, 0);
-        setups_[association->id()].options = options;
+        Setup& setup = setups_[association->id()];
+        setup.options = options;
+        setup.interfaces = interfaces_version_;
     }
     Association::NewCarrier carrier;
     carrier.priority = options.priority;

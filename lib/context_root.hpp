@@ -143,7 +143,8 @@ private:
     struct Setup {
         InitiateOptions options;
         std::vector<LookupId> lookups;
-        bool races = false;  // and what comes of it is to be remembered
+        bool races = false;            // and what comes of it is to be remembered
+        std::uint64_t interfaces = 0;  // as which interfaces_version_ it knows them
         std::vector<Way> ways;
     };
     // A Stream, and a socket whose other end somebody has as a file descriptor.
@@ -241,6 +242,7 @@ private:
     void find_interfaces();
     void drop_lost_ports();
     void add_paths(Race::Options& race, const InitiateOptions& options);
+    void renew_paths(Association& association, Setup& setup);
     Result<std::vector<std::uint32_t>> listen_on(const Local& local, const Policy& policy);
     static Result<Address> source(const Local& local, const LocalPath& path, const Address& remote);
     static Io::Outlet outlet(const Local& local, const LocalPath& path);
@@ -352,9 +354,9 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
-    std::vector<Interface> interfaces_;  // the best first
-    Error interfaces_error_;             // why they are not known
-    bool found_interfaces_ = false;      // they were asked for
+    std::vector<Interface> interfaces_;     // the best first
+    Error interfaces_error_;                // why they are not known
+    std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for
     Carriers carriers_;
     const crypto::PacketProtectionBackend protection_;
     std::unordered_map<AssociationId, Setup> setups_;

@@ -137,7 +137,9 @@ bool InterfaceTable::take_link(Bytes body) {
             });
         });
     if (!whole || !fine) return false;
-    const bool named = !link.interface.name.empty() && link.interface.name.size() < IFNAMSIZ;
+    const std::string& name = link.interface.name;
+    const bool named = !name.empty() && name.size() < IFNAMSIZ &&
+                       name.find('/') == std::string::npos;
     if (!named || about->ifi_index <= 0) return false;
     link.interface.index = static_cast<std::uint32_t>(about->ifi_index);
     link.interface.type = type_of(about->ifi_type, kind);

@@ -219,6 +219,35 @@ TEST_SUITE("scenario") {
         CHECK(first_stack() == Stack::quic);
     }
 
+    TEST_CASE("local: an interface that comes between initiate and the first message is used") {
+        PathScene scene;
+        scene.near.set_up("wlan0", false);
+        InitiateOptions options = PathScene::wanting(
+            {{.name = "wlan0", .preference = Preference::require}});
+        options.trust = Trust::pinned(scene.identity.pin());
+        Carrier carrier = scene.near_context().initiate("post://server.test:4433", options);
+        scene.world.run_for(1s);
+        scene.near.set_up("wlan0", true);
+        carrier.send("hello", {}, scene.fates.watch());
+        scene.until([&] { return scene.fates.all(); });
+        CHECK(scene.fates.acked() == 1);
+        CHECK(PathScene::path(carrier) == "wlan0");
+    }
+
+    TEST_CASE("local: the port of an interface that has gone is free again") {
+        PathScene scene;
+        InitiateOptions options = PathScene::wanting({}, {Stack::quic});
+        options.local = {.port = 5000, .interfaces = {"wlan0"}};
+        { const Carrier carrier = scene.reach(options); }
+        scene.world.run_for(10s);
+        sim::Node other(scene.world, scene.near);
+        const Identity own = Identity::self_signed("near.test");
+        CHECK_FALSE(other->try_listen({.port = 5000, .identity = own}));
+        scene.near.set_up("wlan0", false);
+        REQUIRE(scene.near_context().interfaces());
+        CHECK(other->try_listen({.port = 5000, .identity = own}));
+    }
+
     TEST_CASE("local: ports come from the range, the first that is free") {
         for (const Stack stack : {Stack::quic, Stack::tls}) {
             CAPTURE(to_string(stack));
