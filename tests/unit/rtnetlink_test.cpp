@@ -219,6 +219,7 @@ TEST_SUITE("unit") {
         CHECK(taken(message(RTM_NEWADDR, char{0})) == Answer::malformed);
         CHECK(taken(message(RTM_NEWROUTE, char{0})) == Answer::malformed);
         CHECK(taken(link(3, "")) == Answer::malformed);
+        CHECK(taken(link(3, "../lo")) == Answer::malformed);
         CHECK(taken(link(3, "a-name-of-sixteen")) == Answer::malformed);
         CHECK(taken(link(0, "eth1")) == Answer::malformed);
         CHECK(taken(link(-1, "eth1")) == Answer::malformed);
