@@ -47,9 +47,9 @@ Result<SocketId> Root::connect_from(const InitiateOptions& options, const LocalP
     if (!from) return from.error();
     return first_free(options.local, [&](std::uint16_t number) {
         Address local = *from;
-        local.port = number;
+        local.port = number != 0 ? number : options.local.address.port;
         // Family none where the system is to choose all of it.
-        if (local.is_any() && number == 0) local = {};
+        if (local.is_any() && local.port == 0) local = {};
         Io::TcpOptions tcp = tcp_options(local, options.tls);
         tcp.outlet = outlet(options.local, path);
         return io_->connect_tcp(tcp, remote);

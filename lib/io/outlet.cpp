@@ -37,8 +37,10 @@ std::error_code apply(const Io::Outlet& outlet, int fd, bool v6, bool& bound) {
     if (outlet.interface == 0) return {};
     const std::error_code error = bind_to(fd, outlet.interface);
     // Before Linux 5.7 that needs a privilege, and some sandboxes know nothing of it.
-    const bool gone = error == std::errc::no_such_device;
-    if (error && (outlet.strict || gone)) return error;
+    // It has gone meanwhile, and whatever lay behind it.
+    if (error == std::errc::no_such_device)
+        return std::make_error_code(std::errc::network_unreachable);
+    if (error && outlet.strict) return error;
     bound = !error;
     return {};
 }

@@ -39,7 +39,7 @@ inline Error opening_error(std::error_code cause, const char* what, const Addres
         cause == std::errc::too_many_files_open_in_system)
         code = Errc::too_many;
     if (cause == std::errc::address_not_available || cause == std::errc::network_unreachable ||
-        cause == std::errc::host_unreachable || cause == std::errc::no_such_device)
+        cause == std::errc::host_unreachable)
         code = Errc::no_route;
     return {code, cause, Stage::call, std::string("opening ") + what + " " + local.string()};
 }

@@ -1,6 +1,7 @@
 // The system's interfaces: what it tells of them, and that changes are heard. What is changed is in
 // a namespace of a process of its own.
 #include <linux/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include <post/context.hpp>
 
+#include "lib/io/outlet.hpp"
 #include "tests/live/edge.hpp"
 
 namespace post::test {
@@ -55,6 +57,27 @@ int watch_a_change() {
     return io->poll_interfaces_changed() ? 6 : 0;
 }
 
+// Nobody without a privilege may bind a socket again; older systems do not let them bind it at all.
+int bind_twice() {
+    if (setresuid(65534, 65534, 65534) != 0) return 77;
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool bound = false;
+    if (io::apply({.interface = 1}, fd, false, bound)) return 1;
+    if (io::apply({.interface = 1}, fd, false, bound) || bound) return 2;
+    const auto refused = io::apply({.interface = 1, .strict = true}, fd, false, bound);
+    return refused == std::errc::operation_not_permitted ? 0 : 3;
+}
+
+// Its exit status.
+int in_child(int (*work)()) {
+    const pid_t child = fork();
+    if (child == 0) _exit(work());
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 }  // namespace
 
 TEST_SUITE("live") {
@@ -76,15 +99,42 @@ TEST_SUITE("live") {
     }
 
     TEST_CASE("interfaces: a change is heard, and ends a wait") {
-        const pid_t child = fork();
-        if (child == 0) _exit(watch_a_change());
-        int status = 0;
-        REQUIRE(waitpid(child, &status, 0) == child);
-        REQUIRE(WIFEXITED(status));
-        if (WEXITSTATUS(status) == 77)
+        const int status = in_child(watch_a_change);
+        if (status == 77)
             MESSAGE("no network namespace may be made");
         else
-            CHECK(WEXITSTATUS(status) == 0);
+            CHECK(status == 0);
+    }
+
+    TEST_CASE("interfaces: where the system does not bind, only who insists hears an error") {
+        const int status = in_child(bind_twice);
+        if (status == 77)
+            MESSAGE("nobody else may be become");
+        else
+            CHECK(status == 0);
+    }
+
+    TEST_CASE("interfaces: the system hears which kind of IPv6 address is wanted") {
+        constexpr int prefer_temporary = 0x0001;
+        constexpr int prefer_public = 0x0002;
+        const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) {
+            MESSAGE("there is no IPv6");
+            return;
+        }
+        const auto preferred = [&] {
+            int value = 0;
+            socklen_t size = sizeof(value);
+            CHECK(getsockopt(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, &value, &size) == 0);
+            return value & (prefer_temporary | prefer_public);
+        };
+        bool bound = false;
+        CHECK_FALSE(io::apply({.source = SourceChoice::temporary}, fd, true, bound));
+        CHECK(preferred() == prefer_temporary);
+        CHECK_FALSE(io::apply({.source = SourceChoice::stable}, fd, true, bound));
+        CHECK(preferred() == prefer_public);
+        CHECK(bound);
+        close(fd);
     }
 
     TEST_CASE("interfaces: a Carrier over the loopback interface is bound to it") {
