@@ -4,6 +4,7 @@
 //   post-nc --pin sha256//... post://localhost:4433
 //   post-nc --exec 'tar x' -l 4433                   a command's input and output instead of ours
 //   post-nc --plan post://localhost:4433             what would be tried, and why
+//   post-nc --local eth0 post://localhost:4433       out by this interface alone
 // Ends when both sides have ended. 0: in good order; 1: what went wrong is on standard error.
 #include <getopt.h>
 #include <poll.h>
@@ -22,6 +23,7 @@ namespace {
 
 struct Wanted {
     std::optional<std::uint16_t> listen;
+    post::Local local;
     std::vector<post::Remote> peers;
     post::Policy policy;
     post::Trust trust;
@@ -44,6 +46,8 @@ const char* const usage =
     "  -a, --alpn NAME     the peer's own protocol, not Post\n"
     "  -m, --morph         bytes as they come, not a message a line\n"
     "  -x, --exec COMMAND  the peer talks to this command, and not to us\n"
+    "  -L, --local LOCAL   by this interface or from this address and these ports: eth0,\n"
+    "                      192.0.2.7:4000-4010, eth0:4000; again for several interfaces\n"
     "  -r, --report        how the connection was made, on standard error\n"
     "  -n, --plan          only says what would be tried\n";
 
@@ -66,18 +70,36 @@ bool secured(post::Stack stack) {
            stack == post::Stack::tls;
 }
 
+// Of several, each adds what it says.
+void add_local(post::Local& local, const char* text) {
+    const auto more = post::Local::parse(text);
+    if (!more) fail(more.error().detail.string());
+    local.interfaces.insert(local.interfaces.end(), more->interfaces.begin(),
+                            more->interfaces.end());
+    if (more->address.family != post::Address::Family::none) local.address = more->address;
+    if (more->port == 0) return;
+    local.port = more->port;
+    local.last_port = more->last_port;
+}
+
 Wanted parse(int argc, char** argv) {
-    static const option options[] = {
-        {"listen", required_argument, nullptr, 'l'}, {"stack", required_argument, nullptr, 's'},
-        {"pin", required_argument, nullptr, 'p'},    {"ca", required_argument, nullptr, 'c'},
-        {"cert", required_argument, nullptr, 'C'},   {"key", required_argument, nullptr, 'k'},
-        {"alpn", required_argument, nullptr, 'a'},   {"morph", no_argument, nullptr, 'm'},
-        {"exec", required_argument, nullptr, 'x'},   {"report", no_argument, nullptr, 'r'},
-        {"plan", no_argument, nullptr, 'n'},         {nullptr, 0, nullptr, 0}};
+    static const option options[] = {{"listen", required_argument, nullptr, 'l'},
+                                     {"stack", required_argument, nullptr, 's'},
+                                     {"pin", required_argument, nullptr, 'p'},
+                                     {"ca", required_argument, nullptr, 'c'},
+                                     {"cert", required_argument, nullptr, 'C'},
+                                     {"key", required_argument, nullptr, 'k'},
+                                     {"alpn", required_argument, nullptr, 'a'},
+                                     {"morph", no_argument, nullptr, 'm'},
+                                     {"exec", required_argument, nullptr, 'x'},
+                                     {"report", no_argument, nullptr, 'r'},
+                                     {"plan", no_argument, nullptr, 'n'},
+                                     {"local", required_argument, nullptr, 'L'},
+                                     {nullptr, 0, nullptr, 0}};
     Wanted wanted;
     std::vector<post::Stack> stacks;
     for (int flag;
-         (flag = getopt_long(argc, argv, "l:s:p:c:C:k:a:mx:rn", options, nullptr)) != -1;) {
+         (flag = getopt_long(argc, argv, "l:s:p:c:C:k:a:mx:rnL:", options, nullptr)) != -1;) {
         switch (flag) {
             case 'l': wanted.listen = static_cast<std::uint16_t>(std::atoi(optarg)); break;
             case 's': stacks.push_back(stack_named(optarg)); break;
@@ -90,6 +112,7 @@ Wanted parse(int argc, char** argv) {
             case 'x': wanted.command = optarg; break;
             case 'r': wanted.report = true; break;
             case 'n': wanted.plan = true; break;
+            case 'L': add_local(wanted.local, optarg); break;
             default: std::fputs(usage, stderr); std::exit(2);
         }
     }
@@ -252,7 +275,11 @@ template <class End> int run(const Wanted& wanted) {
         if (!identity) identity = post::Identity::self_signed("localhost");
         post::ListenOptions options{.policy = wanted.policy};
         if (!wanted.alpn.empty()) options.alpn = {wanted.alpn};
-        listener = context.listen({.port = *wanted.listen, .identity = identity}, options);
+        post::Local local = wanted.local;
+        local.port = *wanted.listen;
+        local.last_port = 0;
+        local.identity = identity;
+        listener = context.listen(std::move(local), options);
         std::fprintf(stderr, "post-nc --pin %s post://localhost:%u\n", identity.pin().c_str(),
                      unsigned{listener.port()});
         listener.accept([&](post::Carrier carrier) {
@@ -262,8 +289,9 @@ template <class End> int run(const Wanted& wanted) {
     } else {
         post::InitiateOptions options{.policy = wanted.policy,
                                       .trust = wanted.trust,
-                                      .local = {.identity = identity},
+                                      .local = wanted.local,
                                       .alpn = wanted.alpn};
+        options.local.identity = identity;
         if (wanted.plan) return print_plan(context, wanted, std::move(options));
         cat.begin(context.initiate(post::Remote::any(wanted.peers), std::move(options)));
     }

@@ -1,6 +1,7 @@
 // Listeners: which ports they open, what those take clients with, and when they close.
 #include <algorithm>
 
+#include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 #include "lib/policy/selection.hpp"
 
@@ -27,66 +28,73 @@ struct Root::Opened {
 
 // Opens one for each address, all with one number, which is chosen with the first when it is 0.
 // What a machine has no family for is left out.
-template <class Open> Error Root::open_each(const Local& local, std::uint16_t& number, Open open) {
-    std::vector<Address> wanted{local.address};
-    if (local.address.family == Address::Family::none)
+template <class Open> Error Root::open_each(const Doors& doors, std::uint16_t& number, Open open) {
+    std::vector<Address> wanted{doors.address};
+    if (doors.address.family == Address::Family::none)
         wanted = {Address::any_v4(), Address::any_v6()};
     Error error;
     bool any = false;
-    for (Address address : wanted) {
-        address.port = number;
-        const Result<Address> opened = open(address);
-        if (opened) {
-            any = true;
-            number = opened->port;
-        } else if (!any || opened.error() == Errc::address_in_use) {
-            error = opened.error();
+    for (const std::uint32_t interface : doors.interfaces) {
+        for (Address address : wanted) {
+            address.port = number;
+            const Result<Address> opened = open(address, interface);
+            if (opened) {
+                any = true;
+                number = opened->port;
+            } else if (!any || opened.error() == Errc::address_in_use) {
+                error = opened.error();
+            }
         }
     }
     return any && error != Errc::address_in_use ? Error() : error;
 }
 
-Error Root::open_ports(Opened& opened, std::uint16_t& number, const Local& local,
-                       const ListenOptions& options) {
+Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors,
+                       const Local& local, const ListenOptions& options) {
     const auto& stacks = options.policy.stacks;
     if (of_datagrams(options.policy))
-        return open_each(local, number, [&](const Address& at) -> Result<Address> {
-            auto port = open_datagram_port(at, stacks.front(), options.udp);
-            if (!port) return port.error();
-            opened.datagrams.push_back(std::move(*port));
-            return opened.datagrams.back()->local;
-        });
+        return open_each(
+            doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                auto port = open_datagram_port(at, interface, stacks.front(), options.udp);
+                if (!port) return port.error();
+                opened.datagrams.push_back(std::move(*port));
+                return opened.datagrams.back()->local;
+            });
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };
     if (named(Stack::quic) || named(Stack::sctp_dtls)) {
         const QuicOptions* quic = named(Stack::quic) ? &options.quic : nullptr;
-        Error error = open_each(local, number, [&](const Address& at) -> Result<Address> {
-            auto port = open_port(at, quic, {local.shared, local.of});
-            if (!port) return port.error();
-            opened.shared.push_back(*port);
-            return (*port)->local;
-        });
+        Error error = open_each(doors, number,
+                                [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                                    auto port = open_port(at, quic, {local.shared, local.of},
+                                                          {.interface = interface, .strict = true});
+                                    if (!port) return port.error();
+                                    opened.shared.push_back(*port);
+                                    return (*port)->local;
+                                });
         if (error) return error;
     }
     if (named(Stack::tls) || named(Stack::tcp)) {
-        Error error = open_each(local, number, [&](const Address& at) -> Result<Address> {
-            auto port = open_tcp_port(at, local.of > 1, options.tls);
-            if (!port) return port.error();
-            port->secured = named(Stack::tls);
-            opened.tcp.push_back(std::move(*port));
-            return opened.tcp.back().local;
-        });
+        Error error = open_each(
+            doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                auto port = open_tcp_port(at, interface, local.of > 1, options.tls);
+                if (!port) return port.error();
+                port->secured = named(Stack::tls);
+                opened.tcp.push_back(std::move(*port));
+                return opened.tcp.back().local;
+            });
         if (error) return error;
     }
     if (!named(Stack::sctp_udp)) return {};
     std::uint16_t udp_port = options.sctp.udp_port;
-    return open_each(local, udp_port, [&](const Address& at) -> Result<Address> {
-        auto port = open_port(at, nullptr, {});
-        if (!port) return port.error();
-        opened.sctp.push_back(*port);
-        return (*port)->local;
-    });
+    return open_each(
+        doors, udp_port, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+            auto port = open_port(at, nullptr, {}, {.interface = interface, .strict = true});
+            if (!port) return port.error();
+            opened.sctp.push_back(*port);
+            return (*port)->local;
+        });
 }
 
 void Root::close_ports(Opened& opened) {
@@ -104,16 +112,23 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
     ListenOptions options = asked;
     options.policy.stacks.clear();
     for (const auto& each : selection.chosen) options.policy.stacks.push_back(each.stack);
+    auto on = listen_on(local, options.policy);
+    if (!on) return on.error();
+    const Doors doors{local.address, *std::move(on)};
     const std::uint16_t wanted = local.port != 0 ? local.port : local.address.port;
     Opened opened;
-    for (int tries = 1;; ++tries) {
-        std::uint16_t number = wanted;
-        Error error = open_ports(opened, number, local, options);
-        if (!error) break;
-        const bool again = wanted == 0 && error == Errc::address_in_use && tries < most_numbers;
-        close_ports(opened);
-        if (!again) return error;
-    }
+    // Of a range the first number that is free of both; of none, any.
+    const auto listening = first_free(local, [&](std::uint16_t number) -> Result<std::uint16_t> {
+        for (int tries = 1;; ++tries) {
+            std::uint16_t chosen = number != 0 ? number : wanted;
+            Error error = open_ports(opened, chosen, doors, local, options);
+            if (!error) return chosen;
+            const bool again = wanted == 0 && error == Errc::address_in_use && tries < most_numbers;
+            close_ports(opened);
+            if (!again) return error;
+        }
+    });
+    if (!listening) return listening.error();
     std::vector<Address> addresses;
     const auto add = [&](const Address& address) {
         if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
@@ -123,7 +138,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
     for (const TcpPort& port : opened.tcp) add(port.local);
     for (const auto& port : opened.datagrams) add(port->local);
     for (Port* port : opened.sctp) {
-        listen_sctp_udp(*port, wanted != 0 ? wanted : port->local.port, options);
+        listen_sctp_udp(*port, wanted != 0 ? *listening : port->local.port, options);
         add(port->local);
     }
     const ListenerKey key = carriers_.listen(std::move(addresses));

@@ -1,6 +1,7 @@
 // Ports: sockets and endpoints are opened and shared here, and connections begin.
 #include <algorithm>
 
+#include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 #include "lib/policy/stacks.hpp"
 #include "mappings/quic/path_mtu.hpp"
@@ -134,6 +135,10 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     add(remote.server_name());
     add(options.local.address.string());
     add(std::to_string(options.local.port));
+    add(std::to_string(options.local.last_port));
+    add(std::to_string(options.local.interfaces.size()));
+    for (const std::string& named : options.local.interfaces) add(named);
+    add(to_string(options.local.source));
     add(options.local.identity.certificates().view());
     add(std::to_string(static_cast<int>(options.trust.kind())));
     add(options.trust.pin());
@@ -191,7 +196,7 @@ Result<void> Root::check_initiate(const InitiateOptions& options) {
         return wrong("an ALPN token has 1 to 255 bytes");
     if (options.local.shared != 0 || options.local.of != 1)
         return wrong("Local::shared is for listen");
-    return {};
+    return check(options.local);
 }
 
 Result<void> Root::check_listen(const Local& local, const ListenOptions& options) {
@@ -212,7 +217,7 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
         return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
     if (local.of > 1 && local.port == 0 && local.address.port == 0)
         return wrong("a port that is shared must be named: Local::port");
-    return {};
+    return check(local);
 }
 
 std::array<std::uint8_t, 16> Root::random_name() {
@@ -256,7 +261,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
         made.remote = remote;
         made.bounds = options.bounds;
         made.name = random_name();
-        memory_.steer(now(), {{}, remote.string()}, race);
+        memory_.steer(now(), remote.string(), race);
         made.eager = opens_eagerly(race, options);
         made.race = std::move(race);
         io_->random(std::as_writable_bytes(std::span(&made.race_id, 1)));
@@ -264,7 +269,9 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
                                             options.trust.kind() == Trust::Kind::authorities);
         made.datagrams = datagrams;
         association = &associations_.create(made, key, 0);
-        setups_[association->id()].options = options;
+        Setup& setup = setups_[association->id()];
+        setup.options = options;
+        setup.interfaces = interfaces_version_;
     }
     Association::NewCarrier carrier;
     carrier.priority = options.priority;
@@ -274,20 +281,21 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
 }
 
 // As large as the interface allows, and as the application does.
-std::size_t Root::largest_payload(const Address& remote, const QuicOptions& quic) {
-    const std::size_t limit = io_->payload_limit(remote);
+std::size_t Root::largest_payload(const Address& remote, const QuicOptions& quic, std::size_t mtu) {
+    const std::size_t limit = payload_limit(remote, mtu);
     if (limit == 0) return quic.largest_payload ? quic.largest_payload : quic::least_payload;
     return quic.largest_payload ? std::min(limit, quic.largest_payload) : limit;
 }
 
 // `listen`: what clients are taken with; none: no clients are.
 Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* listen,
-                                    Io::Share share) {
-    auto socket = io_->open_udp({.local = local, .share = share});
+                                    Io::Share share, const Io::Outlet& outlet) {
+    auto socket = io_->open_udp({.local = local, .share = share, .outlet = outlet});
     if (!socket) return socket.error();
     auto port = std::make_unique<Port>();
     port->socket = *socket;
     port->local = io_->local_address(*socket);
+    port->interface = outlet.interface;
     quic::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
     options.protection = protection_;
@@ -305,25 +313,31 @@ Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* lis
     return ports_.back().get();
 }
 
-// The client's port towards `remote`: one for each family and Local, shared by its associations.
-Result<Root::Port*> Root::client_port(const Local& local, const Address& remote, Stack stack) {
-    Address from = local.address;
-    if (from.family == Address::Family::none)
-        from = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
-    if (from.family != remote.family)
-        return Error(Errc::no_route, {}, Stage::connect,
-                     "the Local's address is of the other family");
-    from.port = local.port;
+// The client's port towards `remote`: one for each family, path and Local, shared by its
+// associations.
+Result<Root::Port*> Root::client_port(const Local& local, const LocalPath& path,
+                                      const Address& remote, Stack stack) {
+    const auto from = source(local, path, remote);
+    if (!from) return from.error();
+    const bool chosen = local.port != 0 && local.last_port == 0;
     for (const auto& port : ports_) {
-        const bool same_port = local.port == 0 ? port->kept : port->local.port == local.port;
+        const std::uint16_t number = port->local.port;
+        const bool same_port = local.port == 0 ? port->kept
+                               : chosen        ? number == local.port
+                                               : number >= local.port && number <= local.last_port;
         Address there = port->local;
-        there.port = from.port;
+        there.port = 0;
         // DTLS tells connections apart by their addresses alone.
         const bool taken = stack == Stack::sctp_dtls && port->dtls && port->dtls->reaches(remote);
         if ((stack == Stack::sctp_udp) != static_cast<bool>(port->udp)) continue;
-        if (same_port && there == from && !(taken && local.port == 0)) return port.get();
+        if (port->interface != path.index) continue;
+        if (same_port && there == *from && (!taken || chosen)) return port.get();
     }
-    auto opened = open_port(from, nullptr);
+    auto opened = first_free(local, [&](std::uint16_t number) {
+        Address at = *from;
+        at.port = number;
+        return open_port(at, nullptr, {}, outlet(local, path));
+    });
     if (opened) (*opened)->kept = true;
     if (opened && stack == Stack::sctp_udp) udp_endpoint(**opened);
     return opened;
@@ -363,7 +377,7 @@ Result<std::unique_ptr<Mapping>> Root::connect_quic(const Association& associati
     const InitiateOptions& options = setup.options;
     auto connect = way_to<quic::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = transport(options.bounds, options.quic);
-    connect.transport.largest_payload = largest_payload(way.remote, options.quic);
+    connect.transport.largest_payload = largest_payload(way.remote, options.quic, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
     return way.port->endpoint->connect(now_, transient, connect);
 }

@@ -31,8 +31,7 @@ Scheme scheme_of(Stack stack) {
 
 }  // namespace
 
-Result<Race::Options> Root::race_options(const Remote& remote,
-                                         const InitiateOptions& options) const {
+Result<Race::Options> Root::race_options(const Remote& remote, const InitiateOptions& options) {
     const Selection selection = select(options.policy, preferences_, is_plain(options));
     if (selection.error) return selection.error;
     Race::Options race = core::race_options(selection, options.alpn);
@@ -45,6 +44,7 @@ Result<Race::Options> Root::race_options(const Remote& remote,
                      Bytes(remote.string() + " names a stack that the policy does not: put it into "
                                              "Policy::stacks, and where it is not secured set "
                                              "Policy::security to Security::none"));
+    add_paths(race, options);
     return race;
 }
 
@@ -53,10 +53,12 @@ void Root::remember(const Association& association, Setup& setup) {
     const bool over = association.state() != Association::State::connecting;
     if (!over || !std::exchange(setup.races, false)) return;
     if (const Establishment* known = association.establishment())
-        memory_.remember(now_, {{}, association.options().remote->string()}, *known);
+        memory_.remember(now_, association.options().remote->string(), association.options().race,
+                         *known);
 }
 
 void Root::serve_wants(Association& association, Setup& setup) {
+    if (association.will_race()) renew_paths(association, setup);
     while (const auto want = association.poll_want(now_)) {
         if (const auto* wanted = std::get_if<Resolution::Lookup>(&*want)) {
             const LookupId lookup{next_lookup_++};
@@ -116,6 +118,8 @@ void Root::connect(Association& association, Setup& setup, const Connect& candid
         attempts_.emplace(way.remote, route);
     }
     setup.races = true;
+    if (!way.linked) note_path(association, wanted.attempt, wanted.path, way.socket());
+    way.path = wanted.path;
     setup.ways.push_back(std::move(way));
     association.attach(wanted.attempt, std::move(started->mapping));
 }
@@ -126,8 +130,9 @@ Result<Root::Started> Root::connect_port(const Association& association, const S
     Way way;
     way.attempt = wanted.attempt;
     way.remote = wanted.remote;
+    way.path = wanted.path;
     if (wanted.stack == Stack::sctp_udp) way.remote.port = options.sctp.udp_port;
-    const auto port = client_port(options.local, way.remote, wanted.stack);
+    const auto port = client_port(options.local, way.path, way.remote, wanted.stack);
     if (!port) return port.error();
     way.port = *port;
     const TransientId transient = transient_of({association.id(), wanted.attempt});

@@ -45,6 +45,7 @@ public:
     Result<Sink> listen_sink(const Local& local, const ListenOptions& options);
     Operation<std::vector<Remote>> resolve(const Remote& remote);
     Operation<Plan> plan(const Remote& remote, const InitiateOptions& options);
+    Result<std::vector<Interface>> interfaces();
     // From any thread.
     void submit(Function<void()> work);
     void stop() noexcept;  // from signal handlers too
@@ -90,7 +91,8 @@ private:
         QuicOptions quic;
         SctpOptions sctp;
         std::size_t associations = 0;
-        bool kept = false;  // a client port, for the next association too
+        bool kept = false;            // a client port, for the next association too
+        std::uint32_t interface = 0;  // that it is bound to; 0: none
     };
     // A TCP port, and what its connections are taken with.
     struct TcpPort {
@@ -127,6 +129,7 @@ private:
         bool linked = false;
         std::unordered_map<LinkId, SocketId> links{};
         Address remote{};  // of a client's
+        LocalPath path{};  // the same
         SocketId socket() const {
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
@@ -140,7 +143,8 @@ private:
     struct Setup {
         InitiateOptions options;
         std::vector<LookupId> lookups;
-        bool races = false;  // and what comes of it is to be remembered
+        bool races = false;            // and what comes of it is to be remembered
+        std::uint64_t interfaces = 0;  // as which interfaces_version_ it knows them
         std::vector<Way> ways;
     };
     // A Stream, and a socket whose other end somebody has as a file descriptor.
@@ -174,7 +178,7 @@ private:
     // context_resolve.cpp
     std::uint64_t begin_resolving(const Remote& remote);
     void answer(std::uint64_t number);
-    Result<Plan> make_plan(const Resolving& resolving) const;
+    Result<Plan> make_plan(const Resolving& resolving);
     void look_up(std::uint64_t number);
     bool take_answer(const Io::Resolved& resolved);  // false: it is somebody else's
 
@@ -209,7 +213,7 @@ private:
         return !options.alpn.empty() || options.without_alpn;
     }
     static Result<void> check_initiate(const InitiateOptions& options);
-    Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options) const;
+    Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options);
     void remember(const Association& association, Setup& setup);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
                                                   const Setup& setup, const Way& way,
@@ -235,10 +239,28 @@ private:
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }
+    // context_paths.cpp
+    static Result<void> check(const Local& local);
+    void find_interfaces();
+    void drop_lost_ports();
+    void add_paths(Race::Options& race, const InitiateOptions& options);
+    void renew_paths(Association& association, Setup& setup);
+    Result<std::vector<std::uint32_t>> listen_on(const Local& local, const Policy& policy);
+    static Result<Address> source(const Local& local, const LocalPath& path, const Address& remote);
+    static Io::Outlet outlet(const Local& local, const LocalPath& path);
+    void note_path(Association& association, AttemptId attempt, const LocalPath& path,
+                   SocketId socket);
+    std::size_t payload_limit(const Address& remote, std::size_t mtu);
     // context_listen.cpp
     struct Opened;
-    template <class Open> Error open_each(const Local& local, std::uint16_t& number, Open open);
-    Error open_ports(Opened& opened, std::uint16_t& number, const Local& local,
+    // Of a listener: its addresses are opened on each of the interfaces; 0: on all.
+    struct Doors {
+        Address address;
+        std::vector<std::uint32_t> interfaces;
+    };
+    template <class Open>
+    static Error open_each(const Doors& doors, std::uint16_t& number, Open open);
+    Error open_ports(Opened& opened, std::uint16_t& number, const Doors& doors, const Local& local,
                      const ListenOptions& options);
     void close_ports(Opened& opened);
     static Result<void> check_listen(const Local& local, const ListenOptions& options);
@@ -247,19 +269,21 @@ private:
     sctp::DtlsEndpoint& dtls_endpoint(Port& port);
     // context_tls.cpp
     tls::Endpoint& tls_endpoint();
-    std::size_t segment(const Address& remote);
+    std::size_t segment(const Address& remote, std::size_t mtu = 0);
     void take_connections();
     Result<Started> connect_tls(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     void handle_input(const Connection& connection, const Io::Received& received);
-    Result<TcpPort> open_tcp_port(const Address& local, bool shared, const TlsOptions& options);
+    Result<TcpPort> open_tcp_port(const Address& local, std::uint32_t interface, bool shared,
+                                  const TlsOptions& options);
     // context_udp.cpp
     Result<Started> connect_udp(const Association& association, const Setup& setup,
                                 const Connect& wanted);
-    Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local, Stack stack,
+    Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local,
+                                                             std::uint32_t interface, Stack stack,
                                                              const UdpOptions& options);
     udp::FlowOptions flow(Stack stack, const Address& local, const Address& remote, SocketId socket,
-                          const UdpOptions& options);
+                          const UdpOptions& options, std::size_t mtu = 0);
     DatagramPort* datagram_port(SocketId socket);
     void route_udp(DatagramPort& port, const Datagrams& datagrams);
     void close_if_idle(DatagramPort& port);
@@ -269,9 +293,11 @@ private:
     static bool is_bytes(Stack stack, const InitiateOptions& options);
     static bool opens_eagerly(const Race::Options& race, const InitiateOptions& options);
     tcp::Endpoint& tcp_endpoint();
-    tcp::TransportOptions tcp_transport(const Bounds& bounds, const Address& remote);
+    tcp::TransportOptions tcp_transport(const Bounds& bounds, const Address& remote,
+                                        std::size_t mtu = 0);
     static Io::TcpOptions tcp_options(const Address& local, const TlsOptions& options);
-    static Address connect_from(const InitiateOptions& options, const Address& remote);
+    Result<SocketId> connect_from(const InitiateOptions& options, const LocalPath& path,
+                                  const Address& remote);
     Result<Started> connect_bytes(const Association& association, const Setup& setup,
                                   const Connect& wanted);
     void accept_bytes(const TcpPort& port, const Io::Taken& taken);
@@ -303,13 +329,16 @@ private:
     void route_sctp_udp(Port& port, const Datagrams& datagrams);
     sctp::Engine& engine();
     sctp::EndpointOptions sctp_endpoint();
-    Result<Port*> open_port(const Address& local, const QuicOptions* listen, Io::Share share = {});
-    Result<Port*> client_port(const Local& local, const Address& remote, Stack stack);
+    Result<Port*> open_port(const Address& local, const QuicOptions* listen, Io::Share share = {},
+                            const Io::Outlet& outlet = {});
+    Result<Port*> client_port(const Local& local, const LocalPath& path, const Address& remote,
+                              Stack stack);
     static Limits limits(const Bounds& bounds);
     quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
     sctp::TransportOptions sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const;
-    std::size_t largest_sctp(const Address& remote, const SctpOptions& sctp);
-    std::size_t largest_payload(const Address& remote, const QuicOptions& quic);
+    std::size_t largest_sctp(const Address& remote, const SctpOptions& sctp, std::size_t mtu = 0);
+    std::size_t largest_payload(const Address& remote, const QuicOptions& quic,
+                                std::size_t mtu = 0);
     std::array<std::uint8_t, 16> random_name();
 
     Anchor& anchor_;
@@ -327,6 +356,9 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
+    std::vector<Interface> interfaces_;     // the best first
+    Error interfaces_error_;                // why they are not known
+    std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for
     Carriers carriers_;
     const crypto::PacketProtectionBackend protection_;
     std::unordered_map<AssociationId, Setup> setups_;

@@ -27,8 +27,8 @@ sctp::TransportOptions Root::sctp_transport(const Bounds& bounds, const SctpOpti
     return options;
 }
 
-std::size_t Root::largest_sctp(const Address& remote, const SctpOptions& sctp) {
-    const std::size_t limit = io_->payload_limit(remote);
+std::size_t Root::largest_sctp(const Address& remote, const SctpOptions& sctp, std::size_t mtu) {
+    const std::size_t limit = payload_limit(remote, mtu);
     if (sctp.largest_payload)
         return limit ? std::min(limit, sctp.largest_payload) : sctp.largest_payload;
     return limit >= local_only ? std::min(limit, local_payload) : least_payload;
@@ -74,7 +74,7 @@ sctp::ConnectOptions Root::sctp_way(const Association& association, const Setup&
     const InitiateOptions& options = setup.options;
     auto connect = way_to<sctp::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
-    connect.transport.largest_payload = largest_sctp(way.remote, options.sctp);
+    connect.transport.largest_payload = largest_sctp(way.remote, options.sctp, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
     return connect;
 }

@@ -2,6 +2,7 @@
 // connection, and an association of a client has many. Its mapping says what shall become of them.
 #include <algorithm>
 
+#include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 
 namespace post::core {
@@ -25,8 +26,9 @@ tcp::Endpoint& Root::tcp_endpoint() {
     return *tcp_;
 }
 
-tcp::TransportOptions Root::tcp_transport(const Bounds& bounds, const Address& remote) {
-    return {.limits = limits(bounds), .segment = segment(remote)};
+tcp::TransportOptions Root::tcp_transport(const Bounds& bounds, const Address& remote,
+                                          std::size_t mtu) {
+    return {.limits = limits(bounds), .segment = segment(remote, mtu)};
 }
 
 Io::TcpOptions Root::tcp_options(const Address& local, const TlsOptions& options) {
@@ -39,14 +41,20 @@ Io::TcpOptions Root::tcp_options(const Address& local, const TlsOptions& options
     return tcp;
 }
 
-// Family none where the system is to choose.
-Address Root::connect_from(const InitiateOptions& options, const Address& remote) {
-    Address local = options.local.address;
-    if (options.local.port == 0) return local;
-    if (local.family == Address::Family::none)
-        local = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
-    local.port = options.local.port;
-    return local;
+// From where the Local and the path want it.
+Result<SocketId> Root::connect_from(const InitiateOptions& options, const LocalPath& path,
+                                    const Address& remote) {
+    const auto from = source(options.local, path, remote);
+    if (!from) return from.error();
+    return first_free(options.local, [&](std::uint16_t number) {
+        Address local = *from;
+        local.port = number != 0 ? number : options.local.address.port;
+        // Family none where the system is to choose all of it.
+        if (local.is_any() && local.port == 0) local = {};
+        Io::TcpOptions tcp = tcp_options(local, options.tls);
+        tcp.outlet = outlet(options.local, path);
+        return io_->connect_tcp(tcp, remote);
+    });
 }
 
 // The mapping wants its first connection itself.
@@ -57,7 +65,7 @@ Result<Root::Started> Root::connect_bytes(const Association& association, const 
                                                Resolution::Transport::tcp);
     if (wanted.stack == Stack::tcp) connect.security.reset();
     if (options.without_alpn) connect.alpn.emplace_back();
-    connect.transport = tcp_transport(options.bounds, wanted.remote);
+    connect.transport = tcp_transport(options.bounds, wanted.remote, wanted.path.mtu);
     Way way;
     way.attempt = wanted.attempt;
     way.linked = true;
@@ -128,10 +136,10 @@ void Root::serve(Association& association, Way& way, const LinkWant& want) {
 
 void Root::connect_link(Association& association, Way& way, LinkId link) {
     const InitiateOptions& options = setups_[association.id()].options;
-    const auto socket = io_->connect_tcp(
-        tcp_options(connect_from(options, way.remote), options.tls), way.remote);
+    const auto socket = connect_from(options, way.path, way.remote);
     if (!socket)
         return association.handle_link(now_, way.attempt, {link, link::Failed{socket.error()}});
+    note_path(association, way.attempt, way.path, *socket);
     way.links[link] = *socket;
     connections_[*socket] = {{association.id(), way.attempt}, link};
     association.handle_link(now_, way.attempt, {link, link::Begun{io_->local_address(*socket)}});

@@ -31,8 +31,8 @@ tls::Endpoint& Root::tls_endpoint() {
     return *tls_;
 }
 
-std::size_t Root::segment(const Address& remote) {
-    const std::size_t limit = io_->payload_limit(remote);
+std::size_t Root::segment(const Address& remote, std::size_t mtu) {
+    const std::size_t limit = payload_limit(remote, mtu);
     return limit > least_segment + header_more ? limit - header_more : least_segment;
 }
 
@@ -40,13 +40,12 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
                                         const Connect& wanted) {
     const Address& remote = wanted.remote;
     const InitiateOptions& options = setup.options;
-    const auto socket = io_->connect_tcp(tcp_options(connect_from(options, remote), options.tls),
-                                         remote);
+    const auto socket = connect_from(options, wanted.path, remote);
     if (!socket) return socket.error();
     auto connect = way_to<tls::ConnectOptions>(remote, io_->local_address(*socket), association,
                                                options, Resolution::Transport::tcp);
     connect.transport.limits = limits(options.bounds);
-    connect.transport.segment = segment(remote);
+    connect.transport.segment = segment(remote, wanted.path.mtu);
     auto mapping = tls_endpoint().connect(now_, connect);
     if (!mapping) {
         io_->close(*socket);
@@ -59,10 +58,11 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
     return Started{way, *std::move(mapping)};
 }
 
-Result<Root::TcpPort> Root::open_tcp_port(const Address& local, bool shared,
-                                          const TlsOptions& options) {
+Result<Root::TcpPort> Root::open_tcp_port(const Address& local, std::uint32_t interface,
+                                          bool shared, const TlsOptions& options) {
     Io::TcpOptions tcp = tcp_options(local, options);
     tcp.shared = shared;
+    tcp.outlet = {.interface = interface, .strict = true};
     const auto socket = io_->listen_tcp(tcp);
     if (!socket) return socket.error();
     TcpPort port;

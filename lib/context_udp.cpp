@@ -2,6 +2,7 @@
 // Sinks of multicast groups.
 #include <algorithm>
 
+#include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 
 namespace post::core {
@@ -13,13 +14,13 @@ Error of_call(Errc code, const char* text) { return Error(code, {}, Stage::call,
 }  // namespace
 
 udp::FlowOptions Root::flow(Stack stack, const Address& local, const Address& remote,
-                            SocketId socket, const UdpOptions& options) {
+                            SocketId socket, const UdpOptions& options, std::size_t mtu) {
     udp::FlowOptions flow;
     flow.stack = stack;
     flow.local = local;
     flow.remote = remote;
     flow.datagrams = options.datagrams;
-    flow.unfragmented = io_->payload_limit(remote);
+    flow.unfragmented = payload_limit(remote, mtu);
     flow.run_limit = io_->run_limit(socket);
     return flow;
 }
@@ -28,24 +29,24 @@ udp::FlowOptions Root::flow(Stack stack, const Address& local, const Address& re
 Result<Root::Started> Root::connect_udp(const Association& association, const Setup& setup,
                                         const Connect& wanted) {
     const InitiateOptions& options = setup.options;
-    const auto& [attempt, stack, remote] = wanted;
+    const auto& [attempt, stack, remote, path] = wanted;
     if (remote.is_multicast() && !options.one_way)
         return of_call(Errc::unsupported,
                        "a group answers nobody: send to it by initiate_source, and receive by "
                        "listen_sink");
-    Address local = options.local.address;
-    if (local.family == Address::Family::none)
-        local = remote.family == Address::Family::v6 ? Address::any_v6() : Address::any_v4();
-    local.port = options.local.port;
-    if (local.family != remote.family)
-        return of_call(Errc::no_route, "the Local's address is of the other family");
+    const auto from = source(options.local, path, remote);
+    if (!from) return from.error();
     Io::UdpOptions udp;
-    udp.local = local;
     udp.datagrams = Io::DatagramSocket{stack == Stack::udp_lite, remote, false, options.udp};
-    const auto socket = io_->open_udp(udp);
+    udp.outlet = outlet(options.local, path);
+    const auto socket = first_free(options.local, [&](std::uint16_t number) {
+        udp.local = *from;
+        udp.local.port = number;
+        return io_->open_udp(udp);
+    });
     if (!socket) return socket.error();
     udp::FlowOptions flow = this->flow(stack, io_->local_address(*socket), remote, *socket,
-                                       options.udp);
+                                       options.udp, path.mtu);
     flow.limits = limits(options.bounds);
     Way way;
     way.attempt = attempt;
@@ -57,6 +58,7 @@ Result<Root::Started> Root::connect_udp(const Association& association, const Se
 }
 
 Result<std::unique_ptr<Root::DatagramPort>> Root::open_datagram_port(const Address& local,
+                                                                     std::uint32_t interface,
                                                                      Stack stack,
                                                                      const UdpOptions& options) {
     if (local.is_multicast())
@@ -64,6 +66,7 @@ Result<std::unique_ptr<Root::DatagramPort>> Root::open_datagram_port(const Addre
     Io::UdpOptions udp;
     udp.local = local;
     udp.datagrams = Io::DatagramSocket{stack == Stack::udp_lite, {}, false, options};
+    udp.outlet = {.interface = interface, .strict = true};
     const auto socket = io_->open_udp(udp);
     if (!socket) return socket.error();
     auto port = std::make_unique<DatagramPort>();
@@ -122,6 +125,10 @@ Result<Sink> Root::listen_sink(const Local& local, const ListenOptions& options)
         return of_call(Errc::unsupported,
                        "groups are served by datagrams alone: Policy::stacks must be udp or "
                        "udp_lite");
+    if (!local.interfaces.empty() || local.last_port != 0)
+        return of_call(Errc::invalid_argument,
+                       "of a Sink, UdpOptions::interface names the interface, and Local::port one "
+                       "port alone");
     Address group = local.address;
     if (local.port != 0) group.port = local.port;
     if (!group.is_multicast() || group.port == 0)

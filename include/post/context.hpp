@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <post/carrier.hpp>
+#include <post/interface.hpp>
 #include <post/listener.hpp>
 #include <post/local.hpp>
 #include <post/plan.hpp>
@@ -143,6 +144,10 @@ public:
     // What stands in the way of any connection is Plan::error; what initiate() would throw is the
     // answer's error, as is too_many above 64 at once, with resolve().
     Operation<Plan> plan(Remote remote, InitiateOptions options = {});
+    // The interfaces of this machine that are up, those that the system would rather use first; of
+    // these a Local names some, and a policy's preferences choose. Errc::unsupported where the
+    // system does not tell (rtnetlink).
+    Result<std::vector<Interface>> interfaces();
     // Takes peers on `local` (draft, Listen), from now on: those who come before accept() was
     // called are refused. Throws Failure: invalid_argument (no identity; udp and udp_lite need
     // none), address_in_use, no_route.

@@ -42,12 +42,15 @@ struct Establishment {
         Instant heard = never;  // when it heard something of the peer's host first
         Instant ended = never;  // when it won, failed or lost
         Error error{};          // with the foreign code
+        std::string path{};     // the interface that it was bound to; empty: as the system routes
+        Address source{};       // and its address there
     };
     // What was never begun because it may not be, of the first 64.
     struct Refused {
         std::optional<Stack> stack{};  // none: whatever the stack
-        Address remote;
+        Address remote;                // family none: whatever the address
         std::string reason;
+        std::string path{};  // the interface; empty: whatever the path
     };
 
     std::string remote;  // as the application named it

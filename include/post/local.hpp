@@ -1,18 +1,32 @@
-// Local: what the near end of an Association is made of (draft 2.5, RFC 9622, 6.1): address, port,
-// identity. A plain value.
+// Local: what the near end of an Association is made of (draft 2.5 and 3.1.2, RFC 9622, 6.1):
+// interface, address, port, identity. A plain value.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <post/address.hpp>
 #include <post/identity.hpp>
+#include <post/result.hpp>
 
 namespace post {
+
+// Which of several addresses connections come from (RFC 6724, 5; RFC 5014). What is deprecated is
+// taken only where nothing else is left.
+enum class SourceChoice : std::uint8_t {
+    automatic,  // as the system has it; on an interface that was chosen, temporary ones first
+    temporary,  // IPv6: one that changes with time (RFC 8981), where there is one
+    stable,     // IPv6: one that others may know; so a peer can find us again, and trace us
+};
+const char* to_string(SourceChoice choice) noexcept;
 
 struct Local {
     // 0: the system chooses. One UDP port serves all Associations of a Local.
     std::uint16_t port = 0;
-    // Family none: every address of the machine, IPv4 and IPv6.
+    // Family none: every address of the machine, IPv4 and IPv6. Of a client: connections come from
+    // this one, and only Remotes of its family are reached.
     Address address{};
     // A Listener must have one; a client shows its own only where the server asks for it.
     Identity identity{};
@@ -23,6 +37,28 @@ struct Local {
     // on. Such a port must be named; a place that is taken is address_in_use.
     std::uint16_t shared = 0;
     std::uint16_t of = 1;
+    // Not 0: `port` to `last_port`, both included, and the first of them that is free. A socket of
+    // UDP and a connection of TCP may have the same number. When all are taken the error is
+    // address_in_use, and says so.
+    std::uint16_t last_port = 0;
+    // The interfaces that may be used, best first, at most 16: each by its name ("eth0"), its index
+    // ("2") or one of its addresses ("192.0.2.7"). Empty: the policy's preferences decide
+    // (Preferences::interfaces), and where it has none, the system's routes, one path alone.
+    //
+    // initiate: each is a path of its own; those are tried in this order, after what the policy
+    // prefers. The sockets are bound to their interface, so that nothing leaves by another; where
+    // the system does not allow that they are bound to its address, and the report says so
+    // (Establishment::Attempt::reason). A name that no interface has, or all being prohibited, ends
+    // the race with no_route; the detail lists the interfaces there are.
+    // listen: peers are taken on these alone; what is not there, or may not be bound to, is refused
+    // (no_route, unsupported). Not for listen_sink: UdpOptions::interface.
+    std::vector<std::string> interfaces{};
+    SourceChoice source = SourceChoice::automatic;
+
+    // "eth0", "192.0.2.7", "[2001:db8::7]:4000", "eth0:4000-4010", ":4433": an interface or an
+    // address, and a port or a range of them. Anything else is an Error (invalid_argument) that
+    // says what is wrong.
+    static Result<Local> parse(std::string_view text);
 };
 
 }  // namespace post

@@ -28,9 +28,11 @@ struct Plan {
         // secure ones have failed, at once then.
         std::optional<Duration> delay{};
         std::string reason;  // of its place
+        Address source{};    // where it would come from; family none: as the system chooses
     };
     struct Refused {
-        std::string what;  // "tls to [2001:db8::1]:4433", "sctp-udp", "interface wlan0"
+        // "tls to [2001:db8::1]:4433", "192.0.2.1:4433 over eth1", "sctp-udp", "interface wlan0"
+        std::string what;
         std::string reason;
     };
 
@@ -38,8 +40,8 @@ struct Plan {
     std::vector<Candidate> candidates{};
     std::vector<Refused> refused{};
     std::vector<std::string> notes{};  // wishes of the system that gave way
-    // Why there is no candidate: `unsupported` with the requirement that cannot be met, or what
-    // resolution said.
+    // Why there is no candidate: `unsupported` with the requirement that cannot be met, `no_route`
+    // where no interface may be used (the detail lists those there are), or what resolution said.
     Error error{};
 
     // All of it for people:

@@ -40,7 +40,10 @@ enum class InterfaceType : std::uint8_t { loopback, wired, wifi, cellular, tunne
 const char* to_string(InterfaceType type) noexcept;
 
 // What is thought of one interface, by its name ("eth0"), or of all of a type; a name counts more
-// than its type (RFC 9622, 6.2.11).
+// than its type (RFC 9622, 6.2.11). initiate: where there is any, each interface that is left is a
+// path of its own, with sockets bound to it, and those that are preferred are tried first, those
+// that are avoided last; what is refused stands in the plan and in the race's report. listen: what
+// is required or prohibited holds for the interfaces that there are when it begins.
 struct InterfacePreference {
     std::string name{};                   // empty: whatever its name
     std::optional<InterfaceType> type{};  // none: whatever its type

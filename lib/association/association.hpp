@@ -136,6 +136,13 @@ public:
 
     // Input, from the root.
 
+    // It is about to race, and may still be told how.
+    bool will_race() const { return state_ == State::connecting && options_.remote && !race_; }
+    void race_by(Race::Options race) { options_.race = std::move(race); }
+    // What else the race's report is to say of an attempt.
+    void note(AttemptId attempt, const std::string& text) {
+        if (race_) race_->note(attempt, text);
+    }
     // The connection of a client that a listener takes.
     void attach(std::unique_ptr<Mapping> mapping);
     // The attempt that was asked for is under way, or could not even be begun.

@@ -34,7 +34,8 @@ void Association::begin_race(Instant now) {
     race_ = std::make_unique<Race>();
     Race::Options options = options_.race;
     const Remote& remote = *options_.remote;
-    if (!remote.complete()) {
+    const bool lost = options.out && options.out->error;
+    if (!remote.complete() && !lost) {
         resolution_ = std::make_unique<Resolution>();
         resolution_->begin(remote, {.dane = options_.dane, .seed = options_.race_id});
         options.svcb = !resolution_->answered().services;

@@ -1,4 +1,4 @@
-// One list for each (stack, family), dealt out in turns.
+// One list for each (stack, family) of a path, dealt out in turns.
 #include "lib/association/candidates.hpp"
 
 #include <algorithm>
@@ -27,10 +27,28 @@ Lineage lineage(const Candidate& candidate) {
     return {candidate.stack, candidate.endpoint.address.family};
 }
 
-bool failed_before(const RaceOptions& options, const Lineage& line) {
-    return std::any_of(options.failed_on.begin(), options.failed_on.end(), [&](const auto& known) {
+using Known = RaceOptions::Known;
+
+bool failed_before(const std::vector<Known>& failed_on, const Lineage& line) {
+    return std::any_of(failed_on.begin(), failed_on.end(), [&](const Known& known) {
         return known.stack == line.stack && known.remote.family == line.family;
     });
+}
+
+// Where the candidates of one path begin, and what is known of it.
+struct Leg {
+    const Interface* interface = nullptr;  // none: as the system routes
+    const std::optional<Known>& winner;
+    const std::vector<Known>& failed_on;
+    std::string name() const { return interface ? interface->name : std::string(); }
+};
+
+std::vector<Leg> legs(const RaceOptions& options) {
+    if (!options.out) return {{nullptr, options.winner, options.failed_on}};
+    std::vector<Leg> all;
+    for (const RaceOptions::Path& path : options.out->paths)
+        all.push_back({&path.interface, path.winner, path.failed_on});
+    return all;
 }
 
 // One over TCP is the second: where UDP is blocked nobody waits for all the others.
@@ -43,7 +61,7 @@ std::vector<Stack> with_tcp_second(std::vector<Stack> stacks) {
 }
 
 // Each stack once with the families by turns, then each with its other family.
-std::vector<Lineage> lineages(const std::vector<Stack>& stacks, const RaceOptions& options,
+std::vector<Lineage> lineages(const std::vector<Stack>& stacks, const std::vector<Known>& failed_on,
                               Family begin) {
     std::vector<Lineage> lines;
     for (Family first : {begin, other(begin)}) {
@@ -54,7 +72,7 @@ std::vector<Lineage> lineages(const std::vector<Stack>& stacks, const RaceOption
         }
     }
     std::stable_partition(lines.begin(), lines.end(),
-                          [&](const Lineage& line) { return !failed_before(options, line); });
+                          [&](const Lineage& line) { return !failed_before(failed_on, line); });
     return lines;
 }
 
@@ -71,14 +89,19 @@ public:
         for (const Endpoint& endpoint : endpoints_)
             if (std::string why = wrong_with(endpoint.address, options_.groups); !why.empty())
                 refuse({}, endpoint, std::move(why));
-        std::vector<Candidate> secure = deal(admitted(options_.stacks, true), true);
-        std::vector<Candidate> insecure = deal(admitted(options_.insecure, false), false);
+        const std::vector<Stack> safe = admitted(options_.stacks, true);
+        const std::vector<Stack> unsafe = admitted(options_.insecure, false);
+        std::vector<Candidate> secure;
+        std::vector<Candidate> insecure;
+        for (const Leg& leg : legs(options_)) {
+            find_sources(leg);
+            deal(leg, safe, true, secure);
+            deal(leg, unsafe, false, insecure);
+        }
         share_out(secure, insecure);
         drop(secure, begun);
         drop(insecure, begun);
-        if (begun.empty()) winner_first(secure);
-        tcp_second(secure, begun);
-        order_.candidates = std::move(secure);
+        for (const Leg& leg : legs(options_)) put_in_order(leg, secure, begun);
         order_.candidates.insert(order_.candidates.end(), insecure.begin(), insecure.end());
         return std::move(order_);
     }
@@ -115,20 +138,42 @@ private:
                endpoint.alpn->end();
     }
 
-    std::vector<Candidate> deal(const std::vector<Stack>& stacks, bool secure) {
-        std::vector<Candidate> dealt;
+    // From where each endpoint is reached on this path; those that are not are refused.
+    void find_sources(const Leg& leg) {
+        sources_.clear();
+        if (!leg.interface) return;
+        for (const Endpoint& endpoint : endpoints_) {
+            if (!wrong_with(endpoint.address, options_.groups).empty()) continue;
+            if (sources_.contains(endpoint.address)) continue;
+            auto path = reach(*leg.interface, endpoint.address, options_.out->choice,
+                              options_.out->from, options_.out->own);
+            if (path) {
+                sources_.emplace(endpoint.address, *std::move(path));
+                continue;
+            }
+            refuse({}, endpoint, path.error().detail.string());
+            order_.refused.back().path = leg.interface->name;
+        }
+    }
+
+    void deal(const Leg& leg, const std::vector<Stack>& stacks, bool secure,
+              std::vector<Candidate>& dealt) {
+        leg_ = &leg;
         for (auto first = endpoints_.begin(); first != endpoints_.end();) {
             const auto last = std::find_if(first, endpoints_.end(), [&](const Endpoint& endpoint) {
                 return endpoint.priority != first->priority;
             });
             const bool preferred = std::any_of(first, last, [&](const Endpoint& endpoint) {
-                return endpoint.address.family == options_.preferred;
+                return endpoint.address.family == options_.preferred && reaches(leg, endpoint);
             });
             const Family begin = preferred ? options_.preferred : other(options_.preferred);
-            deal_group({first, last}, lineages(stacks, options_, begin), secure, dealt);
+            deal_group({first, last}, lineages(stacks, leg.failed_on, begin), secure, dealt);
             first = last;
         }
-        return dealt;
+    }
+
+    bool reaches(const Leg& leg, const Endpoint& endpoint) const {
+        return !leg.interface || sources_.contains(endpoint.address);
     }
 
     void deal_group(std::span<const Endpoint> group, const std::vector<Lineage>& lines, bool secure,
@@ -148,13 +193,15 @@ private:
     void take(const Endpoint& endpoint, const Lineage& line, bool secure,
               std::vector<Candidate>& pile) {
         if (endpoint.address.family != line.family ||
-            !wrong_with(endpoint.address, options_.groups).empty())
+            !wrong_with(endpoint.address, options_.groups).empty() || !reaches(*leg_, endpoint))
             return;
         if (!offers(endpoint, line.stack)) {
             refuse(line.stack, endpoint, "its record offers other protocols", true);
             return;
         }
-        pile.push_back({line.stack, secure, endpoint, reason(endpoint, line, secure)});
+        const auto source = sources_.find(endpoint.address);
+        pile.push_back({line.stack, secure, endpoint, reason(endpoint, line, secure),
+                        source == sources_.end() ? LocalPath{} : source->second});
     }
 
     std::string reason(const Endpoint& endpoint, const Lineage& line, bool secure) const {
@@ -166,34 +213,51 @@ private:
         if (line.family == options_.preferred) text += " is preferred";
         if (endpoint.priority != 0)
             text += "; the service's priority " + std::to_string(endpoint.priority);
-        if (failed_before(options_, line)) text += "; failed lately";
+        if (failed_before(leg_->failed_on, line)) text += "; failed lately";
         return text;
     }
 
     static bool has(const std::vector<Candidate>& candidates, const Candidate& candidate) {
         return std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& each) {
             return each.stack == candidate.stack &&
-                   each.endpoint.address == candidate.endpoint.address;
+                   each.endpoint.address == candidate.endpoint.address &&
+                   each.path.interface == candidate.path.interface;
         });
     }
 
-    // The cap is filled in turns, so that no (stack, family) crowds out another.
+    // The cap is filled in turns, so that no (path, stack, family) crowds out another.
     void share_out(std::vector<Candidate>& secure, std::vector<Candidate>& insecure) {
         if (secure.size() + insecure.size() <= most_attempts) return;
-        std::map<Lineage, std::size_t> wanted;
-        std::map<Lineage, std::size_t> share;
+        struct Share {
+            std::size_t wanted = 0;
+            std::size_t given = 0;
+            std::size_t left = 0;
+        };
+        // Of each path, in their order.
+        std::vector<std::map<Lineage, Share>> shares(options_.out ? options_.out->paths.size() : 1);
+        const auto share = [&](const Candidate& candidate) -> Share& {
+            std::size_t path = 0;
+            while (options_.out &&
+                   options_.out->paths[path].interface.name != candidate.path.interface)
+                ++path;
+            return shares[path][lineage(candidate)];
+        };
         for (const auto* list : {&secure, &insecure})
-            for (const Candidate& candidate : *list) ++wanted[lineage(candidate)];
-        for (std::size_t given = 0; given < most_attempts;)
-            for (const auto& [line, count] : wanted)
-                if (given < most_attempts && share[line] < count) {
-                    ++share[line];
-                    ++given;
-                }
+            for (const Candidate& candidate : *list) ++share(candidate).wanted;
+        for (std::size_t given = 0, at = 0; given < most_attempts; ++at) {
+            Share* least = nullptr;
+            for (auto& [line, each] : shares[at % shares.size()])
+                if (each.given < each.wanted && (!least || each.given < least->given))
+                    least = &each;
+            if (!least) continue;
+            ++least->given;
+            ++least->left;
+            ++given;
+        }
         for (auto* list : {&secure, &insecure}) {
             std::vector<Candidate> kept;
             for (Candidate& candidate : *list) {
-                if (std::size_t& left = share[lineage(candidate)]; left > 0) {
+                if (std::size_t& left = share(candidate).left; left > 0) {
                     --left;
                     kept.push_back(std::move(candidate));
                 } else {
@@ -209,9 +273,24 @@ private:
     static void drop(std::vector<Candidate>& candidates, std::span<const Begun> begun) {
         std::erase_if(candidates, [&](const Candidate& candidate) {
             return std::any_of(begun.begin(), begun.end(), [&](const Begun& each) {
-                return each.stack == candidate.stack && each.remote == candidate.endpoint.address;
+                return each.stack == candidate.stack && each.remote == candidate.endpoint.address &&
+                       each.path == candidate.path.interface;
             });
         });
+    }
+
+    // The secure candidates of one path.
+    void put_in_order(const Leg& leg, const std::vector<Candidate>& secure,
+                      std::span<const Begun> begun) {
+        std::vector<Candidate> mine;
+        std::vector<Begun> here;
+        for (const Candidate& candidate : secure)
+            if (candidate.path.interface == leg.name()) mine.push_back(candidate);
+        for (const Begun& each : begun)
+            if (each.path == leg.name()) here.push_back(each);
+        if (here.empty()) winner_first(leg, mine);
+        tcp_second(mine, here);
+        order_.candidates.insert(order_.candidates.end(), mine.begin(), mine.end());
     }
 
     static void move_to(std::vector<Candidate>& list, std::vector<Candidate>::iterator from,
@@ -219,9 +298,9 @@ private:
         std::rotate(list.begin() + static_cast<std::ptrdiff_t>(place), from, from + 1);
     }
 
-    void winner_first(std::vector<Candidate>& list) {
-        if (!options_.winner) return;
-        const auto& winner = *options_.winner;
+    static void winner_first(const Leg& leg, std::vector<Candidate>& list) {
+        if (!leg.winner) return;
+        const Known& winner = *leg.winner;
         auto found = std::find_if(list.begin(), list.end(), [&](const Candidate& each) {
             return each.stack == winner.stack && each.endpoint.address == winner.remote;
         });
@@ -258,6 +337,8 @@ private:
 
     std::vector<Endpoint> endpoints_;
     const RaceOptions& options_;
+    const Leg* leg_ = nullptr;              // whose candidates are dealt
+    std::map<Address, LocalPath> sources_;  // of what it reaches
     Order order_;
 };
 

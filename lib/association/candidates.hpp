@@ -10,10 +10,12 @@
 #include <vector>
 
 #include <post/address.hpp>
+#include <post/boxed.hpp>
 #include <post/policy.hpp>
 #include <post/time.hpp>
 
 #include "lib/association/endpoint.hpp"
+#include "lib/policy/paths.hpp"
 
 namespace post::core {
 
@@ -51,6 +53,26 @@ struct RaceOptions {
     };
     std::optional<Known> winner{};   // first, on its address or, is that gone, on its family
     std::vector<Known> failed_on{};  // after all others: the stack on the address's family
+    std::string network{};           // of which that is remembered
+
+    // A way out of this machine, and what is remembered of its network.
+    struct Path {
+        Interface interface;
+        std::string network{};
+        std::optional<Known> winner{};
+        std::vector<Known> failed_on{};
+    };
+    // Where connections may leave this machine.
+    struct Out {
+        std::vector<Path> paths{};  // best first, at most most_paths
+        std::vector<PathSelection::Refused> refused{};
+        Error error{};               // no path is left: the race is lost before it begins
+        std::vector<Address> own{};  // of this machine
+        SourceChoice choice = SourceChoice::automatic;
+        Address from{};  // family none: as `choice` says
+    };
+    // None: one path, as the system routes, and what is remembered stands above.
+    Boxed<Out> out{};
 };
 
 struct Candidate {
@@ -58,6 +80,7 @@ struct Candidate {
     bool secure = true;
     Endpoint endpoint;
     std::string reason{};  // why it stands in its place
+    LocalPath path{};
 };
 
 struct Order {
@@ -66,6 +89,7 @@ struct Order {
         Address remote;
         std::string reason;
         bool unspoken = false;  // the records offer none of its protocols
+        std::string path{};     // the interface; empty: whatever the path
     };
     std::vector<Candidate> candidates;  // all secure ones first
     std::vector<Refused> refused;
@@ -75,19 +99,21 @@ struct Order {
 struct Begun {
     Stack stack;
     Address remote;
+    std::string path{};  // the interface
 };
 
 inline constexpr std::size_t most_attempts = 16;
 inline constexpr std::size_t most_endpoints = 32;
 
-// The order:
+// The order is that of paths (RFC 9623, 4.1.3: path, stack, endpoint), and on each of them:
 //   1. by the priority that the service published, lower ones first;
 //   2. round robin over (stack, family): stacks in their order with one over TCP as the second
 //      of them, and the family changes from place to place;
 //   3. in each of these, addresses as they were resolved (RFC 6724 is the resolver's to apply).
-// Then the second place of all, when the first does not go over TCP, goes to one that does, of the
-// other family if there is such a one; what won the last time comes first, and what failed then
-// last. Above `most_attempts` each (stack, family) gets its share, round robin.
+// Then the second place of a path, when the first does not go over TCP, goes to one that does, of
+// the other family if there is such a one; what won the last time comes first, and what failed then
+// last. Above `most_attempts` each (path, stack, family) gets its share, round robin. What is not
+// secure comes behind all secure ones of all paths.
 Order arrange(std::span<const Endpoint> endpoints, const RaceOptions& options,
               std::span<const Begun> begun = {});
 

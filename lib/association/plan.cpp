@@ -7,21 +7,19 @@ namespace post::core {
 
 namespace {
 
-void add_refused(Plan& plan, const Selection& selection, const PathSelection& paths) {
+void add_refused(Plan& plan, const Selection& selection, const RaceOptions& options) {
     for (const auto& each : selection.refused)
         plan.refused.push_back({to_string(each.stack), each.reason});
-    for (const auto& each : paths.refused)
-        plan.refused.push_back({"interface " + each.path.interface, each.reason});
-    for (std::size_t i = 1; i < paths.chosen.size(); ++i)
-        plan.refused.push_back(
-            {"interface " + paths.chosen[i].interface,
-             "one path at a time, and " + paths.chosen[0].interface + " comes before it"});
+    if (!options.out) return;
+    for (const auto& each : options.out->refused)
+        plan.refused.push_back({"interface " + each.interface, each.reason});
 }
 
 std::string what(const Order::Refused& refused) {
     std::string text = refused.stack ? to_string(*refused.stack) : "";
     if (refused.remote.family == Address::Family::none) return text;
-    return text + (text.empty() ? "" : " to ") + refused.remote.string();
+    text += (text.empty() ? "" : " to ") + refused.remote.string();
+    return refused.path.empty() ? text : text + " over " + refused.path;
 }
 
 }  // namespace
@@ -34,19 +32,19 @@ RaceOptions race_options(const Selection& selection, std::string alpn) {
     return options;
 }
 
-Plan plan(const Remote& remote, const Selection& selection, const PathSelection& paths,
-          const std::vector<Endpoint>& endpoints, const RaceOptions& options,
-          const Error& resolved) {
+Plan plan(const Remote& remote, const Selection& selection, const std::vector<Endpoint>& endpoints,
+          const RaceOptions& options, const Error& resolved) {
     Plan plan{.remote = remote.string(), .notes = selection.relaxed};
     Order order = arrange(endpoints, options);
     Duration delay{};
     for (Candidate& each : order.candidates) {
-        Plan::Candidate candidate{.stack = each.stack,
+        Plan::Candidate candidate{.path = std::move(each.path.interface),
+                                  .stack = each.stack,
                                   .remote = each.endpoint.address,
                                   .from = std::move(each.endpoint.from),
                                   .secure = each.secure,
-                                  .reason = std::move(each.reason)};
-        if (!paths.chosen.empty()) candidate.path = paths.chosen.front().interface;
+                                  .reason = std::move(each.reason),
+                                  .source = each.path.source};
         const bool waits_for_failure = (!each.secure && !options.stacks.empty()) ||
                                        (!row(each.stack).races && !plan.candidates.empty());
         if (!waits_for_failure) candidate.delay = delay;
@@ -55,10 +53,11 @@ Plan plan(const Remote& remote, const Selection& selection, const PathSelection&
     }
     for (const Order::Refused& each : order.refused)
         plan.refused.push_back({what(each), each.reason});
-    add_refused(plan, selection, paths);
-    if (paths.error) plan.error = paths.error;
+    add_refused(plan, selection, options);
+    const Error no_path = options.out ? options.out->error : Error();
+    if (no_path) plan.error = no_path;
     if (selection.error) plan.error = selection.error;
-    if (paths.error || selection.error) plan.candidates.clear();
+    if (no_path || selection.error) plan.candidates.clear();
     if (plan.candidates.empty() && !plan.error)
         plan.error = resolved ? resolved : Error(Errc::no_route, {}, Stage::resolve);
     return plan;

@@ -17,10 +17,8 @@ namespace post::core {
 RaceOptions race_options(const Selection& selection, std::string alpn = {});
 
 // `endpoints` as resolution gave them, `resolved` what it said of errors; `options` those of the
-// race, with what is remembered of earlier ones in them. `paths` may be empty: as the system
-// routes. The candidates are those of the best path; the others stand among what is refused.
-Plan plan(const Remote& remote, const Selection& selection, const PathSelection& paths,
-          const std::vector<Endpoint>& endpoints, const RaceOptions& options,
-          const Error& resolved = {});
+// race, with the paths and with what is remembered of earlier races in them.
+Plan plan(const Remote& remote, const Selection& selection, const std::vector<Endpoint>& endpoints,
+          const RaceOptions& options, const Error& resolved = {});
 
 }  // namespace post::core

@@ -28,6 +28,12 @@ void Race::begin(Instant now, const Remote& remote, const Options& options) {
     options_.least_spacing = std::max(options_.least_spacing, least_least_spacing);
     data_.remote = remote.string();
     data_.began = now;
+    if (options_.out && options_.out->error) {
+        resolved_ = true;
+        data_.resolved = now;
+        arrange_again();
+        return end_if_over(now);
+    }
     if (!remote.complete()) return;
     resolved_ = true;
     data_.resolved = now;
@@ -44,12 +50,14 @@ std::optional<Connect> Race::next(Instant now) {
     Candidate candidate = std::move(candidates_.front());
     candidates_.erase(candidates_.begin());
     const AttemptId id{static_cast<std::uint8_t>(data_.attempts.size())};
-    const Connect connect{id, candidate.stack, candidate.endpoint.address};
+    Connect connect{id, candidate.stack, candidate.endpoint.address, std::move(candidate.path)};
     data_.attempts.push_back({.stack = candidate.stack,
                               .remote = candidate.endpoint.address,
                               .from = std::move(candidate.endpoint.from),
                               .reason = std::move(candidate.reason),
-                              .started = now});
+                              .started = now,
+                              .path = connect.path.interface,
+                              .source = connect.path.source});
     spaced_ = now + options_.least_spacing;
     // What does not race is given up only when it fails.
     next_ = row(candidate.stack).races ? now + attempt_delay(options_) : never;
@@ -144,9 +152,14 @@ void Race::handle_won(Instant now, AttemptId id) {
     over_ = true;
 }
 
+void Race::note(AttemptId id, const std::string& text) {
+    if (Establishment::Attempt* attempt = under_way(id)) attempt->reason += "; " + text;
+}
+
 bool Race::exhausted() const { return over_ && !data_.winner(); }
 
 Error Race::report() const {
+    if (options_.out && options_.out->error) return options_.out->error;
     Error worst;
     std::string text = "could not reach " + data_.remote + "; tried:";
     const auto add_line = [&](const Error& error, const std::string& before) {
@@ -156,10 +169,16 @@ Error Race::report() const {
     for (const Establishment::Answer& answer : data_.answers)
         if (answer.error) add_line(answer.error, "");
     for (const Establishment::Attempt& attempt : data_.attempts)
-        if (attempt.error) add_line(attempt.error, to_string(attempt.stack) + std::string(": "));
+        if (attempt.error)
+            add_line(attempt.error,
+                     to_string(attempt.stack) +
+                         (attempt.path.empty() ? std::string() : " over " + attempt.path) + ": ");
+    // Somewhere, but not from here.
+    const bool astray = std::any_of(data_.refused.begin(), data_.refused.end(),
+                                    [](const auto& each) { return !each.path.empty(); });
     if (!worst)
         worst = unspoken_ ? Error(Errc::alpn_mismatch, {}, Stage::resolve)
-                : data_.refused.empty() || endpoints_.empty()
+                : data_.refused.empty() || endpoints_.empty() || astray
                     ? Error(Errc::no_route, {}, Stage::resolve)
                     : Error(Errc::resolve_failed, {}, Stage::resolve);
     const bool nothing = data_.attempts.empty() && data_.answers.empty();
@@ -169,7 +188,8 @@ Error Race::report() const {
             text += "\n  not " +
                     (refused.remote.family == Address::Family::none ? std::string()
                                                                     : refused.remote.string()) +
-                    (refused.stack ? std::string(" ") + to_string(*refused.stack) : "") + ": " +
+                    (refused.stack ? std::string(" ") + to_string(*refused.stack) : "") +
+                    (refused.path.empty() ? std::string() : " over " + refused.path) + ": " +
                     refused.reason;
     if (!worst.detail.empty()) text += "\n" + worst.detail.string();
     worst.detail = Bytes(std::move(text));
@@ -204,15 +224,20 @@ void Race::add(std::vector<Endpoint>&& endpoints) {
 void Race::arrange_again() {
     std::vector<Begun> begun;
     for (const Establishment::Attempt& attempt : data_.attempts)
-        begun.push_back({attempt.stack, attempt.remote});
+        begun.push_back({attempt.stack, attempt.remote, attempt.path});
     Order order = arrange(endpoints_, options_, begun);
     candidates_ = std::move(order.candidates);
     data_.refused.clear();
+    if (options_.out)
+        for (const PathSelection::Refused& each : options_.out->refused)
+            if (data_.refused.size() < most_recorded)
+                data_.refused.push_back({{}, {}, each.reason, each.interface});
     unspoken_ = false;
     for (Order::Refused& refused : order.refused) {
         unspoken_ |= refused.unspoken;
         if (data_.refused.size() < most_recorded)
-            data_.refused.push_back({refused.stack, refused.remote, std::move(refused.reason)});
+            data_.refused.push_back({refused.stack, refused.remote, std::move(refused.reason),
+                                     std::move(refused.path)});
     }
 }
 

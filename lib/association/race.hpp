@@ -29,6 +29,7 @@ struct Connect {
     AttemptId attempt;
     Stack stack;
     Address remote;
+    LocalPath path{};
 };
 using Want = std::variant<Resolution::Lookup, Connect>;
 
@@ -60,6 +61,8 @@ public:
     void handle_services() { answered_svcb_ = true; }
     void handle_failure(Instant now, AttemptId attempt, const Error& error);
     void handle_won(Instant now, AttemptId attempt);
+    // What else there is to say of an attempt, for its report.
+    void note(AttemptId attempt, const std::string& text);
 
     // Nothing is under way or left, and nothing has won.
     bool exhausted() const;

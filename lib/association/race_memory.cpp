@@ -24,22 +24,44 @@ bool was_silent(const Attempt& attempt, const Attempt& winner) {
 
 }  // namespace
 
-void RaceMemory::remember(Instant now, const Key& key, const Establishment& establishment) {
-    if (establishment.attempts.empty()) return;
+void RaceMemory::remember(Instant now, const Key& key, const Establishment& establishment,
+                          const std::string* path) {
+    const auto here = [&](const Attempt& attempt) { return !path || attempt.path == *path; };
+    const auto& attempts = establishment.attempts;
+    if (std::none_of(attempts.begin(), attempts.end(), here)) return;
     Entry& entry = this->entry(key);
     const Attempt* winner = establishment.winner();
-    for (const Attempt& attempt : establishment.attempts) {
+    for (const Attempt& attempt : attempts) {
+        if (!here(attempt)) continue;
         const RaceOptions::Known known{attempt.stack, attempt.remote};
         if (attempt.result == Result::failed || (winner && was_silent(attempt, *winner)))
             add_failure(now, entry, known);
         if (attempt.result == Result::failed && entry.winner == known) entry.winner.reset();
     }
-    if (!winner) return;
+    if (!winner || !here(*winner)) return;
     entry.winner = RaceOptions::Known{winner->stack, winner->remote};
     if (winner->heard > winner->started) entry.rtt = winner->heard - winner->started;
     entry.won_at = now;
     std::erase_if(entry.failures,
                   [&](const Failure& each) { return same_lineage(each.what, *entry.winner); });
+}
+
+void RaceMemory::remember(Instant now, const std::string& remote, const RaceOptions& options,
+                          const Establishment& establishment) {
+    if (!options.out) return remember(now, Key{options.network, remote}, establishment);
+    for (const RaceOptions::Path& path : options.out->paths)
+        remember(now, Key{path.network, remote}, establishment, &path.interface.name);
+}
+
+void RaceMemory::steer(Instant now, const std::string& remote, RaceOptions& options) const {
+    if (!options.out) return steer(now, Key{options.network, remote}, options);
+    for (RaceOptions::Path& path : options.out->paths) {
+        RaceOptions known;
+        steer(now, Key{path.network, remote}, known);
+        path.winner = known.winner;
+        path.failed_on = std::move(known.failed_on);
+        if (!options.history_rtt) options.history_rtt = known.history_rtt;
+    }
 }
 
 void RaceMemory::steer(Instant now, const Key& key, RaceOptions& options) const {

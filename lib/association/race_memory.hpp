@@ -34,10 +34,16 @@ public:
         auto operator<=>(const Key&) const = default;
     };
 
-    // A race is over: `establishment` says how.
-    void remember(Instant now, const Key& key, const Establishment& establishment);
+    // A race is over: `establishment` says how. `path`: what became of the attempts on this
+    // interface alone; nullptr: of all.
+    void remember(Instant now, const Key& key, const Establishment& establishment,
+                  const std::string* path = nullptr);
     // Puts what is remembered into the options of the next one.
     void steer(Instant now, const Key& key, RaceOptions& options) const;
+    // The same for the network of the options, or, where they have paths, for that of each.
+    void remember(Instant now, const std::string& remote, const RaceOptions& options,
+                  const Establishment& establishment);
+    void steer(Instant now, const std::string& remote, RaceOptions& options) const;
     // The machine has left the network.
     void forget(const std::string& network);
     std::size_t size() const { return entries_.size(); }

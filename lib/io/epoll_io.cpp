@@ -37,6 +37,7 @@ constexpr std::size_t most_events = 64;  // of one call of epoll
 // Runs of neighbours' in one turn.
 constexpr std::size_t most_passed = 8;
 constexpr std::uint64_t wake_data = ~std::uint64_t{0} >> 1;
+constexpr std::uint64_t interfaces_data = wake_data - 1;
 
 int checked(int fd, const char* what) {
     if (fd >= 0) return fd;
@@ -85,6 +86,7 @@ EpollIo::EpollIo(const EpollOptions& options)
                                .public_only = options.public_names_only,
                                .timeout = options.name_timeout}),
       tcp_(epoll_.get()),
+      interfaces_(epoll_.get(), interfaces_data),
       gso_(options.gso && UdpSocket::has_gso()),
       arena_(new std::byte[arena_size]) {
     epoll_event event{};
@@ -115,7 +117,8 @@ Result<SocketId> EpollIo::open_udp(const UdpOptions& options) {
                                        .ecn = options_.ecn,
                                        .send_buffer = options_.send_buffer,
                                        .receive_buffer = options_.receive_buffer,
-                                       .datagrams = options.datagrams});
+                                       .datagrams = options.datagrams,
+                                       .outlet = options.outlet});
     if (!opened) return opened.error();
     epoll_event event{};
     event.events = EPOLLIN;
@@ -144,6 +147,12 @@ Address EpollIo::local_address(SocketId socket) const {
     if (TcpSockets::has(socket)) return tcp_.local_address(socket);
     const auto found = sockets_.find(socket);
     return found == sockets_.end() ? Address{} : found->second.socket.local();
+}
+
+bool EpollIo::bound(SocketId socket) const {
+    if (TcpSockets::has(socket)) return tcp_.bound(socket);
+    const auto found = sockets_.find(socket);
+    return found == sockets_.end() || found->second.socket.bound();
 }
 
 void EpollIo::close(SocketId socket) {
@@ -308,6 +317,8 @@ bool EpollIo::harvest(Duration timeout) {
         if (data == wake_data) {
             std::uint64_t wakes = 0;
             woken_ = read(wake_.get(), &wakes, sizeof(wakes)) > 0 || woken_;
+        } else if (data == interfaces_data) {
+            interfaces_.handle_event();
         } else if (Resolver::is_event(data)) {
             resolver_.handle_event(data, event.events, now_);
         } else {

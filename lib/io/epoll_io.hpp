@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/io/descriptor.hpp"
+#include "lib/io/interfaces.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/neighbours.hpp"
 #include "lib/io/resolver.hpp"
@@ -33,6 +34,7 @@ public:
     Result<SocketId> listen_tcp(const TcpOptions& options) override;
     std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
+    bool bound(SocketId socket) const override;
     void close(SocketId socket) override;
     void abort(SocketId socket) override { tcp_.abort(socket); }
     Result<int> release(SocketId socket) override { return tcp_.release(socket); }
@@ -54,6 +56,9 @@ public:
     std::span<const SocketId> poll_writable() override { return writable_; }
     std::size_t run_limit(SocketId socket) const override;
     std::size_t payload_limit(const Address& remote) override { return routes_.limit(remote); }
+
+    Result<std::vector<Interface>> interfaces() override { return interfaces_.gather(); }
+    bool poll_interfaces_changed() override { return interfaces_.poll_changed(); }
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
@@ -93,6 +98,7 @@ private:
     Descriptor wake_;
     Resolver resolver_;
     TcpSockets tcp_;
+    Interfaces interfaces_;
     bool gso_;
     std::uint32_t last_id_ = 0;
     RouteMtu routes_;

@@ -13,6 +13,8 @@
 #include <post/address.hpp>
 #include <post/error.hpp>
 #include <post/ids.hpp>
+#include <post/interface.hpp>
+#include <post/local.hpp>
 #include <post/records.hpp>
 #include <post/result.hpp>
 #include <post/time.hpp>
@@ -41,10 +43,20 @@ public:
         bool joins = false;  // the local address is a group, which it joins
         post::UdpOptions udp{};
     };
+    // Which way out a socket keeps to.
+    struct Outlet {
+        std::uint32_t interface = 0;  // its index; 0: as the system routes
+        // It is an error when the system does not bind to the interface; else the socket's address
+        // has to do, and bound() is false.
+        bool strict = false;
+        // Of several addresses, where the socket has none.
+        SourceChoice source = SourceChoice::automatic;
+    };
     struct UdpOptions {
         Address local;  // port 0: the system chooses
         Share share{};
         std::optional<DatagramSocket> datagrams{};
+        Outlet outlet{};
     };
     // A TCP connection, or a port that takes them.
     struct TcpOptions {
@@ -56,6 +68,7 @@ public:
         // How long bytes may be unacknowledged, or held back by a peer that does not read; 0: as
         // the system has it.
         Duration user_timeout{};
+        Outlet outlet{};
     };
     // What came. Of a TCP connection: one segment, the next bytes of its stream.
     struct Received {
@@ -108,6 +121,8 @@ public:
     // The connections that came since the last call. They have to be closed, too.
     virtual std::vector<Taken> poll_taken() = 0;
     virtual Address local_address(SocketId socket) const = 0;
+    // False of a socket whose outlet the system did not grant.
+    virtual bool bound(SocketId socket) const = 0;
     // Of a TCP connection: what was sent is still delivered, then its direction is closed; what
     // comes meanwhile is discarded. After 5 s at most nothing of it is left.
     virtual void close(SocketId socket) = 0;
@@ -162,6 +177,14 @@ public:
     // The largest UDP payload that the interface on the way to `remote` takes in one packet, in
     // bytes; 0 when there is no way. What lies behind the interface may take less.
     virtual std::size_t payload_limit(const Address& remote) = 0;
+
+    // The interfaces that are up, with the addresses that can be used (neither tentative nor
+    // duplicates): those that the system would rather use first, the loopback interface last. At
+    // most 256. An error where the system does not tell.
+    virtual Result<std::vector<Interface>> interfaces() = 0;
+    // Whether interfaces, addresses or routes may have changed since interfaces() was called; once
+    // for each change. A change ends a wait().
+    virtual bool poll_interfaces_changed() = 0;
 
     virtual void lookup(const Lookup& lookup) = 0;
     virtual void cancel(LookupId lookup) = 0;

@@ -33,7 +33,7 @@ inline Error opening_error(std::error_code cause, const char* what, const Addres
     Errc code = Errc::invalid_argument;
     if (cause == std::errc::address_in_use) code = Errc::address_in_use;
     if (cause == std::errc::address_family_not_supported ||
-        cause == std::errc::protocol_not_supported)
+        cause == std::errc::protocol_not_supported || cause == std::errc::operation_not_permitted)
         code = Errc::unsupported;
     if (cause == std::errc::too_many_files_open ||
         cause == std::errc::too_many_files_open_in_system)

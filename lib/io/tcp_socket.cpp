@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "lib/io/outlet.hpp"
 #include "lib/io/system.hpp"
 
 namespace post::io {
@@ -97,6 +98,10 @@ Result<TcpSocket> TcpSocket::connect(const Io::TcpOptions& options, const Addres
     if (!fd) return opening_error(last_error(), what, remote);
     if (const auto error = configure(fd.get(), remote, options))
         return opening_error(error, what, remote);
+    const bool v6 = remote.family == Address::Family::v6;
+    bool bound = true;
+    if (const auto error = apply(options.outlet, fd.get(), v6, bound))
+        return opening_error(error, what, remote);
     if (options.local.family != Address::Family::none) {
         // The port is chosen by connect(), which may use one that talks to somebody else.
         if (options.local.port == 0) set_option(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
@@ -111,6 +116,7 @@ Result<TcpSocket> TcpSocket::connect(const Io::TcpOptions& options, const Addres
     const int made = ::connect(fd.get(), &address.any, address.size);
     const std::error_code error = made == 0 ? std::error_code{} : last_error();
     TcpSocket opened(std::move(fd), {}, remote, multipath);
+    opened.bound_ = bound;
     opened.state_ = made == 0 && fast_open ? State::first : State::connecting;
     if (error && error != std::errc::operation_in_progress) opened.fail(error);
     opened.local_ = bound_address(opened.fd());
@@ -313,6 +319,10 @@ Result<TcpListener> TcpListener::open(const Io::TcpOptions& options) {
     if (options.shared && !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1))
         return opening_error(last_error(), what, local);
     if (const auto error = configure(fd.get(), local, options))
+        return opening_error(error, what, local);
+    bool granted = true;  // it is strict
+    if (const auto error = apply(options.outlet, fd.get(), local.family == Address::Family::v6,
+                                 granted))
         return opening_error(error, what, local);
     if (options.fast_open) set_option(fd.get(), IPPROTO_TCP, TCP_FASTOPEN, fast_open_queue);
     const SocketAddress address(local);

@@ -73,6 +73,8 @@ public:
     const Address& local() const { return local_; }
     const Address& remote() const { return remote_; }
     bool multipath() const { return multipath_; }
+    // As Io::bound.
+    bool bound() const { return bound_; }
 
 private:
     friend class TcpListener;
@@ -90,6 +92,7 @@ private:
     Address local_;
     Address remote_;
     bool multipath_;
+    bool bound_ = true;
     bool local_stream_ = false;  // no TCP, but one end of a pair
     State state_ = State::open;
     bool room_ = true;     // as far as is known: epoll or look_for_room() said so

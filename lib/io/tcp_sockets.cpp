@@ -323,6 +323,11 @@ Address TcpSockets::local_address(SocketId id) const {
     return connection ? connection->socket.local() : Address{};
 }
 
+bool TcpSockets::bound(SocketId id) const {
+    const Connection* connection = find(id);
+    return !connection || connection->socket.bound();
+}
+
 std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     const Connection* connection = find(id);
     return connection ? connection->socket.unacknowledged() : 0;

@@ -47,6 +47,7 @@ public:
 
     Instant deadline() const;
     Address local_address(SocketId id) const;
+    bool bound(SocketId id) const;
     std::uint64_t unacknowledged(SocketId id) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "lib/io/outlet.hpp"
 #include "lib/io/packet_info.hpp"
 #include "lib/io/system.hpp"
 
@@ -93,6 +94,7 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
       ecn_(other.ecn_),
       headers_(other.headers_),
       connected_(other.connected_),
+      bound_(other.bound_),
       waiting_(other.waiting_),
       queue_(std::move(other.queue_)) {}
 
@@ -112,6 +114,7 @@ std::error_code UdpSocket::configure(const Options& options) {
         return error;
     }
     if (options.reuse_port && !set_option(fd_, SOL_SOCKET, SO_REUSEPORT, 1)) return last_error();
+    if (const auto error = apply(options.outlet, fd_, v6_, bound_)) return error;
 
     // These may be missing or come to less: everything works without them, slower.
     if (ecn_) ecn_ = set_option(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);

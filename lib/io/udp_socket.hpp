@@ -27,6 +27,7 @@ public:
         std::size_t send_buffer = 0;  // bytes; what the system gives may be less
         std::size_t receive_buffer = 0;
         std::optional<Io::DatagramSocket> datagrams{};
+        Io::Outlet outlet{};
     };
     // What one receive() came to: `skipped` took something from the socket that is nothing for the
     // protocols (an empty datagram, a cut one, a pending error).
@@ -58,6 +59,8 @@ public:
     int fd() const { return fd_; }
     SocketId id() const { return id_; }
     const Address& local() const { return local_; }
+    // As Io::bound.
+    bool bound() const { return bound_; }
     // False where the system does not cut runs, as far as is known now.
     bool gso() const { return gso_; }
     Waiting waiting() const { return waiting_; }
@@ -88,6 +91,7 @@ private:
     bool ecn_;
     std::optional<DatagramHeaders> headers_;  // of applications' datagrams
     bool connected_ = false;
+    bool bound_ = true;
     Waiting waiting_ = Waiting::no;
     SendQueue queue_;
 };

@@ -146,7 +146,7 @@ std::span<const Cell> stream_cells() {
         {Feature::read_first, When::always, emulated, "ForkOptions::announce opens the Carrier"},
         {Feature::multipath, When::always, unsupported, "one path at a time"},
         {Feature::temporary_address, When::always, unsupported,
-         "the system chooses the local address"},
+         "no matter of the stack: Local::source chooses"},
     };
     return cells;
 }

@@ -36,22 +36,4 @@ private:
 // `plain`: the peer will not speak Post (an ALPN of the application's own).
 Selection select(const Policy& policy, const Preferences& system = {}, bool plain = false);
 
-// One way out of the machine, as the edge found it.
-struct LocalPath {
-    std::string interface;  // "eth0"
-    InterfaceType type = InterfaceType::other;
-    Address local{};  // family none: as the system chooses
-};
-struct PathSelection {
-    struct Refused {
-        LocalPath path;
-        std::string reason;
-    };
-    std::vector<LocalPath> chosen;  // in order; what is equal as it was given
-    std::vector<Refused> refused;
-    Error error;  // unsupported: what was required is not there, or nothing may be used
-};
-PathSelection select_paths(const std::vector<LocalPath>& paths, const Policy& policy,
-                           const Preferences& system = {});
-
 }  // namespace post::core

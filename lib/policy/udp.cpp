@@ -46,7 +46,7 @@ std::span<const Cell> udp_cells() {
         {Feature::keep_alive, When::always, unsupported, "a flow is not held open"},
         {Feature::multipath, When::always, unsupported, "one path at a time"},
         {Feature::temporary_address, When::always, unsupported,
-         "the system chooses the local address"},
+         "no matter of the stack: Local::source chooses"},
         {Feature::read_first, When::always, unsupported,
          "the peer hears of a flow with its first datagram"},
     };

@@ -25,8 +25,10 @@ void append_line(std::string& text, Duration at, const std::string& what) {
 }
 
 std::string line_of(const Establishment::Attempt& attempt) {
-    std::string text = std::string(to_string(attempt.stack)) + " to " + attempt.remote.string() +
-                       ": " + to_string(attempt.result);
+    std::string text = std::string(to_string(attempt.stack)) + " to " + attempt.remote.string();
+    if (!attempt.path.empty())
+        text += " over " + attempt.path + " from " + attempt.source.ip_string();
+    text += std::string(": ") + to_string(attempt.result);
     if (attempt.ended != never) text += " after " + milliseconds(attempt.ended - attempt.started);
     if (attempt.heard == never)
         text += ", heard nothing";
@@ -59,9 +61,11 @@ std::string Establishment::string() const {
     for (const Attempt& attempt : attempts)
         append_line(text, attempt.started - began, line_of(attempt));
     for (const Refused& each : refused) {
+        const bool any = each.stack || each.remote.family != Address::Family::none;
         text += "\n  not";
         if (each.stack) text += std::string(" ") + to_string(*each.stack);
         if (each.remote.family != Address::Family::none) text += " " + each.remote.string();
+        if (!each.path.empty()) text += (any ? " over " : " ") + each.path;
         text += ": " + each.reason;
     }
     return text;

@@ -25,6 +25,8 @@ std::string Plan::string() const {
         text += "\n" + right(when(each)) + "  " + to_string(each.stack) + " to " +
                 each.remote.string();
         if (!each.path.empty()) text += " over " + each.path;
+        if (each.source.family != Address::Family::none)
+            text += " from " + each.source.ip_string();
         if (!each.from.empty()) text += " (" + each.from + ")";
         text += ": " + each.reason;
     }
@@ -33,6 +35,7 @@ std::string Plan::string() const {
     for (const std::string& note : notes)
         text += "\n" + right("note") + "  the system's wish gives way: " + note;
     if (error) text += "\n" + right("error") + "  " + error.message();
+    if (error && !error.detail.empty()) text += "\n" + error.detail.string();
     return text;
 }
 

@@ -31,18 +31,20 @@ bool Host::has(const Address& ip) const {
 }
 
 Result<Address> Host::bind(const HostIo& io, SocketId socket, Protocol protocol, Address local,
-                           Io::Share share) {
+                           Io::Share share, std::uint32_t interface) {
     if (local.family == Address::Family::none || (!local.is_any() && !has(local)))
         return Error(std::error_code(EADDRNOTAVAIL, std::generic_category()));
+    if (interface > nics_.size() + 1)
+        return Error(Errc::no_route, std::make_error_code(std::errc::no_such_device));
     const Error in_use(Errc::address_in_use, std::error_code(EADDRINUSE, std::generic_category()));
     if (local.port == 0) {
         const auto port = free_port(protocol, local);
         if (!port) return in_use;
         local.port = *port;
-    } else if (taken(protocol, local, share)) {
+    } else if (taken(protocol, local, share, interface)) {
         return in_use;
     }
-    bound_.push_back({io.id(), socket, protocol, local, share});
+    bound_.push_back({io.id(), socket, protocol, local, share, interface});
     return local;
 }
 
@@ -52,16 +54,18 @@ std::optional<std::uint16_t> Host::free_port(Protocol protocol, Address local) {
     for (int left = dynamic_ports; left > 0; --left) {
         local.port = next_port_;
         next_port_ = next_port_ == 65535 ? 49152 : static_cast<std::uint16_t>(next_port_ + 1);
-        if (!taken(protocol, local, {})) return local.port;
+        if (!taken(protocol, local, {}, 0)) return local.port;
     }
     return {};
 }
 
-bool Host::taken(Protocol protocol, const Address& local, Io::Share share) const {
+bool Host::taken(Protocol protocol, const Address& local, Io::Share share,
+                 std::uint32_t interface) const {
     return std::any_of(bound_.begin(), bound_.end(), [&](const Bound& other) {
         return other.protocol == protocol && other.local.port == local.port &&
                other.local.family == local.family &&
                (other.local.is_any() || local.is_any() || other.local == local) &&
+               (interface == 0 || other.interface == 0 || interface == other.interface) &&
                !(share.of > 1 && other.share.of > 1 && share.index != other.share.index);
     });
 }
@@ -124,6 +128,7 @@ const Host::Bound* Host::listener(Protocol protocol, const Address& to, const Ad
     std::vector<const Bound*> any;
     for (const Bound& bound : bound_) {
         if (bound.protocol != protocol) continue;
+        if (bound.interface != 0 && bound.interface != index_of(to)) continue;
         if (bound.local == to) exact.push_back(&bound);
         if (bound.local.is_any() && bound.local.port == to.port && bound.local.family == to.family)
             any.push_back(&bound);

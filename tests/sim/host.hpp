@@ -7,10 +7,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <post/address.hpp>
+#include <post/interface.hpp>
 #include <post/result.hpp>
 
 #include "lib/io/io.hpp"
@@ -42,6 +44,15 @@ public:
     // Further addresses of the same machine; an address belongs to one host only.
     Host& add_address(std::string_view ip);
     const std::vector<Address>& addresses() const { return addresses_; }
+    // What has no other interface is on eth0, number 2; lo is number 1. Each leads everywhere, by
+    // way of its gateway where it has one. Io::interfaces has them in the order of their making.
+    Host& add_interface(const std::string& name, const std::vector<std::string>& ips,
+                        InterfaceType type = InterfaceType::wired);
+    // None: it has none. Whoever watches hears of it, as of set_up(); packets are not held back.
+    void set_gateway(const std::string& interface, std::string_view ip);
+    void set_up(const std::string& interface, bool up);
+    std::vector<Interface> interfaces() const;
+    std::uint64_t interface_changes() const { return interface_changes_; }
     bool has(const Address& ip) const;  // loopback addresses included; ports do not count
 
     // A firewall that says nothing: no ICMP and no reset for ports where nobody listens.
@@ -53,7 +64,7 @@ public:
 
     // For HostIo: binds a socket's address, choosing the port where it is 0.
     Result<Address> bind(const HostIo& io, SocketId socket, Protocol protocol, Address local,
-                         Io::Share share);
+                         Io::Share share, std::uint32_t interface = 0);
     void unbind(const HostIo& io, SocketId socket);
     // To the one that shares the port as number `index`.
     void pass(const Address& local, std::uint16_t index, Packet packet);
@@ -81,13 +92,27 @@ private:
         Protocol protocol;
         Address local;
         Io::Share share;
+        std::uint32_t interface = 0;  // that it is bound to; 0: none
     };
+    struct Nic {
+        std::string name;
+        InterfaceType type = InterfaceType::wired;
+        std::vector<Address> addresses{};
+        std::vector<Address> gateways{};
+        bool up = true;
+    };
+    Nic& nic(const std::string& name);
+    // Of the interface that has the address; 0: none has.
+    std::uint32_t index_of(const Address& ip) const;
     const Bound* listener(Protocol protocol, const Address& to, const Address& from) const;
-    bool taken(Protocol protocol, const Address& local, Io::Share share) const;
+    bool taken(Protocol protocol, const Address& local, Io::Share share,
+               std::uint32_t interface) const;
 
     World& world_;
     std::size_t index_;
     std::vector<Address> addresses_;
+    std::vector<Nic> nics_{{"eth0"}};
+    std::uint64_t interface_changes_ = 0;
     std::vector<Bound> bound_;
     std::uint16_t next_port_ = 49152;  // RFC 6335, 6: dynamic ports begin here
     std::uint64_t ios_made_ = 0;

@@ -38,7 +38,8 @@ Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     const SocketId id{next_socket_};
     if (options.datagrams && options.datagrams->lite)
         return Error(Errc::unsupported, std::make_error_code(std::errc::protocol_not_supported));
-    auto local = host_.bind(*this, id, Protocol::udp, options.local, options.share);
+    auto local = host_.bind(*this, id, Protocol::udp, options.local, options.share,
+                            options.outlet.interface);
     if (!local) return local.error();
     ++next_socket_;
     Socket& made = sockets_[id];

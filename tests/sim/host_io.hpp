@@ -34,6 +34,7 @@ public:
     Result<SocketId> listen_tcp(const TcpOptions& options) override { return tcp_.listen(options); }
     std::vector<Taken> poll_taken() override { return tcp_.poll_taken(); }
     Address local_address(SocketId socket) const override;
+    bool bound(SocketId) const override { return true; }
     void close(SocketId socket) override;
     void abort(SocketId socket) override { tcp_.abort(socket); }
     Result<int> release(SocketId) override { return no_descriptors(); }
@@ -57,6 +58,15 @@ public:
     std::span<const SocketId> poll_writable() override { return tcp_.poll_writable(); }
     std::size_t run_limit(SocketId) const override { return options_.run_limit; }
     std::size_t payload_limit(const Address& remote) override;
+
+    Result<std::vector<Interface>> interfaces() override {
+        changes_ = host_.interface_changes();
+        return host_.interfaces();
+    }
+    bool poll_interfaces_changed() override {
+        const std::uint64_t before = std::exchange(changes_, host_.interface_changes());
+        return before != changes_;
+    }
 
     void lookup(const Lookup& lookup) override;
     void cancel(LookupId lookup) override;
@@ -113,6 +123,7 @@ private:
     std::set<LookupId> lookups_;
     std::vector<Resolved> resolved_;
     std::uint64_t overflowed_ = 0;
+    std::uint64_t changes_ = 0;  // of the host's interfaces, as far as they are known here
     std::atomic<bool> woken_{false};
 };
 

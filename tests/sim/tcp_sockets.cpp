@@ -45,7 +45,7 @@ Result<SocketId> TcpSockets::listen(const Io::TcpOptions& options) {
     // Those who share a port are told from each other by this, and by nothing else.
     const Io::Share share{static_cast<std::uint16_t>(io_.id() * 251 + id.value()),
                           static_cast<std::uint16_t>(options.shared ? 2 : 1)};
-    auto local = host_.bind(io_, id, Protocol::tcp, options.local, share);
+    auto local = host_.bind(io_, id, Protocol::tcp, options.local, share, options.outlet.interface);
     if (!local) return local.error();
     host_.tcp().listen({io_.id(), id}, options, receive_buffer_);
     listeners_[id] = *local;

@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 const Remote named("post://a.example");
 
 Plan planned(const Policy& policy, const std::vector<Endpoint>& endpoints,
-             const core::PathSelection& paths = {}, const Error& resolved = {}) {
+             const Error& resolved = {}) {
     const auto selection = core::select(policy);
-    return core::plan(named, selection, paths, endpoints, core::race_options(selection), resolved);
+    return core::plan(named, selection, endpoints, core::race_options(selection), resolved);
 }
 
 bool contains(const std::string& text, std::string_view part) {
@@ -53,7 +53,7 @@ TEST_SUITE("unit") {
                     static_cast<Duration::rep>(random.next() % 1000000000));
             if (random.next() % 3 == 0) options.winner = {stacks[0], v4(3)};
             if (random.next() % 3 == 0) options.failed_on = {{stacks[0], v6(1)}};
-            const Plan plan = core::plan(named, selection, {}, endpoints, options);
+            const Plan plan = core::plan(named, selection, endpoints, options);
 
             RaceWorld world;
             world.way = [](Stack, const Address&) { return RaceWorld::Way::silent; };
@@ -89,22 +89,18 @@ TEST_SUITE("unit") {
     TEST_CASE("it reads as what will happen, with each reason") {
         Policy policy;
         policy.preferences.stacks = {{Stack::sctp_dtls, Preference::prohibit}};
-        const core::PathSelection paths{
-            .chosen = {{"eth0", InterfaceType::wired}, {"wlan0", InterfaceType::wifi}}};
         const std::string text = planned(policy,
                                          {{.address = v6(1), .from = "AAAA"},
                                           {.address = v4(1), .from = "A"},
-                                          {.address = *Address::parse("224.0.0.1", 1)}},
-                                         paths)
+                                          {.address = *Address::parse("224.0.0.1", 1)}})
                                      .string();
         for (const char* part :
              {"post://a.example:4433\n",
-              "\n        0 ms  quic to [2001:db8::1]:4433 over eth0 (AAAA): quic is number 1",
-              "\n      250 ms  tls to 192.0.2.1:4433 over eth0 (A): TCP gets through where",
+              "\n        0 ms  quic to [2001:db8::1]:4433 (AAAA): quic is number 1",
+              "\n      250 ms  tls to 192.0.2.1:4433 (A): TCP gets through where",
               "\n      750 ms  tls to [2001:db8::1]:4433",
               "\n         not  224.0.0.1:1: a multicast address",
-              "\n         not  sctp-dtls: the stack is prohibited",
-              "\n         not  interface wlan0: one path at a time, and eth0 comes before it"})
+              "\n         not  sctp-dtls: the stack is prohibited"})
             CHECK_MESSAGE(contains(text, part), part, "\n", text);
     }
 
@@ -118,7 +114,7 @@ TEST_SUITE("unit") {
     }
 
     TEST_CASE("without addresses it says what resolution said") {
-        const Plan plan = planned({}, {}, {}, Error(Errc::resolve_failed, {}, Stage::resolve));
+        const Plan plan = planned({}, {}, Error(Errc::resolve_failed, {}, Stage::resolve));
         CHECK(plan.error == Errc::resolve_failed);
         CHECK(planned({}, {}).error == Errc::no_route);
     }

@@ -197,36 +197,6 @@ TEST_SUITE("unit") {
         CHECK(mentions(Preferences::read("no/such/file").error(), "no/such/file"));
         CHECK(Preferences::read("/").error() == Errc::file);
     }
-
-    TEST_CASE("paths: a name counts more than a type, the application more than the system") {
-        using core::LocalPath;
-        const std::vector<LocalPath> paths = {{"eth0", InterfaceType::wired},
-                                              {"wlan0", InterfaceType::wifi},
-                                              {"wlan1", InterfaceType::wifi},
-                                              {"wwan0", InterfaceType::cellular}};
-        const auto order_of = [&](const Policy& policy, const Preferences& system = {}) {
-            std::string text;
-            for (const auto& each : core::select_paths(paths, policy, system).chosen)
-                text += (text.empty() ? "" : " ") + each.interface;
-            return text;
-        };
-        Policy policy;
-        CHECK(order_of(policy) == "eth0 wlan0 wlan1 wwan0");
-        policy.preferences.interfaces = {
-            {.type = InterfaceType::wifi, .preference = Preference::prefer},
-            {.name = "wlan0", .preference = Preference::avoid},
-            {.type = InterfaceType::cellular, .preference = Preference::prohibit}};
-        CHECK(order_of(policy) == "wlan1 eth0 wlan0");
-        Preferences system;
-        system.interfaces = {{.name = "eth0", .preference = Preference::prefer},
-                             {.name = "wlan1", .preference = Preference::prohibit}};
-        CHECK(order_of(policy, system) == "eth0 wlan1 wlan0");
-        CHECK(order_of(Policy{}, system) == "eth0 wlan0 wwan0");
-        policy.preferences.interfaces = {{.name = "tun0", .preference = Preference::require}};
-        const auto selection = core::select_paths(paths, policy);
-        CHECK(selection.error == Errc::unsupported);
-        CHECK(mentions(selection.error, "required is interface tun0"));
-    }
 }
 
 }  // namespace post::test

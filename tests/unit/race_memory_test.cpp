@@ -121,6 +121,46 @@ TEST_SUITE("unit") {
         CHECK(race(memory, start + 3000s, udp_blocked).order() == "tls4");
         CHECK(race(memory, start + 3000s, udp_blocked, {"eth0", "0"}).order() == "quic6 tls4");
     }
+
+    TEST_CASE("each path has the memory of its own network, whichever path won") {
+        RaceMemory memory;
+        Race::Options options{.stacks = two};
+        Race::Options::Out out;
+        for (const char* name : {"eth0", "wlan0"}) {
+            Interface made{name};
+            made.sources = {{*Address::parse("198.51.100.7"), 24}};
+            made.routes = {{Address::any_v4()}};
+            out.paths.push_back({made, name + std::string(" via 198.51.100.1"), {}, {}});
+        }
+        options.out = out;
+        RaceWorld world;
+        world.now = start;
+        // Nobody answers on the first path.
+        world.way = [&](Stack stack, const Address&) {
+            return world.tries.size() == 4 && stack == Stack::tls ? Way::good : Way::silent;
+        };
+        world.begin(named, options);
+        world.answer(0ms, {{.address = v4(1), .from = "A"}}, Answered::a, true);
+        world.run();
+        REQUIRE(world.winner);
+        CHECK(world.order() == "quic4 tls4 quic4 tls4");
+        memory.remember(start, "post://a.example:4433", options, world.race.establishment());
+        CHECK(memory.size() == 2);
+        Race::Options next = options;
+        memory.steer(start + 1min, "post://a.example:4433", next);
+        REQUIRE(next.out->paths[1].winner);
+        CHECK(next.out->paths[1].winner->stack == Stack::tls);
+        CHECK_FALSE(next.out->paths[0].winner);
+        CHECK(next.out->paths[0].failed_on.size() == 2);
+        CHECK_FALSE(next.winner);
+        // The same interface in another network.
+        next.out->paths[1].network = "wlan0 via 203.0.113.1";
+        memory.steer(start + 1min, "post://a.example:4433", next);
+        CHECK_FALSE(next.out->paths[1].winner);
+        memory.forget("eth0 via 198.51.100.1");
+        memory.steer(start + 1min, "post://a.example:4433", next);
+        CHECK(next.out->paths[0].failed_on.empty());
+    }
 }
 
 }  // namespace post::test
