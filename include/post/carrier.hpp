@@ -199,6 +199,9 @@ public:
     std::vector<Transient> transients() const;
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
+    // The peer opened it as a Stream: as_stream() is the way to take it. What a plain peer opened
+    // never says so.
+    bool is_stream() const;
     // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at
     // both ends. Empty where there is nothing of it, and when the Carrier is over.
     std::string label() const;

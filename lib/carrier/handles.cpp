@@ -265,6 +265,12 @@ bool Carrier::can_receive() const {
     return row && !row->over && (!row->ours || row->kind != CarrierKind::one_way);
 }
 
+bool Carrier::is_stream() const {
+    auto* table = core::carriers(anchor_);
+    const auto* row = table ? table->row(key_) : nullptr;
+    return row && !row->over && !row->ours && row->kind == CarrierKind::stream;
+}
+
 Listener::Listener(core::AnchorRef anchor, core::ListenerKey key)
     : anchor_(std::move(anchor)), key_(key) {}
 

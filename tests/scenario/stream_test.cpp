@@ -203,6 +203,7 @@ TEST_SUITE("scenario") {
         stream.write("bytes");
         REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
         Carrier& carrier = scene.accepted[0];
+        CHECK(carrier.is_stream());
         auto message = carrier.receive();
         REQUIRE(message.ready());
         CHECK(message.get().error() == Errc::invalid_argument);
