@@ -17,6 +17,8 @@ namespace {
 constexpr int prefer_temporary = 0x0001;
 constexpr int prefer_public = 0x0002;
 
+// IP_UNICAST_IF and IPV6_UNICAST_IF: not done, because TCP does not mind them, and what comes in by
+// other interfaces would be taken.
 std::error_code bind_to(int fd, std::uint32_t interface) {
     if (set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, static_cast<int>(interface))) return {};
     if (errno != ENOPROTOOPT) return last_error();  // before Linux 5.0

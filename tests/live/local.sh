@@ -21,13 +21,17 @@ wait_for 10 there test -e /proc/self/ns/net || fail "no second namespace"
 
 # link NAME NET: here NAME with 10.NET.0.1, there far-NAME with 10.NET.0.2.
 link() {
-    ip link add "$1" type veth peer name "far-$1"
-    ip link set "$1" addrgenmode none # nothing but what the tests send
+    local here=02:00:00:00:0$2:01 far_end=02:00:00:00:0$2:02
+    ip link add "$1" address "$here" type veth peer name "far-$1" address "$far_end"
+    ip link set "$1" addrgenmode none
     ip link set "far-$1" netns "$far"
     ip addr add "10.$2.0.1/24" dev "$1"
     ip link set "$1" up
     there ip addr add "10.$2.0.2/24" dev "far-$1"
     there ip link set "far-$1" up
+    # Nobody asks for anybody, so that nothing is on the link but what the tests send.
+    ip neigh replace "10.$2.0.2" lladdr "$far_end" dev "$1" nud permanent
+    there ip neigh replace "10.$2.0.1" lladdr "$here" dev "far-$1" nud permanent
     ip route add 10.9.0.1 via "10.$2.0.2" dev "$1" metric "$2"
 }
 there ip link set lo up
@@ -83,7 +87,7 @@ echo "the plan has the paths in the order of the Local"
 serve
 reaches "nothing is named: the best route" " quic to 10.9.0.1:4433: won"
 
-for stack in quic sctp-dtls tls; do
+for stack in quic sctp-dtls tls sctp-udp tcp; do
     serve -s "$stack"
     before=$(sent_by near0)
     reaches "$stack over the interface with the worse route" \
