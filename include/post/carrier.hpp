@@ -18,6 +18,7 @@
 #include <post/association.hpp>
 #include <post/message.hpp>
 #include <post/operation.hpp>
+#include <post/reuse.hpp>
 #include <post/sctp.hpp>
 
 namespace post {
@@ -199,6 +200,14 @@ public:
     std::vector<Transient> transients() const;
     bool can_send() const;     // false at a Sink
     bool can_receive() const;  // false at a Source
+    // Those of the Association, but for what this Carrier has less of: forks of a Source or Sink,
+    // the boundaries of a Stream, order and reliability of a data channel that gave them up. In
+    // words below two lines: what is in use, and reuse().
+    Support explain(Feature feature) const;
+    FeatureTable features() const;
+    std::string explain() const;
+    // Whether it shares an Association that was there when it was initiated, and why not.
+    Reuse reuse() const;
     // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at
     // both ends. Empty where there is nothing of it, and when the Carrier is over.
     std::string label() const;
