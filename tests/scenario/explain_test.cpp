@@ -41,10 +41,10 @@ TEST_SUITE("scenario") {
               std::string::npos);
         CHECK(text.ends_with(to_string(carrier.features())));
         CHECK(association.explain().ends_with(to_string(association.features())));
-        for (const auto& [feature, support] : carrier.features()) {
-            CAPTURE(to_string(feature));
-            CHECK(support.level == association.explain(feature).level);
-            CHECK(support.reason == carrier.explain(feature).reason);
+        for (const auto& each : carrier.features()) {
+            CAPTURE(to_string(each.first));
+            CHECK(each.second.level == association.explain(each.first).level);
+            CHECK(each.second.reason == carrier.explain(each.first).reason);
         }
         auto source = carrier.fork({.one_way = true});
         CHECK(source.explain(Feature::fork).level == Support::Level::unsupported);

@@ -36,7 +36,7 @@ TEST_SUITE("unit") {
     TEST_CASE("quotes, control characters and bytes that are no UTF-8 do no harm") {
         CHECK(written("a\"b\\c\n\x1e\x7f") == "{\"k\":\"a\\\"b\\\\c\\u000a\\u001e\\u007f\"}");
         const std::string bad = "\xef\xbf\xbd";
-        for (const auto& [raw, text] : std::vector<std::pair<std::string, std::string>>{
+        for (const auto& each : std::vector<std::pair<std::string, std::string>>{
                  {"h\xc3\xa9", "h\xc3\xa9"},
                  {"\xf0\x9f\x90\x99", "\xf0\x9f\x90\x99"},
                  {"\xff", bad},
@@ -46,10 +46,10 @@ TEST_SUITE("unit") {
                  {"\xed\xa0\x80", bad + bad + bad},            // a surrogate
                  {"\xf4\x90\x80\x80", bad + bad + bad + bad},  // above U+10FFFF
                  {std::string("\0", 1), std::string("\0", 1)}}) {
-            CAPTURE(text);
-            const json read = json::parse(written(raw), nullptr, false);
+            CAPTURE(each.second);
+            const json read = json::parse(written(each.first), nullptr, false);
             REQUIRE(read.is_object());
-            CHECK(read["k"].get<std::string>() == text);
+            CHECK(read["k"].get<std::string>() == each.second);
         }
     }
 
