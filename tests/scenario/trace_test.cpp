@@ -166,7 +166,7 @@ TEST_SUITE("scenario") {
         const TraceFolder folder;
         {
             Scene scene(seed(), {.delay = 10ms}, {}, folder.options());
-            scene.collect();
+            scene.collect({.policy = {.stacks = {Stack::quic, Stack::tls}}});
             auto carrier = scene.near_context().initiate(
                 "post://10.0.0.2:4433",
                 {.policy = {.stacks = {Stack::quic, Stack::tls}}, .trust = Trust::system()});
