@@ -2,6 +2,7 @@
 # What the scripts here share: how one is skipped or fails, where programs are, certificates,
 # processes that end with the script, and captures of the loopback interface with Wireshark's own
 # decoder. Sourced, never run. A script that calls begin() has a folder $work, which goes with it.
+export POST_POLICY=  # whatever this machine prefers
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${POST_INTEROP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/post/interop}
 work=

@@ -51,6 +51,7 @@ void Context::submit(Function<void()> work) { root(anchor_).submit(std::move(wor
 bool Context::turn() { return root(anchor_).turn(); }
 int Context::fd() const { return root(anchor_).fd(); }
 Instant Context::deadline() const { return root(anchor_).deadline(); }
+const Preferences& Context::preferences() const { return root(anchor_).preferences(); }
 Instant Context::now() const { return root(anchor_).now(); }
 
 int Context::timeout() const {

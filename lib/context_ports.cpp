@@ -123,61 +123,6 @@ template <class Options> Result<void> check_common(const Options& options) {
     return check(options.tls);
 }
 
-// All that Carriers must agree on to share an association.
-std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
-    std::string key;
-    const auto add = [&](std::string_view part) {
-        key += std::to_string(part.size());
-        key += ':';
-        key += part;
-    };
-    add(remote.string());
-    add(remote.server_name());
-    add(options.local.address.string());
-    add(std::to_string(options.local.port));
-    add(std::to_string(options.local.last_port));
-    add(std::to_string(options.local.interfaces.size()));
-    for (const std::string& named : options.local.interfaces) add(named);
-    add(to_string(options.local.source));
-    add(options.local.identity.certificates().view());
-    add(std::to_string(static_cast<int>(options.trust.kind())));
-    add(options.trust.pin());
-    add(options.trust.fingerprint());
-    add(options.trust.authorities_pem().view());
-    add(options.alpn);
-    add(options.without_alpn ? "without" : "");
-    for (Stack stack : options.policy.stacks) add(to_string(stack));
-    add(options.policy.preferences.string());
-    add(std::to_string(static_cast<int>(options.policy.security)));
-    const Bounds& bounds = options.bounds;
-    for (std::uint64_t number : {bounds.largest_message, bounds.receive_budget, bounds.send_budget,
-                                 bounds.association_send_budget, bounds.unsettled, bounds.carriers})
-        add(std::to_string(number));
-    for (Duration time :
-         {bounds.handshake_timeout, bounds.idle_timeout, bounds.stalled_after, bounds.linger})
-        add(std::to_string(time.count()));
-    add(bounds.keep_alive ? std::to_string(bounds.keep_alive->count()) : "");
-    const QuicOptions& quic = options.quic;
-    add(std::to_string(quic.versions.size()));
-    for (QuicVersion version : quic.versions)
-        add(std::to_string(static_cast<std::uint32_t>(version)));
-    add(std::to_string(quic.largest_payload));
-    add(std::to_string(static_cast<int>(quic.congestion)));
-    add(std::to_string(static_cast<int>(quic.cipher)));
-    add(std::to_string(quic.key_update_after));
-    const SctpOptions& sctp = options.sctp;
-    for (std::size_t number :
-         {std::size_t{sctp.local_port}, std::size_t{sctp.remote_port}, std::size_t{sctp.streams},
-          sctp.largest_payload, std::size_t{sctp.udp_port}})
-        add(std::to_string(number));
-    const TlsOptions& tls = options.tls;
-    for (const auto number :
-         {std::int64_t{tls.multipath}, std::int64_t{tls.fast_open},
-          std::int64_t{tls.keep_alive.count()}, std::int64_t{tls.user_timeout.count()}})
-        add(std::to_string(number));
-    return key;
-}
-
 }  // namespace
 
 Result<void> Root::check_initiate(const InitiateOptions& options) {
@@ -245,39 +190,6 @@ quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& 
     options.congestion = quic.congestion;
     options.key_update_after = quic.key_update_after;
     return options;
-}
-
-Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
-    if (const auto fine = check_initiate(options); !fine) throw Failure(fine.error());
-    auto race = race_options(remote, options).value();
-    auto channel = Carriers::channel_of({options.label, options.protocol, options.channel});
-    // A flow is nobody else's.
-    const bool datagrams = of_datagrams(options.policy);
-    const std::string key = datagrams ? std::string() : sharing_key(remote, options);
-    Association* association = associations_.share(key);
-    if (!association) {
-        Association::Options made;
-        made.role = Role::client;
-        made.remote = remote;
-        made.bounds = options.bounds;
-        made.name = random_name();
-        memory_.steer(now(), remote.string(), race);
-        made.eager = opens_eagerly(race, options);
-        made.race = std::move(race);
-        io_->random(std::as_writable_bytes(std::span(&made.race_id, 1)));
-        made.dane = io_->trusts_names() && (options.trust.kind() == Trust::Kind::system ||
-                                            options.trust.kind() == Trust::Kind::authorities);
-        made.datagrams = datagrams;
-        association = &associations_.create(made, key, 0);
-        Setup& setup = setups_[association->id()];
-        setup.options = options;
-        setup.interfaces = interfaces_version_;
-    }
-    Association::NewCarrier carrier;
-    carrier.priority = options.priority;
-    carrier.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
-    carrier.channel = std::move(channel);
-    return carriers_.open(*association, carrier, {});
 }
 
 // As large as the interface allows, and as the application does.

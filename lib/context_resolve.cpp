@@ -65,6 +65,8 @@ void Root::look_up(std::uint64_t number) {
     while (auto wanted = resolution.poll_lookup()) {
         const LookupId id{next_lookup_++};
         questions_[id] = {number, wanted->id};
+        if (TraceLog& trace = associations_.shared().trace; trace.on())
+            trace.add({}, traced::Asked{wanted->question, wanted->name});
         io_->lookup({id, wanted->name, wanted->port, wanted->question, wanted->service});
     }
     if (resolution.complete()) answer(number);
@@ -90,8 +92,11 @@ Result<Plan> Root::make_plan(const Resolving& resolving) {
     auto race = race_options(resolving.remote, options);
     if (!race) return race.error();
     memory_.steer(now(), resolving.remote.string(), *race);
-    return core::plan(resolving.remote, select(options.policy, preferences_, is_plain(options)),
-                      resolving.resolution.endpoints(), *race, resolving.resolution.error());
+    Plan plan = core::plan(resolving.remote,
+                           select(options.policy, preferences_, is_plain(options)),
+                           resolving.resolution.endpoints(), *race, resolving.resolution.error());
+    plan.reuse = reuse(resolving.remote, options);
+    return plan;
 }
 
 bool Root::take_answer(const Io::Resolved& resolved) {
@@ -99,7 +104,12 @@ bool Root::take_answer(const Io::Resolved& resolved) {
     if (at == questions_.end()) return false;
     const auto [number, query] = at->second;
     if (resolved.complete) questions_.erase(at);
-    resolving_.at(number).resolution.handle_answer(query, resolved, resolved.complete);
+    Resolution& resolution = resolving_.at(number).resolution;
+    const std::string host = resolution.asked(query);
+    resolution.handle_answer(query, resolved, resolved.complete);
+    if (TraceLog& trace = associations_.shared().trace; trace.on())
+        trace.add({}, traced::Answered{resolved.kind, host, resolution.poll_endpoints().size(),
+                                       resolved.cached, resolved.error});
     look_up(number);
     return true;
 }

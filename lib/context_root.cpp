@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <exception>
 
+#include "lib/io/policy_file.hpp"
+
 namespace post::core {
 
 namespace {
 
 std::shared_ptr<Io> make_io(ContextOptions& options) {
-    if (options.io) return std::move(options.io);
+    if (options.io) return options.io;
     EpollOptions epoll;
     epoll.gso = options.gso;
     epoll.gro = options.gro;
@@ -32,12 +34,18 @@ crypto::PacketProtectionBackend backend_of(PacketProtection protection) {
     return crypto::PacketProtectionBackend::automatic;
 }
 
+// Another world has no files of ours.
+Preferences preferences_of(const ContextOptions& options) {
+    if (options.preferences) return *options.preferences;
+    return options.io ? Preferences() : io::read_policy(io::policy_environment()).value();
+}
+
 }  // namespace
 
 Root::Root(ContextOptions&& options, Anchor& anchor)
     : anchor_(anchor),
       io_(make_io(options)),
-      preferences_(std::move(options.preferences)),
+      preferences_(preferences_of(options)),
       carriers_(anchor, associations_),
       protection_(backend_of(options.packet_protection)),
       space_(largest_run) {
@@ -47,9 +55,14 @@ Root::Root(ContextOptions&& options, Anchor& anchor)
                                 "ContextOptions::qlog needs ngtcp2 1.22.1 or newer"));
         logs_.emplace(std::move(options.qlog));
     }
+    now_ = io_->now();
+    if (!options.trace.empty()) {
+        trace_.emplace(options.trace, options.trace_limit, now_);
+        associations_.shared().trace.turn_on(true);
+        associations_.shared().trace.set_now(now_);
+    }
     crypto::packet_protection(protection_);  // throws where it cannot be had
     associations_.shared().charge.limit = options.receive_budget;
-    now_ = io_->now();
     carriers_.set_now(now_);
 }
 
@@ -94,6 +107,7 @@ bool Root::turn() {
     turning_ = true;
     now_ = io_->now();
     carriers_.set_now(now_);
+    associations_.shared().trace.set_now(now_);
     take_input();
     associations_.wake(now_);
     take_submitted();
@@ -122,6 +136,7 @@ void Root::finish_turn() {
     for (AssociationId id : active_) transmit(id);
     turning_ = false;
     write_logs();
+    write_trace();
     if (ending_) end();
 }
 
@@ -129,6 +144,11 @@ void Root::write_logs() {
     if (!logs_) return;
     for (const auto& port : ports_)
         for (const auto& log : port->endpoint->poll_logs()) logs_->append(log.file, log.bytes);
+}
+
+void Root::write_trace() {
+    TraceLog& log = associations_.shared().trace;
+    if (trace_ && !log.empty()) trace_->write(log);
 }
 
 void Root::take_input() {
@@ -224,8 +244,11 @@ Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds
     options.role = Role::server;
     options.bounds = bounds;
     options.name = random_name();
-    return associations_.create(options, {},
-                                std::uint64_t{listener.generation} << 32 | listener.slot);
+    Association& made = associations_.create(
+        options, {}, std::uint64_t{listener.generation} << 32 | listener.slot);
+    if (TraceLog& trace = associations_.shared().trace; trace.on())
+        trace.add(made.id(), traced::AssociationOpened{{}, {.how = Reuse::How::accepted}});
+    return made;
 }
 
 Association& Root::take_client(Port& port) {
@@ -387,6 +410,7 @@ bool Root::end() {
         }
     }
     write_logs();
+    write_trace();
     pumps_.clear();
     anchor_.carriers = nullptr;
     anchor_.root = nullptr;

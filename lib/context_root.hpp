@@ -18,6 +18,7 @@
 #include "lib/association/race_memory.hpp"
 #include "lib/association/resolution.hpp"
 #include "lib/carrier/carriers.hpp"
+#include "lib/context_trace.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/log_folder.hpp"
 #include "mappings/quic/endpoint.hpp"
@@ -46,6 +47,7 @@ public:
     Operation<std::vector<Remote>> resolve(const Remote& remote);
     Operation<Plan> plan(const Remote& remote, const InitiateOptions& options);
     Result<std::vector<Interface>> interfaces();
+    Reuse reuse(const Remote& remote, const InitiateOptions& options) const;
     // From any thread.
     void submit(Function<void()> work);
     void stop() noexcept;  // from signal handlers too
@@ -70,6 +72,7 @@ public:
     Instant deadline() const;
     Instant now() const { return turning_ ? now_ : io_->now(); }
     Carriers& carriers() { return carriers_; }
+    const Preferences& preferences() const { return preferences_; }
 
 private:
     // Runs that one association fills before the others have a turn.
@@ -193,6 +196,7 @@ private:
     Association& take_client(Port& port);
     void taken(Association& made, Result<std::unique_ptr<Mapping>> mapping);
     void write_logs();
+    void write_trace();
     void take_troubles();
     void take_resolved();
     void take_submitted();
@@ -345,6 +349,7 @@ private:
     std::shared_ptr<Io> io_;
     Preferences preferences_;            // the system's
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
+    std::optional<Trace> trace_;         // none: nothing is traced
     std::unique_ptr<sctp::Engine>
         sctp_;  // made when somebody wants it; the ports' endpoints use it
     std::unique_ptr<tls::Endpoint> tls_;  // made when somebody wants it

@@ -25,6 +25,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -149,6 +150,8 @@ public:
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.
     virtual std::uint64_t send_window(CarrierId carrier) const = 0;
     virtual Path path() const = 0;
+    // The name of the file of its own log, where it writes one.
+    virtual std::string log() const { return {}; }
     // True when nothing is left to be sent again: all that was packed is acknowledged.
     virtual bool quiet() const = 0;
     // When the peer was last heard: something of its came, and it was genuine.

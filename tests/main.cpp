@@ -2,6 +2,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <ostream>
 
 #include "tests/seed.hpp"
@@ -34,6 +35,9 @@ private:
     std::ostream& out_;
     const doctest::TestCaseData* test_ = nullptr;
 };
+
+// What a test sees is not to depend on the preferences of the machine that it runs on.
+[[maybe_unused]] const int without_policy = ::setenv("POST_POLICY", "", 1);
 
 DOCTEST_REGISTER_LISTENER("seed", 1, SeedListener);
 

@@ -45,8 +45,13 @@ public:
     std::size_t carriers() const;
     // True while a Transient is established.
     bool active() const;
-    // Exact once the Association is established: only then it is known what the peer speaks.
+    // How each feature is given, and why: one, all, and all in words below a line that says what is
+    // in use. Exact once the Association is established: only then it is known what the peer
+    // speaks; before, as one may expect it of the stack that is tried first. No features when the
+    // Association is gone.
     Support explain(Feature feature) const;
+    FeatureTable features() const;
+    std::string explain() const;
     // How the connection came about so far: what was looked up, what was tried, what won and why
     // the others did not. None before the first use, and for what a Listener accepted. Of an
     // attempt that failed as a whole the error has the same as text (Error::detail).

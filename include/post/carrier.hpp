@@ -18,6 +18,7 @@
 #include <post/association.hpp>
 #include <post/message.hpp>
 #include <post/operation.hpp>
+#include <post/reuse.hpp>
 #include <post/sctp.hpp>
 
 namespace post {
@@ -202,6 +203,14 @@ public:
     // The peer opened it as a Stream: as_stream() is the way to take it. What a plain peer opened
     // never says so.
     bool is_stream() const;
+    // Those of the Association, but for what this Carrier has less of: forks of a Source or Sink,
+    // the boundaries of a Stream, order and reliability of a data channel that gave them up. In
+    // words below two lines: what is in use, and reuse().
+    Support explain(Feature feature) const;
+    FeatureTable features() const;
+    std::string explain() const;
+    // Whether it shares an Association that was there when it was initiated, and why not.
+    Reuse reuse() const;
     // What its opener called it, and opened it with (ForkOptions, InitiateOptions): the same at
     // both ends. Empty where there is nothing of it, and when the Carrier is over.
     std::string label() const;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,9 @@ struct ContextOptions {
     // to do; 20 to 50 us is a good choice for a server with a core of its own. Zero: it sleeps at
     // once. Who turns the Context from a loop of their own spins there.
     Duration spin{};
-    // The system's, below those of every policy: Preferences::read("/etc/...").value().
-    Preferences preferences{};
+    // The system's preferences, below those of every policy. None: those of the system's file
+    // (post/policy.hpp, Preferences), where there is one. Preferences{}: no file is read.
+    std::optional<Preferences> preferences{};
     PacketProtection packet_protection = PacketProtection::automatic;
     // False masks what the system has, for tests: segmentation offload on sending and receiving,
     // and congestion marks.
@@ -64,13 +66,23 @@ struct ContextOptions {
     // say who talks to whom and when, and hold no content. Empty: none. What cannot be written is
     // left out. Throws Failure (unsupported) where the QUIC library has no safe writer.
     std::string qlog{};
+    // A folder for the trace of this Context: one file, post-PID-NUMBER.sqlog, of names asked and
+    // answered, races, connections, Carriers, messages and errors, with times, ids and sizes, and
+    // nothing of what is in messages (the README has the list; draft-ietf-quic-qlog-main-schema,
+    // JSON text sequences of RFC 7464). A connection that writes qlog is named there, too. What a
+    // turn has to say is written at its end. Empty: none, and nothing is spent on it. Throws
+    // Failure (file) where the file cannot be made; a disk that is full later ends the trace alone.
+    std::string trace{};
+    // Bytes of that file at most; its last record says that it was cut. At least 4096.
+    std::uint64_t trace_limit = 64 * 1024 * 1024;
     // Another world to live in, such as a simulated network; none: the real one.
     std::shared_ptr<Io> io{};
 };
 
 // How a Carrier is initiated (draft 2.4, RFC 9622, 7.1). Carriers share an Association when all but
-// priority, one_way, label, protocol and channel are the same, and the Remote too; on udp and
-// udp_lite each has its own.
+// priority, one_way, label, protocol and channel are the same, and the Remote too, with all of its
+// addresses, ports and others; on udp and udp_lite each has its own. Carrier::reuse says what came
+// of it, and why.
 struct InitiateOptions {
     Policy policy{};
     // Whom to believe. The default is the system's authorities, and the name is always checked.
@@ -85,6 +97,9 @@ struct InitiateOptions {
     // know no ALPN, on tls alone: `policy` has to say so.
     bool without_alpn = false;
     Bounds bounds{};
+    // Carriers of different words share nothing: each word has Associations of its own (RFC 9622,
+    // 8.1.10), so that nobody can tell from a connection what belongs to one user.
+    std::string isolation{};
     Priority priority = 0;
     bool one_way = false;  // a Source
     QuicOptions quic{};
@@ -177,6 +192,8 @@ public:
     int fd() const;
     // When the next turn is due at the latest; `never` when only input can cause one.
     Instant deadline() const;
+    // The system's preferences, as they were read or given.
+    const Preferences& preferences() const;
     // The time as the Context sees it; only differences mean anything.
     Instant now() const;
     // deadline() from now on in whole milliseconds, rounded up, as poll(2) takes it; -1: never.

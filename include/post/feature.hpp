@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace post {
 
@@ -53,6 +56,10 @@ struct Support {
     const char* reason = "";
 };
 const char* to_string(Support::Level level) noexcept;
+// All features in the order of Feature, and how each is given.
+using FeatureTable = std::vector<std::pair<Feature, Support>>;
+// One line each: "lifetime: emulated: unsent bytes are dropped and announced as such".
+std::string to_string(const FeatureTable& table);
 
 // What is thought of a feature, a stack or an interface (RFC 9622, 6.2).
 enum class Preference : std::uint8_t {

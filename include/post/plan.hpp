@@ -12,6 +12,7 @@
 #include <post/address.hpp>
 #include <post/error.hpp>
 #include <post/policy.hpp>
+#include <post/reuse.hpp>
 #include <post/time.hpp>
 
 namespace post {
@@ -40,6 +41,9 @@ struct Plan {
     std::vector<Candidate> candidates{};
     std::vector<Refused> refused{};
     std::vector<std::string> notes{};  // wishes of the system that gave way
+    // Whether a Carrier would share an Association that is there; then nothing of this is tried,
+    // unless that one ends first.
+    Reuse reuse{};
     // Why there is no candidate: `unsupported` with the requirement that cannot be met, `no_route`
     // where no interface may be used (the detail lists those there are), or what resolution said.
     Error error{};

@@ -57,10 +57,17 @@ struct InterfacePreference {
 // of Policy::stacks. Interfaces go before stacks: first the path is chosen, then the stack (RFC
 // 9622, 6.2).
 //
-// A system may have preferences too, in a file. They stand below the application's: whatever the
-// application says of a feature, a stack or an interface holds, Preference::none too. If nothing is
-// left with both, the system's `require` counts as `prefer` and its `prohibit` as `avoid`, and
-// Policy::explain says so. Neither ever adds a stack to those of the policy.
+// A system may have preferences too, in a file that every Context reads when it is made
+// (ContextOptions::preferences): that which the environment variable POST_POLICY names, and none if
+// it is empty; where that is not set $XDG_CONFIG_HOME/post/policy.ini, or ~/.config/post/policy.ini
+// without that variable; else /etc/post/policy.ini. The first of them that there is counts, alone.
+// A mistake in it is an error that says file and line. Programs that gain rights when they start
+// (set-user-id) read the last one only.
+//
+// They stand below the application's: whatever the application says of a feature, a stack or an
+// interface holds, Preference::none too. If nothing is left with both, the system's `require`
+// counts as `prefer` and its `prohibit` as `avoid`, and Policy::explain says so. Neither ever adds
+// a stack to those of the policy.
 struct Preferences {
     // Out of line: GCC 12 would warn every caller of options about members that it never made.
     Preferences();

@@ -26,5 +26,6 @@
 #include <post/remote.hpp>
 #include <post/responder.hpp>
 #include <post/result.hpp>
+#include <post/reuse.hpp>
 #include <post/time.hpp>
 #include <post/waits.hpp>

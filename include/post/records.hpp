@@ -70,6 +70,8 @@ struct Answer {
     Duration ttl{};
     // It comes from a name server that is trusted, which has validated it (DNSSEC).
     bool authenticated = false;
+    // It was kept from an earlier question.
+    bool cached = false;
     // There are none, and a name server said so, in good order: the error is set, too.
     bool denied = false;
     Error error{};  // set when there is no record

@@ -29,7 +29,10 @@ Association::Association(const Options& options, Shared& shared)
       shared_(shared),
       outbox_(outbox_limits(options.bounds), shared.outstanding, shared.out_works),
       inbox_(inbox_limits(options.bounds), shared.charge, shared.in_works, shared.received),
-      next_carrier_(options.role == Role::client ? 0 : 1) {}
+      next_carrier_(options.role == Role::client ? 0 : 1) {
+    outbox_.set_traced(traces());
+    inbox_.set_traced(traces());
+}
 
 Association::~Association() {
     for (auto& [id, lane] : lanes_)
@@ -73,6 +76,7 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.out.weight = carrier.weight;
     lane.channel = carrier.channel;
     if (!lane.receives()) inbox_.end(now_, lane.in, Error(Errc::no_return_path));
+    if (traces()) trace_carrier(lane);
     if (carrier.announce) {
         outbox_.announce(lane.out);
         activate();
@@ -214,7 +218,11 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
     if (!options.antecedents.empty() || !options.properties.empty() || options.datagram)
         return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
-    return outbox_.push(lane.out, std::move(bytes), {options, deadline, on_fate});
+    const std::size_t size = bytes.size();
+    const Sequence sequence = outbox_.push(lane.out, std::move(bytes),
+                                           {options, deadline, on_fate});
+    if (traces()) trace_queued(lane.id(), options.niceness, sequence, size);
+    return sequence;
 }
 
 // A message with antecedents, properties or a header of its own, or one that is made while it is
@@ -232,8 +240,11 @@ Sequence Association::take_in_rare(Lane& lane, Bytes bytes, const SendOptions& o
             {message.carrier, niceness, message.sequence.value(), other ? &other->out : nullptr});
     }
     activate();
-    return outbox_.push(lane.out, std::move(bytes),
-                        {options, deadline, on_fate, std::move(extras), before, fed});
+    const std::uint64_t size = bytes.size() + fed;
+    const Sequence sequence = outbox_.push(
+        lane.out, std::move(bytes), {options, deadline, on_fate, std::move(extras), before, fed});
+    if (traces()) trace_queued(lane.id(), options.niceness, sequence, size);
+    return sequence;
 }
 
 void Association::feed(const MessageId& message, Result<Bytes> bytes) {
@@ -386,11 +397,10 @@ void Association::cut(Lane& lane, const Error& error) {
 
 bool Association::forget_if_over(Lane& lane) {
     if (!lane.ended || lane.out.unsettled > 0 || !lane.in.done()) return false;
-    if (lane.out.tag != no_tag) {
-        Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
-        events_.push_back(happened::Over{lane.out.tag, std::move(error)});
-    }
+    Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
+    if (lane.out.tag != no_tag) events_.push_back(happened::Over{lane.out.tag, error});
     relieve();
+    if (traces()) trace(traced::CarrierClosed{lane.id(), std::move(error)});
     inbox_.remove(lane.in);
     outbox_.remove(lane.out);
     if (lane.draining) --shared_.draining;
@@ -404,6 +414,7 @@ bool Association::forget_if_over(Lane& lane) {
 
 // Moves what the outbox and the inbox have to say behind what was said before.
 void Association::relieve() {
+    if (inbox_.traced()) trace_messages();
     for (auto* from : {&outbox_.events(), &inbox_.events()}) {
         for (Happened& event : *from) events_.push_back(std::move(event));
         from->clear();

@@ -25,6 +25,7 @@
 #include "lib/association/lane.hpp"
 #include "lib/association/outbox.hpp"
 #include "lib/association/race.hpp"
+#include "lib/association/trace.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
@@ -42,6 +43,7 @@ struct Shared {
     std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
     std::uint64_t outstanding = 0;              // messages without a fate
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
+    TraceLog trace;
 
     // What is sent, as it is held until it is settled.
     Bytes keep(Content&& content) {
@@ -199,7 +201,10 @@ public:
     std::optional<Path> path() const;
     std::uint64_t max_message_size() const { return peer_largest_; }
     Stack stack() const { return stack_; }
+    // Before it is established: as one may expect it of the stack that is tried first.
     Support explain(Feature feature) const;
+    // The same for one Carrier, which may have less.
+    Support explain(CarrierId carrier, Feature feature) const;
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
     // What its opener called it; nullptr: nothing.
     const ChannelInfo* channel(CarrierId carrier) const;
@@ -250,7 +255,19 @@ private:
     void fail_if_exhausted();
     void choose();
     void begin_race(Instant now);
-    void tell_race(Instant now, const Error& error, Answered which);
+    void tell_race(Instant now, const Answer& answer, const std::string& host);
+    // association_trace.cpp
+    bool traces() const { return shared_.trace.on(); }
+    void trace(traced::What what) const { shared_.trace.add(id(), std::move(what)); }
+    void trace_attempt(AttemptId attempt) const;
+    void trace_begin(const Mapping& mapping, AttemptId attempt) const;
+    void trace_established();
+    void trace_end(const Mapping& mapping, AttemptId attempt, const Error& error) const;
+    void trace_path();
+    void trace_carrier(const Lane& lane) const;
+    void trace_queued(CarrierId carrier, Niceness niceness, Sequence sequence,
+                      std::uint64_t size) const;
+    void trace_messages();
     Datagrams transmit_leaf(Instant now, AttemptId attempt, std::span<std::byte> space);
     void relieve_budget();
     void handle(Instant now, event::Arrived& event);
@@ -328,6 +345,7 @@ private:
     std::string alpn_;
     Bytes peer_identity_;
     Error end_;
+    core::Boxed<Path> told_path_;  // the one that the trace has
     Instant now_{};
     Instant idle_since_ = never;
     Instant heard_{};  // when the peer last said DELIVERED, or had nothing to say

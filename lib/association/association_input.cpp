@@ -61,6 +61,7 @@ void Association::handle(Instant now, event::Established& event) {
         if (settings.race) control_.push_front(Chosen{*settings.race});
         control_.push_front(settings);
     }
+    trace_established();
     events_.push_back(happened::Active{id()});
 }
 
@@ -76,6 +77,7 @@ void Association::handle(Instant now, event::Opened& event) {
     lane.opened = true;
     outbox_.opened(lane.out);
     lane.in.epoch_began = now;
+    if (traces()) trace_carrier(lane);
     if (!lane.sends()) outbox_.fail(lane.out, Error(Errc::no_return_path));
     if (chosen_)
         offer(lane);
@@ -317,6 +319,7 @@ void Association::handle(Instant, event::Soft& event) {
 }
 
 void Association::handle(Instant, event::Lost& event) {
+    trace_end(*mapping_, attempt_, event.error);
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
     // A client that went before it was there is nobody's loss.
@@ -363,7 +366,9 @@ void Association::fail_all(const Error& error) {
 void Association::after_failure() {
     if (state_ == State::gone) return;
     state_ = State::gone;
+    if (mapping_) trace_end(*mapping_, attempt_, end_);
     fail_all(end_);
+    if (traces()) trace(traced::AssociationClosed{end_});
     events_.push_back(happened::Gone{id(), end_});
 }
 

@@ -21,6 +21,7 @@ void Association::prepare(Instant now) {
     else if (idle_since_ == never)
         idle_since_ = now;
     if (!mapping_) return;
+    if (traces()) trace_path();
     mapping_->keep_alive(!lanes_.empty());
     relieve_budget();
     inbox_.flush(now, *mapping_);

@@ -22,11 +22,13 @@ struct Nothing final : Supply {
 void Association::attach(std::unique_ptr<Mapping> mapping) {
     stack_ = mapping->stack();
     mapping_ = std::move(mapping);
+    trace_begin(*mapping_, attempt_);
     if (state_ == State::fresh) state_ = State::connecting;
 }
 
 void Association::attach(AttemptId attempt, std::unique_ptr<Mapping> mapping) {
     if (leaves_.empty()) stack_ = mapping->stack();
+    trace_begin(*mapping, attempt);
     leaves_.push_back({attempt, std::move(mapping)});
 }
 
@@ -41,16 +43,25 @@ void Association::begin_race(Instant now) {
         options.svcb = !resolution_->answered().services;
     }
     race_->begin(now, remote, options);
-    if (resolution_ && resolution_->complete())
-        tell_race(now, resolution_->error(), Answered::aaaa);
+    if (traces()) trace(traced::RaceBegan{remote.string()});
+    if (!resolution_ || !resolution_->complete()) return;
+    Answer answer;
+    answer.error = resolution_->error();
+    tell_race(now, answer, remote.host());
 }
 
 std::optional<Want> Association::poll_want(Instant now) {
     if (state_ != State::connecting || mapping_ || !options_.remote) return std::nullopt;
     if (!race_) begin_race(now);
     if (resolution_)
-        if (auto lookup = resolution_->poll_lookup()) return *std::move(lookup);
-    if (auto next = race_->next(now)) return *next;
+        if (auto lookup = resolution_->poll_lookup()) {
+            if (traces()) trace(traced::Asked{lookup->question, lookup->name});
+            return *std::move(lookup);
+        }
+    if (auto next = race_->next(now)) {
+        trace_attempt(next->attempt);
+        return *next;
+    }
     fail_if_exhausted();
     return std::nullopt;
 }
@@ -58,21 +69,17 @@ std::optional<Want> Association::poll_want(Instant now) {
 void Association::handle_answer(Instant now, QueryId query, const Answer& answer, bool complete) {
     if (state_ != State::connecting || !resolution_) return;
     now_ = now;
+    const std::string host = traces() ? resolution_->asked(query) : std::string();
     resolution_->handle_answer(query, answer, complete);
-    const auto known = resolution_->answered();
-    const bool address = answer.kind == RecordKind::aaaa || answer.kind == RecordKind::a;
-    if (known.services) race_->handle_services();
-    // An alias leads to further questions.
-    if (!address && !known.services) return tell_race(now, answer.error, Answered::a);
-    tell_race(now, answer.error,
-              !address                          ? Answered::svcb
-              : answer.kind == RecordKind::aaaa ? Answered::aaaa
-                                                : Answered::a);
+    tell_race(now, answer, host);
 }
 
-void Association::tell_race(Instant now, const Error& error, Answered which) {
-    race_->handle_resolved(now, resolution_->poll_endpoints(), error, which,
-                           resolution_->complete());
+void Association::tell_race(Instant now, const Answer& answer, const std::string& host) {
+    std::vector<Endpoint> endpoints = resolution_->poll_endpoints();
+    if (traces())
+        trace(traced::Answered{answer.kind, host, endpoints.size(), answer.cached, answer.error});
+    race_->handle_resolved(now, std::move(endpoints), answer.error, answer.kind,
+                           resolution_->answered(), resolution_->complete());
     fail_if_exhausted();
 }
 
@@ -154,7 +161,7 @@ void Association::handle_trouble(Instant now, AttemptId attempt, const Address& 
 void Association::handle_failure(Instant now, AttemptId attempt, const Error& error) {
     if (state_ != State::connecting || !race_) return;
     now_ = now;
-    race_->handle_failure(now, attempt, error);
+    if (race_->handle_failure(now, attempt, error)) trace_attempt(attempt);
     fail_if_exhausted();
 }
 
@@ -164,6 +171,7 @@ void Association::fail_if_exhausted() {
     // Resolution knows best why there was nothing to try.
     if (resolution_ && race_->establishment().attempts.empty())
         if (Error nothing = resolution_->error()) end_ = std::move(nothing);
+    if (traces()) trace(traced::RaceLost{end_});
     after_failure();
 }
 
@@ -185,6 +193,7 @@ void Association::drain_leaf(Instant now, Leaf& leaf) {
         leaf.leaving = true;
         const Error error = std::move(lost->error);
         arrived_.clear();
+        trace_end(*leaf.mapping, leaf.attempt, error);
         return handle_failure(now, leaf.attempt, error);
     }
     win(now, leaf);
@@ -198,6 +207,9 @@ void Association::drain_leaves(Instant now) {
 
 void Association::win(Instant now, Leaf& winner) {
     race_->handle_won(now, winner.attempt);
+    for (std::size_t i = 0; i < race_->establishment().attempts.size(); ++i)
+        if (race_->establishment().attempts[i].result != Establishment::Result::failed)
+            trace_attempt(AttemptId{static_cast<std::uint8_t>(i)});
     resolution_.reset();
     attempt_ = winner.attempt;
     mapping_ = std::move(winner.mapping);
@@ -209,6 +221,7 @@ void Association::win(Instant now, Leaf& winner) {
 void Association::close_leaves(const Error& error) {
     for (Leaf& leaf : leaves_) {
         if (std::exchange(leaf.leaving, true)) continue;
+        trace_end(*leaf.mapping, leaf.attempt, error);
         leaf.mapping->close(error);
     }
 }

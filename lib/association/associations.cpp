@@ -24,7 +24,10 @@ Association& Associations::create(Association::Options options, const Key& key, 
     made.active = false;
     options.id = id_of(at, made.generation);
     made.association = std::make_unique<Association>(options, shared_);
-    if (!key.empty()) by_key_[key] = options.id;
+    if (!key.empty()) {
+        by_key_[key] = options.id;
+        by_remote_.emplace(place_of(key), options.id);
+    }
     ++live_;
     return *use(options.id);
 }
@@ -36,6 +39,47 @@ Association* Associations::share(const Key& key) {
     const bool ending = !found || found->state() == Association::State::closing ||
                         found->state() == Association::State::gone;
     return ending ? nullptr : found;
+}
+
+Reuse Associations::look(const Key& key, Instant now) const {
+    Reuse found;
+    const auto [first, last] = by_remote_.equal_range(place_of(key));
+    std::size_t compared = 0;
+    for (auto at = first; at != last && compared < most_compared; ++at) {
+        const Slot& one = *slot(at->second);
+        if (remote_of(one.key) != remote_of(key)) continue;
+        ++compared;
+        const bool ending = one.association->state() >= Association::State::closing;
+        auto differs = differences(one.key, key);
+        if (ending && !differs.empty()) continue;
+        // The oldest among equals, whatever the order of the table.
+        const bool nearer = found.how == Reuse::How::first ||
+                            std::pair(differs.size(), at->second) <
+                                std::pair(found.differs.size(), found.association);
+        const bool joins = differs.empty() && !ending;
+        if (found.how == Reuse::How::joined || (!nearer && !joins)) continue;
+        found.how = joins ? Reuse::How::joined : ending ? Reuse::How::ending : Reuse::How::differs;
+        found.association = at->second;
+        found.age = age(at->second, now);
+        found.differs = std::move(differs);
+    }
+    return found;
+}
+
+void Associations::explain(AssociationId id, Reuse reuse) {
+    if (Slot* found = slot(id)) found->reuse = std::move(reuse);
+}
+
+const Reuse* Associations::reuse(AssociationId id) const {
+    const Slot* found = slot(id);
+    return found && found->reuse ? &*found->reuse : nullptr;
+}
+
+Duration Associations::age(AssociationId id, Instant now) const {
+    const Association* found = find(id);
+    if (!found || found->state() != Association::State::established) return Reuse::never_was;
+    const Establishment* known = found->establishment();
+    return known ? now - known->ended : Duration::zero();
 }
 
 Association* Associations::peek(AssociationId id) {
@@ -91,7 +135,14 @@ bool Associations::put_back(AssociationId id) {
     if (!over) return false;
     const auto at = by_key_.find(found->key);
     if (at != by_key_.end() && at->second == id) by_key_.erase(at);
+    if (!found->key.empty()) {
+        const auto [first, last] = by_remote_.equal_range(place_of(found->key));
+        const auto mine = std::find_if(first, last,
+                                       [&](const auto& one) { return one.second == id; });
+        if (mine != last) by_remote_.erase(mine);
+    }
     found->association.reset();
+    found->reuse = {};
     found->key.clear();
     free_.push_back(slot_of(id));
     --live_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/association/association.hpp"
+#include "lib/association/sharing.hpp"
 
 namespace post::core {
 
@@ -39,6 +40,15 @@ public:
     Association& create(Association::Options options, const Key& key, Origin origin);
     // A live association with this key.
     Association* share(const Key& key);
+    // What share() would find, and why it is nothing: of those to the same Remote (SharingKey), of
+    // which at most `most_compared` are looked at, the one that differs least.
+    static constexpr std::size_t most_compared = 16;
+    Reuse look(const Key& key, Instant now) const;
+    // Why an association was made, for who asks later.
+    void explain(AssociationId id, Reuse reuse);
+    const Reuse* reuse(AssociationId id) const;
+    // How long it has been established; Reuse::never_was: it is not.
+    Duration age(AssociationId id, Instant now) const;
     // The association, which then has a place in this turn; nullptr when it is gone.
     Association* use(AssociationId id) {
         Slot* const found = slot(id);
@@ -70,6 +80,7 @@ private:
         std::unique_ptr<Association> association;
         Key key;
         Origin origin = 0;
+        Boxed<Reuse> reuse;
         Instant deadline = never;
         std::uint32_t generation = 0;
         bool active = false;
@@ -91,6 +102,9 @@ private:
         return found.association && found.generation == id.value() >> slot_bits ? &found : nullptr;
     }
     const Slot* slot(AssociationId id) const;
+    static std::size_t place_of(const Key& key) {
+        return std::hash<std::string_view>{}(remote_of(key));
+    }
 
     Shared shared_;
     std::vector<Slot> slots_;
@@ -99,6 +113,7 @@ private:
     std::set<Timer> timers_;
     std::set<Timer>::node_type spare_;  // for the next timer
     std::unordered_map<Key, AssociationId> by_key_;
+    std::unordered_multimap<std::size_t, AssociationId> by_remote_;  // by a hash of its name
     std::size_t live_ = 0;
 };
 

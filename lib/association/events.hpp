@@ -39,6 +39,8 @@ struct Progress {
     Tag carrier;
     Fate fate;
     FateToken on_fate = no_fate;
+    std::uint64_t size = 0;  // of the message, bytes
+    bool wanted = true;      // false: nobody but the trace wants to hear of it
 };
 // The next bytes of a message whose content is made while it is sent, from `offset` on.
 struct Wanted {

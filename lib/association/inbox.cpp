@@ -72,6 +72,9 @@ bool Inbox::handle_run(Instant now, InLane& lane, const event::ArrivedRun& run) 
     std::uint64_t sequence = run.first.value();
     for (const auto content : run.contents)
         work.whole.emplace(small_.keep(content), Niceness{}, Sequence{sequence++});
+    if (traced_)
+        for (std::size_t at = work.whole.size() - count; at < work.whole.size(); ++at)
+            trace(lane, work.whole[at]);
     lane.ask |= run.ask;
     count_finished(now, lane, count, run.bytes, count * sizeof(InMessage));
     if (!successors_.empty()) {
@@ -220,6 +223,7 @@ void Inbox::finish(Instant now, InLane& lane, InMessage message, const Anteceden
     if (marks.text) message.mark_text();
     lane.final |= marks.final;
     lane.ask |= marks.ask && !plain_;
+    if (traced_) trace(lane, message);
     count_finished(now, lane, 1, message.size(), overhead_of(message));
     lane.work->whole.push(std::move(message));
     settle(name, 1, true);

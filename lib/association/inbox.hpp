@@ -24,6 +24,7 @@
 #include "lib/association/ring.hpp"
 #include "lib/association/small_blocks.hpp"
 #include "lib/association/successors.hpp"
+#include "lib/association/trace.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
@@ -206,6 +207,10 @@ public:
     Instant deadline() const { return std::min(report_at_, successors_.deadline()); }
 
     std::vector<Happened>& events() { return events_; }
+    // From now on the trace wants every message that is whole; and those that came.
+    void set_traced(bool traced) { traced_ = traced; }
+    bool traced() const { return traced_; }
+    std::vector<traced::Message>& arrivals() { return arrivals_; }
     std::uint64_t charged() const { return charged_; }
     void set_plain(bool plain) { plain_ = raw_ = plain; }
     // Nobody heeds a window; from `begin` on lanes hold what the budget has room for.
@@ -253,6 +258,13 @@ private:
     Error too_long(const InLane& lane, std::uint64_t total) const;
     void count_finished(Instant now, InLane& lane, std::uint32_t messages, std::uint64_t bytes,
                         std::uint64_t overhead);
+    void trace(const InLane& lane, const InMessage& message) {
+        arrivals_.push_back({.what = traced::Message::What::received,
+                             .carrier = lane.carrier,
+                             .niceness = message.niceness(),
+                             .sequence = message.sequence(),
+                             .size = message.total()});
+    }
     Bytes keep(const Bytes& bytes);
     void append(Assembly& assembly, Bytes bytes);
     void charge(std::uint64_t bytes);
@@ -284,6 +296,7 @@ private:
     Outcomes outcomes_;
     std::vector<CarrierId> done_;
     std::vector<Happened> events_;
+    std::vector<traced::Message> arrivals_;
     std::uint64_t charged_ = 0;
     std::uint64_t overhead_ = 0;    // of finished messages, beside their content
     std::uint64_t finished_ = 0;    // of charged_, bytes of finished messages
@@ -294,6 +307,7 @@ private:
     bool urgent_reports_ = false;
     bool plain_ = false;
     bool raw_ = false;  // what comes has no boundaries
+    bool traced_ = false;
 };
 
 }  // namespace post::core

@@ -453,7 +453,9 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
 void Outbox::tell(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
                   const Error* error, bool maybe_delivered) {
     Fate fate{kind, id_of(lane, entry, sequence), error ? *error : Error{}, maybe_delivered};
-    events_.push_back(happened::Progress{lane.tag, std::move(fate), entry.on_fate});
+    const bool wanted = entry.on_fate != no_fate || lane.fates;
+    events_.push_back(
+        happened::Progress{lane.tag, std::move(fate), entry.on_fate, entry.size(), wanted});
 }
 
 }  // namespace post::core

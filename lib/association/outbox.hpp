@@ -64,6 +64,8 @@ public:
     Outbox(const Limits& limits, std::uint64_t& outstanding, Pool<OutWork>& works)
         : limits_(limits), outstanding_(outstanding), works_(works) {}
     ~Outbox() { outstanding_ -= unsettled_messages_; }
+    // From now on the trace wants every fate.
+    void set_traced(bool traced) { traced_ = traced; }
 
     // Commands.
 
@@ -246,7 +248,7 @@ private:
     void lose(OutLane& lane, OutClass& queue, std::uint64_t sequence, const Error& error);
     void report(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
                 const Error* error = nullptr, bool maybe_delivered = false) {
-        if (entry.on_fate != no_fate || lane.fates)
+        if (entry.on_fate != no_fate || lane.fates || traced_)
             tell(lane, entry, sequence, kind, error, maybe_delivered);
     }
     void tell(OutLane& lane, const OutEntry& entry, std::uint64_t sequence, Fate::Kind kind,
@@ -285,6 +287,7 @@ private:
     std::uint64_t packed_messages_ = 0;
     Peer peer_;
     bool known_ = false;
+    bool traced_ = false;
 };
 
 }  // namespace post::core

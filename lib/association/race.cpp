@@ -11,15 +11,6 @@ namespace {
 
 constexpr Duration least_least_spacing = std::chrono::milliseconds(10);
 
-const char* question(Answered which) {
-    switch (which) {
-        case Answered::aaaa: return "AAAA";
-        case Answered::a: return "A";
-        case Answered::svcb: return "SVCB";
-    }
-    return "";
-}
-
 }  // namespace
 
 void Race::begin(Instant now, const Remote& remote, const Options& options) {
@@ -74,8 +65,9 @@ Instant Race::deadline() const {
 // Happy Eyeballs v3, 4.2: addresses of the preferred family and SVCB are waited for, and the others
 // not longer than the resolution delay.
 Instant Race::start_of_first() const {
-    if (resolved_ || (answered_preferred_ && (answered_svcb_ || !options_.svcb)))
-        return first_endpoint_;
+    const bool v6 = options_.preferred == Address::Family::v6;
+    const bool preferred = v6 ? answered_.aaaa : answered_.a;
+    if (resolved_ || (preferred && (answered_.services || !options_.svcb))) return first_endpoint_;
     return first_endpoint_ == never ? never : first_endpoint_ + options_.resolution_delay;
 }
 
@@ -91,16 +83,11 @@ bool Race::may_try_next() const {
 }
 
 void Race::handle_resolved(Instant now, std::vector<Endpoint> endpoints, const Error& error,
-                           Answered which, bool complete) {
+                           RecordKind kind, const Resolution::Answered& answered, bool complete) {
     if (over_ || resolved_) return;
     if (data_.answers.size() < most_recorded)
-        data_.answers.push_back({question(which), now, endpoints.size(), error});
-    const bool v6 = options_.preferred == Address::Family::v6;
-    if (which == (v6 ? Answered::aaaa : Answered::a)) answered_preferred_ = true;
-    if (which == Answered::svcb) answered_svcb_ = true;
-    // Hints are answers too, until the addresses themselves are there (4.2.1).
-    for (const Endpoint& endpoint : endpoints)
-        if (endpoint.address.family == options_.preferred) answered_preferred_ = true;
+        data_.answers.push_back({to_string(kind), now, endpoints.size(), error});
+    answered_ = answered;
     add(std::move(endpoints));
     arrange_again();
     if (!candidates_.empty() && first_endpoint_ == never) first_endpoint_ = now;
@@ -123,9 +110,9 @@ void Race::handle_progress(Instant now, AttemptId id) {
     next_ = std::max(next_, now + rest);
 }
 
-void Race::handle_failure(Instant now, AttemptId id, const Error& error) {
+bool Race::handle_failure(Instant now, AttemptId id, const Error& error) {
     Establishment::Attempt* attempt = under_way(id);
-    if (!attempt) return;
+    if (!attempt) return false;
     attempt->result = Establishment::Result::failed;
     attempt->ended = now;
     attempt->error = error;
@@ -134,6 +121,7 @@ void Race::handle_failure(Instant now, AttemptId id, const Error& error) {
     next_ = now;
     failed_ = true;
     end_if_over(now);
+    return true;
 }
 
 void Race::handle_won(Instant now, AttemptId id) {

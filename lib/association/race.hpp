@@ -33,9 +33,6 @@ struct Connect {
 };
 using Want = std::variant<Resolution::Lookup, Connect>;
 
-// Which question an answer belongs to. What SVCB hints at belongs to svcb.
-enum class Answered : std::uint8_t { aaaa, a, svcb };
-
 class Race {
 public:
     static constexpr std::size_t most = most_attempts;
@@ -51,15 +48,15 @@ public:
     Instant deadline() const;
 
     // Endpoints are added to those known; one that is said again (the same address, of the same
-    // answer) replaces what was said of it. `complete`: nothing more will come.
+    // answer) replaces what was said of it. `kind` is the answer's, for the report; `answered`:
+    // what need not be waited for any more. `complete`: nothing more will come.
     void handle_resolved(Instant now, std::vector<Endpoint> endpoints, const Error& error,
-                         Answered which, bool complete);
+                         RecordKind kind, const Resolution::Answered& answered, bool complete);
     // The attempt has heard something of the other side (TCP is up, a first packet came): the next
     // one waits until this one can be through.
     void handle_progress(Instant now, AttemptId attempt);
-    // What the service records lead to is known, or that there are none.
-    void handle_services() { answered_svcb_ = true; }
-    void handle_failure(Instant now, AttemptId attempt, const Error& error);
+    // False: it was over already.
+    bool handle_failure(Instant now, AttemptId attempt, const Error& error);
     void handle_won(Instant now, AttemptId attempt);
     // What else there is to say of an attempt, for its report.
     void note(AttemptId attempt, const std::string& text);
@@ -86,8 +83,7 @@ private:
     Instant first_endpoint_ = never;     // when there was one
     Instant next_ = never;               // when the next attempt may begin, after the first one
     Instant spaced_{};                   // before which none may begin
-    bool answered_preferred_ = false;
-    bool answered_svcb_ = false;
+    Resolution::Answered answered_;
     bool resolved_ = false;
     bool failed_ = false;    // and the next attempt need not wait
     bool unspoken_ = false;  // records offer none of our protocols

@@ -85,6 +85,11 @@ public:
     void begin(const Remote& remote, const Options& options);
     // The next lookup to be made; nothing until there is an answer.
     std::optional<Lookup> poll_lookup();
+    // The name of a lookup that is under way; empty: it is not.
+    std::string asked(QueryId id) const {
+        const auto found = asked_.find(id);
+        return found == asked_.end() ? std::string() : found->second.lookup.name;
+    }
     // `complete`: the lookup has no further answer. Those that were not asked for are ignored.
     void handle_answer(QueryId id, const Answer& answer, bool complete);
 

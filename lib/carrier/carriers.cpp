@@ -25,13 +25,14 @@ Carrier Carriers::own(CarrierKey key) {
 Carrier Carriers::lend(CarrierKey key) { return Carrier(anchor(), key, true); }
 
 Carrier Carriers::open(Association& association, const Association::NewCarrier& carrier,
-                       ListenerKey listener) {
+                       ListenerKey listener, bool joins) {
     const CarrierKey key = rows_.add();
     Row& row = *rows_.find(key);
     row.association = association.id();
     row.listener = listener;
     row.kind = carrier.kind;
     row.ours = true;
+    row.how = carrier.parent ? Reuse::How::forked : joins ? Reuse::How::joined : Reuse::How::first;
     Association::NewCarrier tagged = carrier;
     tagged.tag = tag_of(key);
     row.carrier = association.open(tagged);
@@ -115,6 +116,7 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
     if (error) {
         // The message's one fate, as for every other.
         const MessageId id{row ? row->carrier : CarrierId{}, options.niceness, {}};
+        if (row) trace_refused(id, row->association, content.size() + fed, error);
         if (token != no_fate || hears(row, token))
             handle(happened::Progress{row ? tag_of(key) : no_tag,
                                       Fate{Fate::Kind::failed, id, error, false}, token});
@@ -155,6 +157,7 @@ void Carriers::give_up(WaitingSend& waiting) {
                 "send() found no room in the budget and its operation was dropped; await it, or "
                 "send when writable()");
     const MessageId id{row->carrier, waiting.options.niceness, {}};
+    trace_refused(id, row->association, waiting.size(), error);
     queue.erase(at);
     if (heard)
         return handle(happened::Progress{
@@ -370,6 +373,7 @@ void Carriers::close(CarrierKey key) {
         for (auto& waiting : std::exchange(row->callbacks->sending, {})) {
             const Error error(Errc::carrier_closed);
             const MessageId id{row->carrier, waiting->options.niceness, {}};
+            trace_refused(id, row->association, waiting->size(), error);
             fate(waiting->on_fate, tag_of(key), Fate{Fate::Kind::failed, id, error, false});
             answer<MessageId>(waiting, error);
         }
@@ -468,6 +472,8 @@ void Carriers::on_unhandled(Function<void(const Error&)> on_unhandled) {
 }
 
 void Carriers::unhandled(Error error) {
+    if (TraceLog& trace = associations_.shared().trace; trace.on())
+        trace.add({}, traced::Unhandled{error});
     functions_.push([this, error = std::move(error)] {
         if (on_unhandled_) {
             // Out of its place while it runs: it may replace itself.

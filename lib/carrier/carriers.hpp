@@ -84,6 +84,7 @@ public:
             return use == Use::unclaimed;
         }
         bool ours = false;
+        Reuse::How how = Reuse::How::accepted;
         bool ready_owns = false;  // ready() was called: the callback owns the Carrier
         std::unique_ptr<Error> end;
         std::unique_ptr<Carrier::OnMessage> ready;  // not here while it runs
@@ -104,8 +105,9 @@ public:
 
     // Commands of handles; a key of what is gone is answered, not followed.
 
+    // `joins`: the association was there.
     Carrier open(Association& association, const Association::NewCarrier& carrier,
-                 ListenerKey listener);
+                 ListenerKey listener, bool joins = false);
     Sending send(CarrierKey key, Content content, const SendOptions& options, OnFate on_fate);
     Sending send(CarrierKey key, Content&& content);  // with the Carrier's defaults
     Sending send(CarrierKey key, Generated content, const SendOptions& options, OnFate on_fate);
@@ -128,6 +130,7 @@ public:
     Operation<Carrier> accept(CarrierKey key);
     Operation<void> activate(CarrierKey key);
     bool is_active(CarrierKey key);
+    Reuse reuse(CarrierKey key);
     void close(CarrierKey key);
     void abort(CarrierKey key, AbortCode code);
     void on_closed(CarrierKey key, Carrier::OnClosed on_closed);
@@ -205,6 +208,9 @@ private:
     void give_to_waiting(CarrierKey key);
     void settle_waiting(Tag tag, CarrierId carrier, Callbacks& callbacks, const Error& error);
     void fate(FateToken token, Tag carrier, Fate fate);
+    // For the trace: a message that has not become one.
+    void trace_refused(const MessageId& id, AssociationId association, std::uint64_t size,
+                       const Error& error);
     void remove_if_done(CarrierKey key);
     void accept_with(Callbacks& callbacks, Carrier::OnCarrier on_carrier);
     void end_accept(Callbacks& callbacks);

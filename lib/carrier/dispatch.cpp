@@ -248,6 +248,7 @@ void Carriers::fate(FateToken token, Tag carrier, Fate fate) {
 }
 
 void Carriers::make(happened::Progress& event) {
+    if (!event.wanted) return;
     const CarrierKey key = key_of(event.carrier);
     const Row* row = rows_.find(key);
     if (row && event.fate.kind == Fate::Kind::failed && (event.on_fate || row->callbacks))
@@ -381,6 +382,8 @@ void Carriers::settle_waiting(Tag tag, CarrierId carrier, Callbacks& callbacks,
     fail_all(callbacks.accepting, error);
     for (const auto& waiting : std::exchange(callbacks.sending, {})) {
         const MessageId id{carrier, waiting->options.niceness, {}};
+        const Row* row = rows_.find(key_of(tag));
+        trace_refused(id, row ? row->association : AssociationId{}, waiting->size(), error);
         if (waiting->on_fate != no_fate || callbacks.on_fate)
             handle(happened::Progress{tag, Fate{Fate::Kind::failed, id, error, false},
                                       waiting->on_fate});

@@ -376,12 +376,6 @@ std::optional<Establishment> Association::establishment() const {
     return known ? std::optional(*known) : std::nullopt;
 }
 
-Support Association::explain(Feature feature) const {
-    const auto* found = view(anchor_, id_);
-    return found ? found->explain(feature)
-                 : Support{Support::Level::unsupported, "the association is gone"};
-}
-
 const char* to_string(Stack stack) noexcept {
     switch (stack) {
         case Stack::quic: return "quic";

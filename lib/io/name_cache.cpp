@@ -30,6 +30,7 @@ std::optional<Answer> NameCache::find(const std::string& name, RecordKind kind, 
     if (found == entries_.end() || found->second.end <= now) return {};
     Answer answer = found->second.answer;
     answer.ttl = found->second.end - now;
+    answer.cached = true;
     return answer;
 }
 

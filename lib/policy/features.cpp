@@ -206,17 +206,10 @@ Support explain(Stack stack, Feature feature, const Peer& peer) {
     return {Support::Level::unsupported, "the stack has nothing like it"};
 }
 
-Explained explain(Stack stack, const Peer& peer) {
-    Explained all;
+FeatureTable explain(Stack stack, const Peer& peer) {
+    FeatureTable all;
     for (const Feature each : all_features()) all.emplace_back(each, explain(stack, each, peer));
     return all;
-}
-
-std::string text(const Explained& explained) {
-    std::string text;
-    for (const auto& [feature, support] : explained)
-        text += to_string(feature) + std::string(": ") + in_words(support) + "\n";
-    return text;
 }
 
 std::string table_of_levels(bool plain) {
@@ -252,3 +245,14 @@ std::string table_in_words(Stack stack) {
 }
 
 }  // namespace post::core
+
+namespace post {
+
+std::string to_string(const FeatureTable& table) {
+    std::string text;
+    for (const auto& [feature, support] : table)
+        text += to_string(feature) + std::string(": ") + core::in_words(support) + "\n";
+    return text;
+}
+
+}  // namespace post

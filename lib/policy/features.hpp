@@ -44,10 +44,7 @@ struct Cell {
 Support explain(Stack stack, Feature feature, const Peer& peer);
 
 // All of them, for one stack and peer.
-using Explained = std::vector<std::pair<Feature, Support>>;
-Explained explain(Stack stack, const Peer& peer);
-// One line each: "lifetime: emulated: unsent bytes are dropped and announced as such".
-std::string text(const Explained& explained);
+FeatureTable explain(Stack stack, const Peer& peer);
 
 // The README's tables, in Markdown: levels for all stacks (that serve plain peers), and one stack
 // in words.

@@ -234,7 +234,7 @@ std::string Policy::explain(const Preferences& system) const {
         text += "the system's wish gives way: " + each + "\n";
     for (const auto& each : selection.chosen) {
         text += "\n" + std::string(to_string(each.stack)) + "\n";
-        std::string lines = core::text(
+        const std::string lines = to_string(
             core::explain(each.stack, core::expected(each.stack, false)));
         for (std::size_t at = 0; at < lines.size();) {
             const std::size_t end = lines.find('\n', at) + 1;

@@ -21,6 +21,7 @@ std::string when(const Plan::Candidate& candidate) {
 
 std::string Plan::string() const {
     std::string text = remote;
+    if (reuse.how != Reuse::How::first) text += "\n" + right("reuse") + "  " + reuse.string();
     for (const Candidate& each : candidates) {
         text += "\n" + right(when(each)) + "  " + to_string(each.stack) + " to " +
                 each.remote.string();

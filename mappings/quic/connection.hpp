@@ -65,6 +65,7 @@ public:
 
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
+    std::string log() const override { return log_; }
     bool quiet() const override;
     Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return heard_; }

@@ -2,6 +2,7 @@
 # Runs every example as a user would, and looks at what it says and how it ends: also with a wrong
 # pin, a file that is not what it was, an address where nobody is, and a command line that is wrong.
 set -euo pipefail
+export POST_POLICY=  # whatever this machine prefers
 
 build=${POST_BUILD_DIR:?run by ctest, or set POST_BUILD_DIR to a build folder}
 bin=$build/examples
@@ -9,6 +10,7 @@ if [ ! -x "$bin/parallel_fetch" ]; then
     echo "skipped: the examples are not built"
     exit 77
 fi
+readme=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/README.md
 work=$(mktemp -d)
 background=()
 cleanup() {
@@ -36,6 +38,27 @@ check() {
     tail -n 20 said
 }
 
+# masked: lines with one N for each number, and one blank for many.
+masked() { sed -E 's/sha256[^ ]*/PIN/g; s/[0-9]+(\.[0-9]+)?/N/g; s/[[:space:]]+/ /g; s/^ //'; }
+
+# as_in_readme WHAT: each line that README.md shows below "$ ...WHAT" is one of those just said, in
+# that order, but for the numbers.
+as_in_readme() {
+    masked <said >said.masked
+    awk -v what="$1" '/^```console$/ { getline; inside = index($0, what) > 0; found += inside; next }
+        /^```/ { inside = 0 } inside { print } END { exit !found }' "$readme" | masked >shown.masked
+    if [ -s shown.masked ] && awk 'NR == FNR { shown[++count] = $0; next }
+        at < count && $0 == shown[at + 1] { at++ }
+        END { if (at < count) { print "not said: " shown[at + 1]; exit 1 } }' \
+        shown.masked said.masked; then
+        passed=$((passed + 1))
+        return
+    fi
+    failed=$((failed + 1))
+    echo "FAILED: README.md shows what '$1' does not say:"
+    cat said
+}
+
 # start NAME COMMAND...: in the background; waits until it has said its first line.
 start() {
     local name=$1
@@ -55,6 +78,23 @@ if [ -x "$bin/typed_rpc" ]; then
     check "typed_rpc" 0 '^hahaha, hoho$' "$bin/typed_rpc"
 else
     echo "skipped: typed_rpc, which is built where nlohmann_json is found"
+fi
+
+mkdir traces
+check "explain" 0 '^a new Association: the one to .* has another isolation$' "$bin/explain" traces
+as_in_readme explain
+if command -v python3 >/dev/null; then
+    check "explain's trace" 0 '^[1-9][0-9]+ records$' python3 -c '
+import glob, json
+(file,) = glob.glob("traces/post-*.sqlog")
+parts = open(file, "rb").read().split(b"\x1e")
+assert parts[0] == b"" and all(part.endswith(b"\n") for part in parts[1:])
+records = [json.loads(part) for part in parts[1:]]
+assert records[0]["file_schema"] == "urn:ietf:params:qlog:file:sequential"
+assert all({"time", "name", "data"} <= set(record) for record in records[1:])
+print(len(records), "records")'
+else
+    echo "skipped: explain's trace, which python3 would read"
 fi
 
 check "urgent_under_bulk" 0 '^on another Carrier, all alike +[0-9.]+ ms +[0-9.]+ ms$' \
@@ -88,6 +128,11 @@ start blocked "$nc" -s tls -l "$(free_port)"
 read -r -a reach < <(sed -n 's/^post-nc //p' blocked.out)
 check "post-nc --report" 0 ' tls to .*: won after .*TCP gets through where UDP does not' \
     sh -c "$talk" sh "$nc" --report "${reach[@]}"
+if grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
+    as_in_readme 'post-nc --report'
+else
+    echo "skipped: the README's report, which is of a machine with IPv6"
+fi
 check "post-nc, the other side" 0 '^from the client$' cat nc.out
 start bytes sh -c 'echo "from the server" | "$@"' sh "$nc" -m -s tls -l "$(free_port)"
 read -r -a reach < <(sed -n 's/^post-nc //p' bytes.out)

@@ -19,7 +19,6 @@
 namespace {
 
 using namespace post;
-using core::Answered;
 using core::AttemptId;
 using core::Race;
 using test::Choices;
@@ -86,11 +85,17 @@ private:
         const auto what = choices_.byte();
         const AttemptId id{static_cast<std::uint8_t>(choices_.byte() % 20)};
         switch (what % 6) {
-            case 0:
-                race_.handle_resolved(now_, endpoints(choices_),
-                                      what & 0x40 ? Error(Errc::resolve_failed) : Error(),
-                                      static_cast<Answered>(choices_.byte() % 3), what & 0x80);
+            case 0: {
+                auto found = endpoints(choices_);
+                const auto kind = static_cast<RecordKind>(choices_.byte() % 3);
+                answered_.aaaa |= kind == RecordKind::aaaa;
+                answered_.a |= kind == RecordKind::a;
+                answered_.services |= kind == RecordKind::svcb;
+                race_.handle_resolved(now_, std::move(found),
+                                      what & 0x40 ? Error(Errc::resolve_failed) : Error(), kind,
+                                      answered_, what & 0x80);
                 break;
+            }
             case 1: race_.handle_progress(now_, id); break;
             case 2:
                 failed_ = true;
@@ -127,6 +132,7 @@ private:
     Race race_;
     Instant now_{std::chrono::seconds(1)};
     Instant last_{};
+    core::Resolution::Answered answered_{};
     std::size_t begun_ = 0;
     bool failed_ = false;
 };

@@ -4,6 +4,7 @@
 # against each, once with find_package and once with pkg-config, and runs it. Nothing installed may
 # point into the source tree, the build tree or the cache of built dependencies.
 set -euo pipefail
+export POST_POLICY=  # whatever this machine prefers
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

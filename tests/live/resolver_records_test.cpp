@@ -213,8 +213,11 @@ TEST_SUITE("live") {
                     .addresses = {type == NameServer::type_a ? "192.0.2.1" : "2001:db8::1"},
                     .ttl = ttl};
             });
-            for (int i = 0; i < 3; ++i)
-                CHECK(asking.ask("Kept.example.", Question::addresses).size() == 2);
+            for (int i = 0; i < 3; ++i) {
+                const auto answers = asking.ask("Kept.example.", Question::addresses);
+                CHECK(answers.size() == 2);
+                for (const auto& each : answers) CHECK(each.cached == (ttl == 60 && i > 0));
+            }
             CHECK(asking.server.asked().size() == (ttl == 60 ? 2 : 6));
             CHECK(asking.io->deadline() == never);
         }

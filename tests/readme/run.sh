@@ -3,6 +3,7 @@
 # as it stands and built against the installed library. The first one is run, and must say Hello!;
 # the others are servers, which would go on for ever.
 set -euo pipefail
+export POST_POLICY=  # whatever this machine prefers
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

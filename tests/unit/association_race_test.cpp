@@ -71,6 +71,66 @@ post::Settings of_race(std::uint64_t race) {
 }  // namespace
 
 TEST_SUITE("unit") {
+    TEST_CASE("bug: an alias that led on was reported as A, and SRV and TLSA as SVCB") {
+        using post::Answer;
+        using post::Question;
+        using post::RecordKind;
+        const auto answer_to = [](const post::core::Resolution::Lookup& lookup) {
+            Answer answer{.name = lookup.name};
+            switch (lookup.question) {
+                case Question::addresses: answer.kind = RecordKind::aaaa; break;
+                case Question::srv: answer.kind = RecordKind::srv; break;
+                case Question::tlsa: answer.kind = RecordKind::tlsa; break;
+                default: answer.kind = RecordKind::svcb;
+            }
+            if (lookup.name == "_4433._post.a.example")
+                answer.services = {{.priority = 0, .target = "b.example"}};
+            else
+                answer.denied = true, answer.error = Error(Errc::resolve_failed);
+            return answer;
+        };
+        const auto questions = [&](const post::Remote& remote, bool dane) {
+            post::core::Shared shared;
+            post::core::Association association{{.id = post::AssociationId{1},
+                                                 .remote = remote,
+                                                 .race = {.stacks = {Stack::quic}},
+                                                 .dane = dane},
+                                                shared};
+            association.activate();
+            std::vector<std::string> asked;
+            for (int round = 0; round < 10; ++round) {
+                const auto want = association.poll_want({});
+                if (!want) break;
+                const auto& lookup = std::get<post::core::Resolution::Lookup>(*want);
+                association.handle_answer({}, lookup.id, answer_to(lookup), true);
+            }
+            for (const auto& answer : association.establishment()->answers)
+                asked.push_back(answer.question);
+            return asked;
+        };
+        CHECK(questions("post://a.example:4433", false) ==
+              std::vector<std::string>{"SVCB", "AAAA", "SVCB", "AAAA"});
+        CHECK(questions(post::Remote::service("a.example", "echo"), false) ==
+              std::vector<std::string>{"SRV", "AAAA"});
+        CHECK(questions("quic://a.example:4433", true) ==
+              std::vector<std::string>{"AAAA", "TLSA", "TLSA"});
+    }
+
+    TEST_CASE("an association that is not traced has nothing to say, and one that is has all") {
+        AssociationRig quiet;
+        quiet.establish();
+        quiet.send(quiet.open(), "hello");
+        quiet.turn();
+        CHECK(quiet.shared.trace.empty());
+        post::core::TraceLog log;
+        for (std::size_t i = 0; i < post::core::TraceLog::most + 5; ++i)
+            log.add({}, post::core::traced::RaceBegan{});
+        const auto [events, left_out] = log.poll();
+        CHECK(events.size() == post::core::TraceLog::most);
+        CHECK(left_out == 5);
+        CHECK(log.empty());
+    }
+
     TEST_CASE("race: the second attempt begins 250 ms after the first") {
         Racers racers;
         CHECK(racers.now == Instant(250ms));

@@ -15,7 +15,6 @@
 
 namespace post::test {
 
-using core::Answered;
 using core::AttemptId;
 using core::Endpoint;
 using core::Race;
@@ -25,6 +24,26 @@ inline Address v6(int host, std::uint16_t port = 4433) {
 }
 inline Address v4(int host, std::uint16_t port = 4433) {
     return *Address::parse("192.0.2." + std::to_string(host), port);
+}
+
+// Which question an answer belongs to. What SVCB hints at belongs to svcb.
+enum class Answered : std::uint8_t { aaaa, a, svcb };
+
+// What an answer of that kind leaves to be waited for.
+inline void note(core::Resolution::Answered& known, Answered which,
+                 const std::vector<Endpoint>& endpoints) {
+    if (which == Answered::aaaa) known.aaaa = true;
+    if (which == Answered::a) known.a = true;
+    if (which == Answered::svcb) known.services = true;
+    for (const Endpoint& endpoint : endpoints) {
+        known.aaaa |= endpoint.address.family == Address::Family::v6;
+        known.a |= endpoint.address.family == Address::Family::v4;
+    }
+}
+inline RecordKind kind_of(Answered which) {
+    return which == Answered::aaaa ? RecordKind::aaaa
+           : which == Answered::a  ? RecordKind::a
+                                   : RecordKind::svcb;
 }
 
 class RaceWorld {
@@ -45,13 +64,15 @@ public:
     std::vector<Try> tries;
     std::vector<Instant> failures;
     Instant began{};
+    core::Resolution::Answered known{};
     std::optional<Try> winner{};
     Instant won_at = never;
 
     void answer(Duration after, std::vector<Endpoint> endpoints, Answered which, bool complete,
                 Error error = {}) {
         at(began_or_now() + after, [this, endpoints, which, complete, error] {
-            race.handle_resolved(now, endpoints, error, which, complete);
+            note(known, which, endpoints);
+            race.handle_resolved(now, endpoints, error, kind_of(which), known, complete);
         });
     }
     void at(Instant when, std::function<void()> what) { events_.emplace(when, std::move(what)); }

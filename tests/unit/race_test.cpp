@@ -301,7 +301,8 @@ TEST_SUITE("unit") {
         CHECK_FALSE(world.race.establishment().winner());
         world.race.handle_won(world.now, AttemptId{0});
         world.race.handle_failure(world.now, AttemptId{0}, error);
-        world.race.handle_resolved(world.now, endpoints({v6(9)}, "late"), {}, Answered::a, true);
+        world.race.handle_resolved(world.now, endpoints({v6(9)}, "late"), {}, RecordKind::a,
+                                   {true, true, true}, true);
         REQUIRE(world.race.establishment().winner());
         CHECK(world.race.establishment().attempts[1].result == Establishment::Result::lost);
         CHECK_FALSE(world.race.next(world.now + 1h));

@@ -1,0 +1,127 @@
+// Carriers are initiated, and join the association that is there where all that matters is equal.
+#include <algorithm>
+#include <utility>
+
+#include "lib/association/sharing.hpp"
+#include "lib/context_root.hpp"
+
+namespace post::core {
+
+namespace {
+
+// Where Remotes go by addresses, ports and other names.
+void add_ways(SharingKey& key, const Remote& remote) {
+    key.add(Reuse::Aspect::ways, remote.address().string());
+    for (const Scheme scheme : {Scheme::post, Scheme::https, Scheme::quic, Scheme::sctp,
+                                Scheme::tls, Scheme::tcp, Scheme::udp})
+        key.add(Reuse::Aspect::ways, std::to_string(remote.port(scheme)));
+}
+
+// All that Carriers must agree on to share an association.
+std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
+    using enum Reuse::Aspect;
+    const std::string all = remote.string();  // of several the first one, and a comma
+    SharingKey key(all.substr(0, all.find(", ")));
+    add_ways(key, remote);
+    for (const Remote& other : remote.others()) {
+        key.add(ways, other.string());
+        add_ways(key, other);
+    }
+    key.add(server_name, remote.server_name());
+    key.add(local, options.local.address.string());
+    key.add(local, std::to_string(options.local.port));
+    key.add(local, std::to_string(options.local.last_port));
+    for (const std::string& named : options.local.interfaces) key.add(local, named);
+    key.add(local, to_string(options.local.source));
+    key.add(identity, options.local.identity.certificates().view());
+    key.add(trust, std::to_string(static_cast<int>(options.trust.kind())));
+    key.add(trust, options.trust.pin());
+    key.add(trust, options.trust.fingerprint());
+    key.add(trust, options.trust.authorities_pem().view());
+    key.add(alpn, options.alpn);
+    key.add(alpn, options.without_alpn ? "without" : "");
+    key.add(security, std::to_string(static_cast<int>(options.policy.security)));
+    for (Stack stack : options.policy.stacks) key.add(stacks, to_string(stack));
+    key.add(preferences, options.policy.preferences.string());
+    const Bounds& bound = options.bounds;
+    for (std::uint64_t number : {bound.largest_message, bound.receive_budget, bound.send_budget,
+                                 bound.association_send_budget, bound.unsettled, bound.carriers})
+        key.add(bounds, std::to_string(number));
+    for (Duration time :
+         {bound.handshake_timeout, bound.idle_timeout, bound.stalled_after, bound.linger})
+        key.add(bounds, std::to_string(time.count()));
+    key.add(bounds, bound.keep_alive ? std::to_string(bound.keep_alive->count()) : "");
+    for (QuicVersion version : options.quic.versions)
+        key.add(quic, std::to_string(static_cast<std::uint32_t>(version)));
+    key.add(quic, std::to_string(options.quic.largest_payload));
+    key.add(quic, std::to_string(static_cast<int>(options.quic.congestion)));
+    key.add(quic, std::to_string(static_cast<int>(options.quic.cipher)));
+    key.add(quic, std::to_string(options.quic.key_update_after));
+    for (std::size_t number :
+         {std::size_t{options.sctp.local_port}, std::size_t{options.sctp.remote_port},
+          std::size_t{options.sctp.streams}, options.sctp.largest_payload,
+          std::size_t{options.sctp.udp_port}})
+        key.add(sctp, std::to_string(number));
+    for (const auto number :
+         {std::int64_t{options.tls.multipath}, std::int64_t{options.tls.fast_open},
+          std::int64_t{options.tls.keep_alive.count()},
+          std::int64_t{options.tls.user_timeout.count()}})
+        key.add(tls, std::to_string(number));
+    key.add(isolation, options.isolation);
+    return key.text();
+}
+
+}  // namespace
+
+Reuse Root::reuse(const Remote& remote, const InitiateOptions& options) const {
+    Reuse reuse;
+    if (of_datagrams(options.policy))
+        reuse.how = Reuse::How::datagrams;
+    else
+        reuse = associations_.look(sharing_key(remote, options), now());
+    reuse.remote = remote.string();
+    return reuse;
+}
+
+Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
+    if (const auto fine = check_initiate(options); !fine) throw Failure(fine.error());
+    auto race = race_options(remote, options).value();
+    auto channel = Carriers::channel_of({options.label, options.protocol, options.channel});
+    // A flow is nobody else's.
+    const bool datagrams = of_datagrams(options.policy);
+    const std::string key = datagrams ? std::string() : sharing_key(remote, options);
+    Association* association = associations_.share(key);
+    TraceLog& trace = associations_.shared().trace;
+    const bool joins = association;
+    if (!association) {
+        Reuse reuse = this->reuse(remote, options);
+        Association::Options made;
+        made.role = Role::client;
+        made.remote = remote;
+        made.bounds = options.bounds;
+        made.name = random_name();
+        memory_.steer(now(), remote.string(), race);
+        made.eager = opens_eagerly(race, options);
+        made.race = std::move(race);
+        io_->random(std::as_writable_bytes(std::span(&made.race_id, 1)));
+        made.dane = io_->trusts_names() && (options.trust.kind() == Trust::Kind::system ||
+                                            options.trust.kind() == Trust::Kind::authorities);
+        made.datagrams = datagrams;
+        association = &associations_.create(made, key, 0);
+        if (trace.on())
+            trace.add(association->id(), traced::AssociationOpened{reuse.remote, reuse});
+        associations_.explain(association->id(), std::move(reuse));
+        Setup& setup = setups_[association->id()];
+        setup.options = options;
+        setup.interfaces = interfaces_version_;
+    } else if (trace.on()) {
+        trace.add(association->id(), traced::Joined{reuse(remote, options)});
+    }
+    Association::NewCarrier carrier;
+    carrier.priority = options.priority;
+    carrier.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
+    carrier.channel = std::move(channel);
+    return carriers_.open(*association, carrier, {}, joins);
+}
+
+}  // namespace post::core
