@@ -97,8 +97,8 @@ struct InitiateOptions {
     // know no ALPN, on tls alone: `policy` has to say so.
     bool without_alpn = false;
     Bounds bounds{};
-    // Carriers of different words share nothing: each word has Associations of its own (RFC 9622,
-    // 8.1.10), so that nobody can tell from a connection what belongs to one user.
+    // Carriers of different words share no Association: each word has its own (RFC 9622, 8.1.10).
+    // not done: local ports, address tokens of QUIC and what races have taught are not kept apart.
     std::string isolation{};
     Priority priority = 0;
     bool one_way = false;  // a Source

@@ -44,6 +44,10 @@ masked() { sed -E 's/sha256[^ ]*/PIN/g; s/[0-9]+(\.[0-9]+)?/N/g; s/[[:space:]]+/
 # as_in_readme WHAT: each line that README.md shows below "$ ...WHAT" is one of those just said, in
 # that order, but for the numbers.
 as_in_readme() {
+    if ! grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
+        echo "skipped: what the README shows of '$1', which is of a machine with IPv6"
+        return
+    fi
     masked <said >said.masked
     awk -v what="$1" '/^```console$/ { getline; inside = index($0, what) > 0; found += inside; next }
         /^```/ { inside = 0 } inside { print } END { exit !found }' "$readme" | masked >shown.masked
@@ -128,11 +132,7 @@ start blocked "$nc" -s tls -l "$(free_port)"
 read -r -a reach < <(sed -n 's/^post-nc //p' blocked.out)
 check "post-nc --report" 0 ' tls to .*: won after .*TCP gets through where UDP does not' \
     sh -c "$talk" sh "$nc" --report "${reach[@]}"
-if grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
-    as_in_readme 'post-nc --report'
-else
-    echo "skipped: the README's report, which is of a machine with IPv6"
-fi
+as_in_readme 'post-nc --report'
 check "post-nc, the other side" 0 '^from the client$' cat nc.out
 start bytes sh -c 'echo "from the server" | "$@"' sh "$nc" -m -s tls -l "$(free_port)"
 read -r -a reach < <(sed -n 's/^post-nc //p' bytes.out)
