@@ -85,11 +85,11 @@ void Root::answer(std::uint64_t number) {
     carriers_.answer_names(number, std::move(error));
 }
 
-Result<Plan> Root::make_plan(const Resolving& resolving) const {
+Result<Plan> Root::make_plan(const Resolving& resolving) {
     const InitiateOptions& options = *resolving.plan;
     auto race = race_options(resolving.remote, options);
     if (!race) return race.error();
-    memory_.steer(now(), {{}, resolving.remote.string()}, *race);
+    steer(resolving.remote, options, *race);
     return core::plan(resolving.remote, select(options.policy, preferences_, is_plain(options)), {},
                       resolving.resolution.endpoints(), *race, resolving.resolution.error());
 }

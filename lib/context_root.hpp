@@ -126,7 +126,8 @@ private:
         std::optional<SocketId> connection;
         bool linked = false;
         std::unordered_map<LinkId, SocketId> links{};
-        Address remote{};  // of a client's
+        Address remote{};     // of a client's
+        std::string trust{};  // of what it is kept under (AssociationKey)
         SocketId socket() const {
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
@@ -174,7 +175,7 @@ private:
     // context_resolve.cpp
     std::uint64_t begin_resolving(const Remote& remote);
     void answer(std::uint64_t number);
-    Result<Plan> make_plan(const Resolving& resolving) const;
+    Result<Plan> make_plan(const Resolving& resolving);
     void look_up(std::uint64_t number);
     bool take_answer(const Io::Resolved& resolved);  // false: it is somebody else's
 
@@ -211,17 +212,28 @@ private:
     static Result<void> check_initiate(const InitiateOptions& options);
     Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options) const;
     void remember(const Association& association, Setup& setup);
+    // context_store.cpp
+    AssociationKey association_key(const Remote& remote, const InitiateOptions& options,
+                                   std::string trust) const;
+    void steer(const Remote& remote, const InitiateOptions& options, Race::Options& race);
+    void write_history(const Association& association, const InitiateOptions& options);
+    void keep(Association& association, Setup& setup);
+    void resume(const Association& association, const Setup& setup, Stack stack, Way& way,
+                crypto::ClientSecurity& security);
+    Bytes address_token(const Association& association, const Setup& setup, const Way& way);
+    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
+                                         const ListenOptions& options, Stack stack);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
-                                                  const Setup& setup, const Way& way,
+                                                  const Setup& setup, Way& way,
                                                   TransientId transient);
     Result<std::unique_ptr<Mapping>> connect_sctp(const Association& association,
-                                                  const Setup& setup, const Way& way,
+                                                  const Setup& setup, Way& way,
                                                   TransientId transient);
     sctp::ConnectOptions sctp_way(const Association& association, const Setup& setup,
                                   const Way& way);
     static crypto::ClientSecurity security(const Association& association,
                                            const InitiateOptions& options);
-    static crypto::ServerSecurity security(const Local& local, const ListenOptions& options);
+    crypto::ServerSecurity security(const Local& local, const ListenOptions& options, Stack stack);
     // What every stack's way to connect begins with.
     template <class Connect>
     Connect way_to(const Address& remote, const Address& local, const Association& association,
@@ -312,7 +324,10 @@ private:
 
     Anchor& anchor_;
     std::shared_ptr<Io> io_;
-    Preferences preferences_;            // the system's
+    Preferences preferences_;  // the system's
+    std::shared_ptr<AssociationStore> store_;
+    std::shared_ptr<TicketKeySource> ticket_source_;
+    crypto::TicketKeys ticket_keys_;     // sessions of the mappings use them
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::unique_ptr<sctp::Engine>
         sctp_;  // made when somebody wants it; the ports' endpoints use it

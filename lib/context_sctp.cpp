@@ -64,7 +64,7 @@ void Root::listen_sctp(Port& port, const ListenOptions& options) {
 }
 
 Result<std::unique_ptr<Mapping>> Root::connect_sctp(const Association& association,
-                                                    const Setup& setup, const Way& way,
+                                                    const Setup& setup, Way& way,
                                                     TransientId transient) {
     return dtls_endpoint(*way.port).connect(now_, transient, sctp_way(association, setup, way));
 }

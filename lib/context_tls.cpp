@@ -46,6 +46,8 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
     auto connect = way_to<tls::ConnectOptions>(remote, io_->local_address(*socket), association,
                                                options);
     connect.security.tlsa = association.tlsa(Resolution::Transport::tcp);
+    Way way;
+    resume(association, setup, Stack::tls, way, connect.security);
     connect.transport.limits = limits(options.bounds);
     connect.transport.segment = segment(remote);
     auto mapping = tls_endpoint().connect(now_, connect);
@@ -53,7 +55,6 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
         io_->close(*socket);
         return mapping.error();
     }
-    Way way;
     way.attempt = wanted.attempt;
     way.connection = *socket;
     way.remote = remote;

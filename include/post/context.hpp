@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <post/association_store.hpp>
 #include <post/carrier.hpp>
 #include <post/listener.hpp>
 #include <post/local.hpp>
@@ -63,6 +64,13 @@ struct ContextOptions {
     // say who talks to whom and when, and hold no content. Empty: none. What cannot be written is
     // left out. Throws Failure (unsupported) where the QUIC library has no safe writer.
     std::string qlog{};
+    // What outlives connections: tickets, tokens, who won which race. None: in memory, and gone
+    // with the Context; file_store("...") keeps it for the next process.
+    std::shared_ptr<AssociationStore> store{};
+    // Of a server: the keys that its tickets are sealed with. None: its own, renewed each hour.
+    // Contexts that share a port (Local::shared), and servers behind one name, take each other's
+    // tickets only when they have the same.
+    std::shared_ptr<TicketKeySource> ticket_keys{};
     // Another world to live in, such as a simulated network; none: the real one.
     std::shared_ptr<Io> io{};
 };
@@ -108,6 +116,10 @@ struct ListenOptions {
     // Whom a client's certificate must come from, when it shows one. Its name is not checked:
     // Association::peer_identity() has the certificate.
     Trust client_trust{};
+    // How many tickets each new connection gets to be resumed with, on the stacks with TLS 1.3: one
+    // for each leaf of the client's next race, and more. 0 to 16; 0: clients cannot resume. A
+    // ticket is good for an hour.
+    unsigned tickets = 3;
     Bounds bounds{};
     QuicOptions quic{};
     SctpOptions sctp{};

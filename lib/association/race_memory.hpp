@@ -38,6 +38,15 @@ public:
     void remember(Instant now, const Key& key, const Establishment& establishment);
     // Puts what is remembered into the options of the next one.
     void steer(Instant now, const Key& key, RaceOptions& options) const;
+    // What another process, or an earlier one, knew of it `ago`; nothing that is known here counts
+    // less.
+    struct Known {
+        RaceOptions::Known what;
+        Duration ago{};
+    };
+    bool knows(const Key& key) const { return entries_.contains(key); }
+    void restore(Instant now, const Key& key, const std::optional<Known>& winner,
+                 std::optional<Duration> rtt, const std::vector<Known>& failed);
     // The machine has left the network.
     void forget(const std::string& network);
     std::size_t size() const { return entries_.size(); }

@@ -75,7 +75,7 @@ DtlsHandshake::DtlsHandshake(CredentialStore& store, Cipher cipher, const DtlsOp
     must(gnutls_priority_set(native_, store.priority(cipher, TlsProtocol::dtls_1_2)),
          "DTLS priorities");
     gnutls_handshake_set_max_packet_length(native_, largest_handshake_message);
-    verification_.equip(native_, options.alpn);
+    verification_.equip(native_, options.alpn, TlsProtocol::dtls_1_2);
     // RFC 5764: without a profile, WebRTC's endpoints end the session.
     must(gnutls_srtp_set_profile(native_, GNUTLS_SRTP_AES128_CM_HMAC_SHA1_80), "SRTP profile");
 

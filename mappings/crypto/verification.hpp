@@ -12,6 +12,7 @@
 #include <post/records.hpp>
 
 #include "mappings/crypto/credentials.hpp"
+#include "mappings/crypto/session_tickets.hpp"
 
 struct gnutls_session_int;
 
@@ -29,6 +30,9 @@ struct ClientSecurity {
     // It counts beside Trust::system() alone, and beside chosen authorities as far as it asks for
     // more: who knows the peer's key needs no name service.
     std::vector<Tlsa> tlsa{};
+    // To be resumed (SessionTicket::session), of a session with the same server and the same Trust;
+    // empty: none.
+    Bytes session{};
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
@@ -38,6 +42,7 @@ struct ServerSecurity {
     ClientCertificate client_certificate = ClientCertificate::none;
     Trust client_trust;  // whom the client's certificate must come from; names are not checked
     Cipher cipher = Cipher::automatic;
+    ServerTickets tickets{};
 };
 
 // What one handshake knows of its two ends. It stays where it is while the session lives.
@@ -51,7 +56,8 @@ public:
     // Gives the native session what it shows, what it asks for, and the protocols that it offers or
     // accepts, best first; an empty text among them: it may be none. Throws Failure when the
     // machine cannot.
-    void equip(gnutls_session_int* native, const std::vector<std::string>& alpn);
+    void equip(gnutls_session_int* native, const std::vector<std::string>& alpn,
+               TlsProtocol protocol);
 
     // GnuTLS catches two lists with nothing in common, but not a peer without ALPN.
     void check_alpn();
@@ -65,6 +71,9 @@ public:
     bool failed() const { return static_cast<bool>(error_); }
     bool server() const { return server_; }
     bool shows_identity() const { return credentials_->has_identity(); }
+
+    SessionTickets& tickets() { return tickets_; }
+    const SessionTickets& tickets() const { return tickets_; }
 
     // Once the handshake is complete.
     std::string alpn() const;
@@ -84,6 +93,9 @@ private:
     std::string name_;  // whom we connect to; empty for a server
     std::vector<std::string> offered_;
     std::vector<Tlsa> tlsa_;
+    Bytes session_;  // that a client would resume
+    ServerTickets server_tickets_;
+    SessionTickets tickets_;
     Error error_;
     ClientCertificate client_certificate_ = ClientCertificate::none;
     std::uint8_t alert_ = 0;
