@@ -137,7 +137,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
             for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
-            if (dtls && !port->udp) listen_sctp(*port, options);
+            if (dtls && !port->udp) listen_sctp(*port, local, options);
         }
     }
     for (TcpPort& port : opened.tcp) {

@@ -128,6 +128,8 @@ private:
         std::unordered_map<LinkId, SocketId> links{};
         Address remote{};     // of a client's
         std::string trust{};  // of what it is kept under (AssociationKey)
+        // Of DTLS 1.2: what it would resume.
+        std::optional<ResumptionTicket> ticket{};
         SocketId socket() const {
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
@@ -253,7 +255,7 @@ private:
     void close_ports(Opened& opened);
     static Result<void> check_listen(const Local& local, const ListenOptions& options);
 
-    void listen_sctp(Port& port, const ListenOptions& options);
+    void listen_sctp(Port& port, const Local& local, const ListenOptions& options);
     sctp::DtlsEndpoint& dtls_endpoint(Port& port);
     // context_tls.cpp
     tls::Endpoint& tls_endpoint();

@@ -110,14 +110,18 @@ void Root::write_history(const Association& association, const InitiateOptions& 
 
 void Root::keep(Association& association, Setup& setup) {
     const auto keepsakes = association.take_keepsakes();
-    if (keepsakes.empty()) return;
+    if (keepsakes.empty() && !association.resumed()) return;
     const auto at = std::find_if(setup.ways.begin(), setup.ways.end(), [&](const Way& way) {
         return way.attempt == association.attempt();
     });
     if (at == setup.ways.end() || at->trust.empty()) return;
+    // DTLS 1.2 gives one ticket with a full handshake, and takes it as often as it is shown.
+    const auto again = std::exchange(at->ticket, std::nullopt);
+    if (keepsakes.empty() && !again) return;
     const WallTime now = io_->wall_time();
     const auto key = association_key(*association.options().remote, setup.options, at->trust);
     store_->change(key, [&](KeptAssociation& kept) {
+        if (again && association.resumed()) kept.keep(now, *again);
         for (const auto& keepsake : keepsakes) {
             if (const auto* ticket = std::get_if<event::Ticket>(&keepsake)) {
                 const auto life = std::min<std::chrono::seconds>(ticket->lifetime,
@@ -148,7 +152,9 @@ void Root::resume(const Association& association, const Setup& setup, Stack stac
     std::optional<ResumptionTicket> ticket;
     const bool taken = store_->change(
         key, [&](KeptAssociation& value) { ticket = value.take_ticket(now, stack); });
-    if (taken && ticket) security.session = std::move(ticket->session);
+    if (!taken || !ticket) return;
+    security.session = ticket->session;
+    if (stack == Stack::sctp_dtls) way.ticket = std::move(ticket);
 }
 
 Bytes Root::address_token(const Association& association, const Setup& setup, const Way& way) {

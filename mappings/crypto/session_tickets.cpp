@@ -50,15 +50,22 @@ std::span<const std::byte> out_of_envelope(const Bytes& session) {
 
 // RFC 8446, 4.2.11   pre_shared_key { identities length (16), { length (16), ticket, age (32) }...
 // RFC 5077, 3.2      session_ticket { ticket }
-int find_name(void* context, unsigned extension, const unsigned char* data, unsigned size) {
+struct Hello {
+    std::optional<TicketKeys::Name> name;
+    bool srtp = false;
+};
+
+int read_extension(void* context, unsigned extension, const unsigned char* data, unsigned size) {
+    constexpr unsigned use_srtp = 14;
     constexpr unsigned session_ticket = 35;
     constexpr unsigned pre_shared_key = 41;
+    auto& hello = *static_cast<Hello*>(context);
+    if (extension == use_srtp) hello.srtp = true;
     if (extension != session_ticket && extension != pre_shared_key) return 0;
     wire::Reader reader(std::as_bytes(std::span(data, size)));
     if (extension == pre_shared_key && (!reader.u16() || !reader.u16())) return 0;
-    auto& name = *static_cast<std::optional<TicketKeys::Name>*>(context);
     if (const auto bytes = reader.bytes(TicketKeys::Name{}.size()))
-        std::copy(bytes->begin(), bytes->end(), name.emplace().begin());
+        std::copy(bytes->begin(), bytes->end(), hello.name.emplace().begin());
     return 0;
 }
 
@@ -88,7 +95,8 @@ void SessionTickets::begin_client(gnutls_session_int* native, const Bytes& sessi
     begun_ = true;
     const auto inside = out_of_envelope(session);
     // What GnuTLS does not like is as good as nothing.
-    if (!inside.empty()) gnutls_session_set_data(native_, inside.data(), inside.size());
+    offered_ = !inside.empty() &&
+               gnutls_session_set_data(native_, inside.data(), inside.size()) >= 0;
 }
 
 void SessionTickets::begin_server(gnutls_session_int* native, const ServerTickets& tickets,
@@ -118,9 +126,10 @@ int SessionTickets::on_message(unsigned type, unsigned after, bool incoming,
         }
     }
     if (server_ || !incoming) return 0;
+    const bool fits = is_tls_1_3(native_) || body.size() <= largest_in_datagram;
     if (before)
         lifetime_ = std::chrono::seconds(
-            std::min(wire::Reader(body).u32().value_or(0), longest_lifetime));
+            fits ? std::min(wire::Reader(body).u32().value_or(0), longest_lifetime) : 0);
     else if (is_tls_1_3(native_))
         collect();
     return 0;
@@ -131,16 +140,18 @@ int SessionTickets::on_message(unsigned type, unsigned after, bool incoming,
 }
 
 // A HelloRetryRequest brings a second one, when the key is chosen already.
-void SessionTickets::read_client_hello(std::span<const std::byte> hello) {
+void SessionTickets::read_client_hello(std::span<const std::byte> message) {
     if (std::exchange(hello_, true)) return;
-    std::optional<TicketKeys::Name> name;
+    Hello hello;
     const gnutls_datum_t data{
-        reinterpret_cast<unsigned char*>(const_cast<std::byte*>(hello.data())),
-        static_cast<unsigned>(hello.size())};
+        reinterpret_cast<unsigned char*>(const_cast<std::byte*>(message.data())),
+        static_cast<unsigned>(message.size())};
     gnutls_ext_raw_parse(
-        &name, find_name, &data,
+        &hello, read_extension, &data,
         datagrams_ ? GNUTLS_EXT_RAW_FLAG_DTLS_CLIENT_HELLO : GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
-    if (name) key_ = tickets_.keys->named(tickets_.scope, *name);
+    if (hello.srtp) return;  // DtlsOptions::srtp says why
+    name_ = hello.name;
+    if (hello.name) key_ = tickets_.keys->named(tickets_.scope, *hello.name);
     if (!key_) key_ = tickets_.keys->current(tickets_.scope);
     if (!key_) return;
     const gnutls_datum_t key{key_->bytes.data(), static_cast<unsigned>(key_->bytes.size())};
@@ -162,7 +173,11 @@ void SessionTickets::collect() {
     taken_.push_back({in_envelope(bytes_of(session)), lifetime_});
 }
 
-void SessionTickets::note_resumed() { resumed_ = gnutls_session_is_resumed(native_) != 0; }
+void SessionTickets::note_resumed() {
+    resumed_ = gnutls_session_is_resumed(native_) != 0;
+    // Another server of the fleet gave it.
+    if (server_ && resumed_ && key_ && name_) tickets_.keys->learn(*name_, *key_);
+}
 
 std::vector<SessionTicket> SessionTickets::take() { return std::exchange(taken_, {}); }
 

@@ -34,6 +34,8 @@ public:
     // From one session; a server may send as many as it likes (ATTACKS A17).
     static constexpr std::size_t most_taken = 16;
     static constexpr std::size_t largest = 8 * 1024;
+    // In DTLS, bytes: the ClientHello that has it goes in one datagram (DtlsCookies).
+    static constexpr std::size_t largest_in_datagram = 768;
 
     // Once, when the session is new. `session`: from an earlier one, or empty; what cannot be
     // resumed counts as empty.
@@ -49,16 +51,19 @@ public:
     void collect();
 
     bool resumed() const { return resumed_; }
+    // A client's: it asked to resume a session.
+    bool offered() const { return offered_; }
     void note_resumed();
     // A client's, those that came since the last call.
     std::vector<SessionTicket> take();
 
 private:
-    void read_client_hello(std::span<const std::byte> hello);
+    void read_client_hello(std::span<const std::byte> message);
 
     gnutls_session_int* native_ = nullptr;
     ServerTickets tickets_;
-    std::optional<TicketKeys::Key> key_;  // of a server, once the client has spoken
+    std::optional<TicketKeys::Key> key_;    // of a server, once the client has spoken
+    std::optional<TicketKeys::Name> name_;  // of the client's ticket
     std::vector<SessionTicket> taken_;
     std::chrono::seconds lifetime_{};  // of the one that is being read
     std::size_t count_ = 0;
@@ -66,6 +71,7 @@ private:
     bool begun_ = false;
     bool datagrams_ = false;  // DTLS
     bool hello_ = false;      // the client's first message was here
+    bool offered_ = false;
     bool resumed_ = false;
 };
 

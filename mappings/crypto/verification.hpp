@@ -72,6 +72,12 @@ public:
     bool server() const { return server_; }
     bool shows_identity() const { return credentials_->has_identity(); }
 
+    // Whether a session of DTLS may have tickets at all. Of a client with a profile of SRTP it may
+    // not, and then resumes none.
+    bool resumes(bool srtp) {
+        if (!server_ && srtp) session_ = {};
+        return server_ ? server_tickets_.keys != nullptr : !srtp;
+    }
     SessionTickets& tickets() { return tickets_; }
     const SessionTickets& tickets() const { return tickets_; }
 

@@ -56,7 +56,9 @@ void restart_client(Scene& scene, ContextOptions options = {}) {
     Scene::hear(scene.near_context(), scene.unhandled);
 }
 
-const std::vector<Stack> resuming = {Stack::quic, Stack::tls};
+const std::vector<Stack> resuming = {Stack::quic, Stack::sctp_dtls, Stack::tls};
+// How many tickets a server gives: in DTLS 1.2 it is one, with the full handshake.
+std::size_t given(Stack stack) { return stack == Stack::sctp_dtls ? 1 : 3; }
 
 // Whatever is asked for, it has the same of it, and never less.
 class StubbornStore final : public AssociationStore {
@@ -192,7 +194,7 @@ TEST_SUITE("scenario") {
             REQUIRE(listed.size() == 1);
             CHECK(listed[0].key.remote == "post://server.test:4433");
             CHECK(listed[0].key.trust.find(scene.identity.pin()) != std::string::npos);
-            CHECK(listed[0].kept.tickets.size() == 3);
+            CHECK(listed[0].kept.tickets.size() == given(stack));
             CHECK(listed[0].kept.tokens.size() == (stack == Stack::quic ? 1 : 0));
             CHECK(listed[0].kept.winner->stack == stack);
             CHECK(listed[0].kept.rtt >= 20ms);
@@ -260,7 +262,8 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("who shows a certificate resumes as the same") {
-        for (const Stack stack : resuming) {
+        // In DTLS such a ticket is too large for the one datagram that a ClientHello has.
+        for (const Stack stack : {Stack::quic, Stack::tls}) {
             CAPTURE(std::string(to_string(stack)));
             Scene scene;
             const Identity client = Identity::self_signed("client.test");
