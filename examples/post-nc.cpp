@@ -5,6 +5,8 @@
 //   post-nc --exec 'tar x' -l 4433                   a command's input and output instead of ours
 //   post-nc --plan post://localhost:4433             what would be tried, and why
 //   post-nc --local eth0 post://localhost:4433       out by this interface alone
+//   post-nc --store FILE post://localhost:4433       resumes what an earlier one left in the file
+//   post-nc --store FILE --associations              what is kept there
 // Ends when both sides have ended. 0: in good order; 1: what went wrong is on standard error.
 #include <getopt.h>
 #include <poll.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +35,9 @@ struct Wanted {
     bool morph = false;
     bool report = false;
     bool plan = false;
+    std::string store;
+    bool associations = false;
+    std::optional<std::string> forget;
 };
 
 const char* const usage =
@@ -49,7 +55,11 @@ const char* const usage =
     "  -L, --local LOCAL   by this interface or from this address and these ports: eth0,\n"
     "                      192.0.2.7:4000-4010, eth0:4000; again for several interfaces\n"
     "  -r, --report        how the connection was made, on standard error\n"
-    "  -n, --plan          only says what would be tried\n";
+    "  -n, --plan          only says what would be tried\n"
+    "  -S, --store FILE    keeps there what makes the next connection faster: tickets, tokens,\n"
+    "                      who won; the folder is to be ours alone (mode 0700)\n"
+    "  -A, --associations  only lists what is kept in FILE\n"
+    "  -F, --forget URL    forgets what is kept in FILE of this peer, or of \"all\"\n";
 
 [[noreturn]] void fail(const std::string& text) {
     std::fprintf(stderr, "%s\n", text.c_str());
@@ -83,23 +93,19 @@ void add_local(post::Local& local, const char* text) {
 }
 
 Wanted parse(int argc, char** argv) {
-    static const option options[] = {{"listen", required_argument, nullptr, 'l'},
-                                     {"stack", required_argument, nullptr, 's'},
-                                     {"pin", required_argument, nullptr, 'p'},
-                                     {"ca", required_argument, nullptr, 'c'},
-                                     {"cert", required_argument, nullptr, 'C'},
-                                     {"key", required_argument, nullptr, 'k'},
-                                     {"alpn", required_argument, nullptr, 'a'},
-                                     {"morph", no_argument, nullptr, 'm'},
-                                     {"exec", required_argument, nullptr, 'x'},
-                                     {"report", no_argument, nullptr, 'r'},
-                                     {"plan", no_argument, nullptr, 'n'},
-                                     {"local", required_argument, nullptr, 'L'},
-                                     {nullptr, 0, nullptr, 0}};
+    static const option options[] = {
+        {"listen", required_argument, nullptr, 'l'}, {"stack", required_argument, nullptr, 's'},
+        {"pin", required_argument, nullptr, 'p'},    {"ca", required_argument, nullptr, 'c'},
+        {"cert", required_argument, nullptr, 'C'},   {"key", required_argument, nullptr, 'k'},
+        {"alpn", required_argument, nullptr, 'a'},   {"morph", no_argument, nullptr, 'm'},
+        {"exec", required_argument, nullptr, 'x'},   {"report", no_argument, nullptr, 'r'},
+        {"plan", no_argument, nullptr, 'n'},         {"local", required_argument, nullptr, 'L'},
+        {"store", required_argument, nullptr, 'S'},  {"associations", no_argument, nullptr, 'A'},
+        {"forget", required_argument, nullptr, 'F'}, {nullptr, 0, nullptr, 0}};
     Wanted wanted;
     std::vector<post::Stack> stacks;
     for (int flag;
-         (flag = getopt_long(argc, argv, "l:s:p:c:C:k:a:mx:rnL:", options, nullptr)) != -1;) {
+         (flag = getopt_long(argc, argv, "l:s:p:c:C:k:a:mx:rnL:S:AF:", options, nullptr)) != -1;) {
         switch (flag) {
             case 'l': wanted.listen = static_cast<std::uint16_t>(std::atoi(optarg)); break;
             case 's': stacks.push_back(stack_named(optarg)); break;
@@ -113,8 +119,15 @@ Wanted parse(int argc, char** argv) {
             case 'r': wanted.report = true; break;
             case 'n': wanted.plan = true; break;
             case 'L': add_local(wanted.local, optarg); break;
+            case 'S': wanted.store = optarg; break;
+            case 'A': wanted.associations = true; break;
+            case 'F': wanted.forget = optarg; break;
             default: std::fputs(usage, stderr); std::exit(2);
         }
+    }
+    if (wanted.associations || wanted.forget) {
+        if (wanted.store.empty()) fail(std::string("--store says which file\n") + usage);
+        return wanted;
     }
     if ((optind == argc) != wanted.listen.has_value()) std::fputs(usage, stderr), std::exit(2);
     for (int i = optind; i < argc; ++i) wanted.peers.emplace_back(argv[i]);
@@ -264,8 +277,41 @@ int print_plan(post::Context& context, const Wanted& wanted, post::InitiateOptio
     return status;
 }
 
+// What is kept, a peer a line: name, tickets by stack, tokens, who won, the round trip, who is
+// believed.
+int list(const Wanted& wanted) {
+    const auto store = post::file_store(wanted.store);
+    if (wanted.forget) {
+        const bool all = *wanted.forget == "all";
+        const std::size_t gone = store->forget(all ? "" : post::Remote(*wanted.forget).string());
+        std::fprintf(stderr, "forgotten: %zu\n", gone);
+    }
+    if (!wanted.associations) return 0;
+    for (const auto& [key, kept] : store->list()) {
+        std::string line = key.remote;
+        if (!key.alpn.empty()) line += " (" + key.alpn + ")";
+        std::map<post::Stack, int> tickets;
+        for (const auto& ticket : kept.tickets) ++tickets[ticket.stack];
+        for (const auto& [stack, count] : tickets)
+            line += ", " + std::to_string(count) + " ticket" + (count > 1 ? "s" : "") + " for " +
+                    post::to_string(stack);
+        if (!kept.tokens.empty()) line += ", " + std::to_string(kept.tokens.size()) + " token(s)";
+        if (kept.winner)
+            line += std::string(", ") + post::to_string(kept.winner->stack) + " to " +
+                    kept.winner->remote.string() + " won";
+        char trip[32];
+        std::snprintf(trip, sizeof trip, ", %.1f ms",
+                      std::chrono::duration<double, std::milli>(kept.rtt).count());
+        if (kept.rtt > post::Duration{}) line += trip;
+        std::printf("%s, %s\n", line.c_str(), key.trust.c_str());
+    }
+    return 0;
+}
+
 template <class End> int run(const Wanted& wanted) {
-    post::Context context;
+    post::ContextOptions context_options;
+    if (!wanted.store.empty()) context_options.store = post::file_store(wanted.store);
+    post::Context context(std::move(context_options));
     End cat(context, wanted);
     post::Listener listener;
     const bool own = !wanted.certificate.empty();
@@ -303,6 +349,7 @@ template <class End> int run(const Wanted& wanted) {
 int main(int argc, char** argv) {
     try {
         const Wanted wanted = parse(argc, argv);
+        if (wanted.associations || wanted.forget) return list(wanted);
         return wanted.command.empty() ? run<Cat>(wanted) : run<Command>(wanted);
     } catch (const post::Failure& failure) {
         fail(failure.what());

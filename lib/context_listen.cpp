@@ -148,17 +148,17 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
         for (Port* port : *ports) {
             port->listener = key;
             port->bounds = options.bounds;
-            port->accept.security = security(local, options);
+            port->accept.security = security(local, options, Stack::quic);
             for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
-            if (dtls && !port->udp) listen_sctp(*port, options);
+            if (dtls && !port->udp) listen_sctp(*port, local, options);
         }
     }
     for (TcpPort& port : opened.tcp) {
         port.listener = key;
         port.bounds = options.bounds;
-        port.accept.security = security(local, options);
+        port.accept.security = security(local, options, Stack::tls);
         port.accept.transport.limits = limits(options.bounds);
         for (const std::string& alpn : options.alpn) port.accept.alpn.push_back(alpn);
         if (options.without_alpn) port.accept.alpn.emplace_back();

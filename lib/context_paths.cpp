@@ -110,7 +110,7 @@ void Root::renew_paths(Association& association, Setup& setup) {
     const Remote& remote = *association.options().remote;
     auto race = race_options(remote, setup.options);
     if (!race) return;
-    memory_.steer(now_, remote.string(), *race);
+    steer(remote, setup.options, *race);
     association.race_by(*std::move(race));
 }
 

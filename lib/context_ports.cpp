@@ -154,6 +154,7 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
         return wrong(
             "a Listener needs an identity: Identity::from_files(certificate, key), or "
             "Identity::self_signed(\"localhost\") for development");
+    if (options.tickets > 16) return wrong("ListenOptions::tickets is 0 to 16");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
     if (local.of > 1 && of_datagrams(options.policy))
@@ -269,7 +270,8 @@ crypto::ClientSecurity Root::security(const Association& association,
     return security;
 }
 
-crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& options) {
+crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& options,
+                                      Stack stack) {
     using Theirs = ListenOptions::ClientCertificate;
     crypto::ServerSecurity security;
     security.identity = local.identity;
@@ -280,17 +282,20 @@ crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& o
                                       : crypto::ClientCertificate::none;
     security.client_trust = options.client_trust;
     security.cipher = options.quic.cipher;
+    security.tickets = tickets(ticket_keys_, local, options, stack);
     return security;
 }
 
 Result<std::unique_ptr<Mapping>> Root::connect_quic(const Association& association,
-                                                    const Setup& setup, const Way& way,
+                                                    const Setup& setup, Way& way,
                                                     TransientId transient) {
     const InitiateOptions& options = setup.options;
     auto connect = way_to<quic::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = transport(options.bounds, options.quic);
     connect.transport.largest_payload = largest_payload(way.remote, options.quic, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
+    resume(association, setup, Stack::quic, way, connect.security);
+    connect.token = address_token(association, setup, way);
     return way.port->endpoint->connect(now_, transient, connect);
 }
 

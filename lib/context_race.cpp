@@ -52,9 +52,11 @@ Result<Race::Options> Root::race_options(const Remote& remote, const InitiateOpt
 void Root::remember(const Association& association, Setup& setup) {
     const bool over = association.state() != Association::State::connecting;
     if (!over || !std::exchange(setup.races, false)) return;
-    if (const Establishment* known = association.establishment())
-        memory_.remember(now_, association.options().remote->string(), association.options().race,
-                         *known);
+    const Establishment* known = association.establishment();
+    if (!known) return;
+    memory_.remember(now_, association.options().remote->string(), association.options().race,
+                     *known);
+    write_history(association, setup.options);
 }
 
 void Root::serve_wants(Association& association, Setup& setup) {

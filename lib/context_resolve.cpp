@@ -91,7 +91,7 @@ Result<Plan> Root::make_plan(const Resolving& resolving) {
     const InitiateOptions& options = *resolving.plan;
     auto race = race_options(resolving.remote, options);
     if (!race) return race.error();
-    memory_.steer(now(), resolving.remote.string(), *race);
+    steer(resolving.remote, options, *race);
     Plan plan = core::plan(resolving.remote,
                            select(options.policy, preferences_, is_plain(options)),
                            resolving.resolution.endpoints(), *race, resolving.resolution.error());

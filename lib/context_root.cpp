@@ -46,6 +46,10 @@ Root::Root(ContextOptions&& options, Anchor& anchor)
     : anchor_(anchor),
       io_(make_io(options)),
       preferences_(preferences_of(options)),
+      store_(options.store ? std::move(options.store) : memory_store()),
+      ticket_source_(std::move(options.ticket_keys)),
+      ticket_keys_([this](std::span<std::byte> bytes) { io_->random(bytes); },
+                   ticket_source_.get()),
       carriers_(anchor, associations_),
       protection_(backend_of(options.packet_protection)),
       space_(largest_run) {
@@ -240,6 +244,7 @@ void Root::give(TransientId transient, const Datagrams& datagrams) {
 
 // The association of a client that the listener takes.
 Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds) {
+    ticket_keys_.refresh(now_);
     Association::Options options;
     options.role = Role::server;
     options.bounds = bounds;
@@ -287,6 +292,7 @@ void Root::transmit(AssociationId id) {
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));
+    keep(*found, setup);
     drop_ways(*found, setup);
     remember(*found, setup);
     if (associations_.put_back(id)) forget(id);

@@ -131,8 +131,11 @@ private:
         std::optional<SocketId> connection;
         bool linked = false;
         std::unordered_map<LinkId, SocketId> links{};
-        Address remote{};  // of a client's
-        LocalPath path{};  // the same
+        Address remote{};     // of a client's
+        LocalPath path{};     // the same
+        std::string trust{};  // of what it is kept under (AssociationKey)
+        // Of DTLS 1.2: what it would resume.
+        std::optional<ResumptionTicket> ticket{};
         SocketId socket() const {
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
@@ -219,18 +222,33 @@ private:
     static Result<void> check_initiate(const InitiateOptions& options);
     Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options);
     void remember(const Association& association, Setup& setup);
+    // context_store.cpp
+    AssociationKey association_key(const Remote& remote, const InitiateOptions& options,
+                                   std::string trust, const std::string& network) const;
+    static const std::string& network(const Association& association, const Way& way);
+    void recall(const Remote& remote, const InitiateOptions& options, const std::string& network);
+    void steer(const Remote& remote, const InitiateOptions& options, Race::Options& race);
+    void write_history(const Association& association, const InitiateOptions& options);
+    void write_history(const Association& association, const InitiateOptions& options,
+                       const std::string& network, const std::string* path_name);
+    void keep(Association& association, Setup& setup);
+    void resume(const Association& association, const Setup& setup, Stack stack, Way& way,
+                crypto::ClientSecurity& security);
+    Bytes address_token(const Association& association, const Setup& setup, const Way& way);
+    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
+                                         const ListenOptions& options, Stack stack);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
-                                                  const Setup& setup, const Way& way,
+                                                  const Setup& setup, Way& way,
                                                   TransientId transient);
     Result<std::unique_ptr<Mapping>> connect_sctp(const Association& association,
-                                                  const Setup& setup, const Way& way,
+                                                  const Setup& setup, Way& way,
                                                   TransientId transient);
     sctp::ConnectOptions sctp_way(const Association& association, const Setup& setup,
                                   const Way& way);
     static crypto::ClientSecurity security(const Association& association,
                                            const InitiateOptions& options, const Address& remote,
                                            Resolution::Transport transport);
-    static crypto::ServerSecurity security(const Local& local, const ListenOptions& options);
+    crypto::ServerSecurity security(const Local& local, const ListenOptions& options, Stack stack);
     // What every stack's way to connect begins with.
     template <class Connect>
     Connect way_to(const Address& remote, const Address& local, const Association& association,
@@ -269,7 +287,7 @@ private:
     void close_ports(Opened& opened);
     static Result<void> check_listen(const Local& local, const ListenOptions& options);
 
-    void listen_sctp(Port& port, const ListenOptions& options);
+    void listen_sctp(Port& port, const Local& local, const ListenOptions& options);
     sctp::DtlsEndpoint& dtls_endpoint(Port& port);
     // context_tls.cpp
     tls::Endpoint& tls_endpoint();
@@ -347,7 +365,10 @@ private:
 
     Anchor& anchor_;
     std::shared_ptr<Io> io_;
-    Preferences preferences_;            // the system's
+    Preferences preferences_;  // the system's
+    std::shared_ptr<AssociationStore> store_;
+    std::shared_ptr<TicketKeySource> ticket_source_;
+    crypto::TicketKeys ticket_keys_;     // sessions of the mappings use them
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::optional<Trace> trace_;         // none: nothing is traced
     std::unique_ptr<sctp::Engine>

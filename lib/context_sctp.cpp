@@ -55,18 +55,20 @@ sctp::UdpEndpoint& Root::udp_endpoint(Port& port) {
     return *port.udp;
 }
 
-void Root::listen_sctp(Port& port, const ListenOptions& options) {
+void Root::listen_sctp(Port& port, const Local& local, const ListenOptions& options) {
     sctp::AcceptOptions& accept = port.accept_sctp.emplace();
-    accept.security = port.accept.security;
+    accept.security = security(local, options, Stack::sctp_dtls);
     for (const std::string& alpn : options.alpn) accept.alpn.push_back(alpn);
     accept.transport = sctp_transport(options.bounds, options.sctp);
     port.sctp = options.sctp;
 }
 
 Result<std::unique_ptr<Mapping>> Root::connect_sctp(const Association& association,
-                                                    const Setup& setup, const Way& way,
+                                                    const Setup& setup, Way& way,
                                                     TransientId transient) {
-    return dtls_endpoint(*way.port).connect(now_, transient, sctp_way(association, setup, way));
+    auto connect = sctp_way(association, setup, way);
+    resume(association, setup, Stack::sctp_dtls, way, connect.security);
+    return dtls_endpoint(*way.port).connect(now_, transient, connect);
 }
 
 sctp::ConnectOptions Root::sctp_way(const Association& association, const Setup& setup,

@@ -32,6 +32,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     key.add(local, std::to_string(options.local.port));
     key.add(local, std::to_string(options.local.last_port));
     for (const std::string& named : options.local.interfaces) key.add(local, named);
+    key.add(local, "");  // behind the interfaces
     key.add(local, to_string(options.local.source));
     key.add(identity, options.local.identity.certificates().view());
     key.add(trust, std::to_string(static_cast<int>(options.trust.kind())));
@@ -100,7 +101,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
         made.remote = remote;
         made.bounds = options.bounds;
         made.name = random_name();
-        memory_.steer(now(), remote.string(), race);
+        steer(remote, options, race);
         made.eager = opens_eagerly(race, options);
         made.race = std::move(race);
         io_->random(std::as_writable_bytes(std::span(&made.race_id, 1)));

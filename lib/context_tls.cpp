@@ -44,6 +44,9 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
     if (!socket) return socket.error();
     auto connect = way_to<tls::ConnectOptions>(remote, io_->local_address(*socket), association,
                                                options, Resolution::Transport::tcp);
+    Way way;
+    way.path = wanted.path;
+    resume(association, setup, Stack::tls, way, connect.security);
     connect.transport.limits = limits(options.bounds);
     connect.transport.segment = segment(remote, wanted.path.mtu);
     auto mapping = tls_endpoint().connect(now_, connect);
@@ -51,7 +54,6 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
         io_->close(*socket);
         return mapping.error();
     }
-    Way way;
     way.attempt = wanted.attempt;
     way.connection = *socket;
     way.remote = remote;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -203,6 +204,18 @@ struct Established {
     std::uint64_t largest_message = 0;  // bytes that the transport takes in one; 0: any number
     // Each Carrier is a connection of its own, which only the client opens.
     bool connections = false;
+    bool resumed = false;  // an earlier session with the peer goes on: no certificates were shown
+};
+// A session that a later connection of the same stack to the same peer can resume, once. Only to
+// clients.
+struct Ticket {
+    Bytes session;     // crypto::ClientSecurity::session
+    Bytes parameters;  // the peer's transport parameters that early data would go by, or empty
+    std::chrono::seconds lifetime{};
+};
+// With it a later connection from the same address needs no proof of it (RFC 9000, 8.1.3), once.
+struct Token {
+    Bytes token;
 };
 // The peer opened a Carrier.
 struct Opened {
@@ -290,6 +303,6 @@ using Event =
     std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
                  event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
                  event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
-                 Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+                 event::Ticket, event::Token, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 }  // namespace post

@@ -41,6 +41,9 @@ public:
     std::string alpn() const;
     // The peer's own certificate as DER; empty when it showed none.
     Bytes peer_identity() const;
+    // The handshake resumed an earlier session with the same peer, which had shown who it is: no
+    // certificate was shown again, and peer_identity() is the earlier one (AssociationStore).
+    bool resumed() const;
     // Open Carriers, ours and the peer's.
     std::size_t carriers() const;
     // True while a Transient is established.

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <post/association_store.hpp>
 #include <post/carrier.hpp>
 #include <post/interface.hpp>
 #include <post/listener.hpp>
@@ -75,6 +76,13 @@ struct ContextOptions {
     std::string trace{};
     // Bytes of that file at most; its last record says that it was cut. At least 4096.
     std::uint64_t trace_limit = 64 * 1024 * 1024;
+    // What outlives connections: tickets, tokens, who won which race. None: in memory, and gone
+    // with the Context; file_store("...") keeps it for the next process.
+    std::shared_ptr<AssociationStore> store{};
+    // Of a server: the keys that its tickets are sealed with. None: its own, renewed each hour.
+    // Contexts that share a port (Local::shared), and servers behind one name, take each other's
+    // tickets only when they have the same.
+    std::shared_ptr<TicketKeySource> ticket_keys{};
     // Another world to live in, such as a simulated network; none: the real one.
     std::shared_ptr<Io> io{};
 };
@@ -124,6 +132,10 @@ struct ListenOptions {
     // Whom a client's certificate must come from, when it shows one. Its name is not checked:
     // Association::peer_identity() has the certificate.
     Trust client_trust{};
+    // How many tickets each new connection gets to be resumed with, on the stacks with TLS 1.3: one
+    // for each leaf of the client's next race, and more. 0 to 16; 0: clients cannot resume. A
+    // ticket is good for an hour.
+    unsigned tickets = 3;
     Bounds bounds{};
     QuicOptions quic{};
     SctpOptions sctp{};

@@ -57,6 +57,7 @@ struct Establishment {
     Instant began{};
     Instant resolved = never;  // when nothing was left to be looked up
     Instant ended = never;     // when one had won, or all had failed
+    bool resumed = false;      // the winner went on where an earlier connection was (Association)
     std::vector<Answer> answers{};
     std::vector<Attempt> attempts{};
     std::vector<Refused> refused{};

@@ -176,6 +176,9 @@ public:
     // That the one in use began as.
     AttemptId attempt() const { return attempt_; }
     bool leaving(AttemptId attempt) const;
+    // What the peer gave for later connections since the last call, 16 of it at most.
+    using Keepsake = std::variant<event::Ticket, event::Token>;
+    std::vector<Keepsake> take_keepsakes() { return std::exchange(keepsakes_, {}); }
     // Moves out all that happened, in order.
     void poll_events(std::vector<Happened>& events);
     Instant deadline() const;
@@ -186,6 +189,8 @@ public:
     AssociationId id() const { return options_.id; }
     const Options& options() const { return options_; }
     const std::string& alpn() const { return alpn_; }
+    // The handshake went on where an earlier one was.
+    bool resumed() const { return resumed_; }
     bool links() const { return mapping_ && mapping_->links(); }
     bool plain() const { return plain_; }
     const Bytes& peer_identity() const { return peer_identity_; }
@@ -284,6 +289,8 @@ private:
     void handle(Instant now, event::Lost& event);
     void handle(Instant now, event::ArrivedAlone& event);
     void handle(Instant now, event::SettledAlone& event);
+    void handle(Instant now, event::Ticket& event);
+    void handle(Instant now, event::Token& event);
     void handle(Instant now, Skip& skip);
     void handle(Instant now, Abandon& abandon);
     void handle(Instant now, Settings& settings);
@@ -312,6 +319,7 @@ private:
     static constexpr std::uint64_t small_channel_message = 16 * 1024;
     // How many Carrier ids a peer may leave out in front of one that a message comes after.
     static constexpr std::uint64_t unopened_forks = 65536;
+    static constexpr std::size_t most_keepsakes = 16;
     // How long a client may leave open which connection of its race it keeps (FORMAT.md, 7.1).
     static constexpr Duration choice_patience = std::chrono::seconds(10);
     // How long a peer may acknowledge packets and say no DELIVERED.
@@ -339,6 +347,7 @@ private:
     std::optional<std::uint64_t> peers_race_;  // that we are a leaf of, and not chosen in
     Instant choice_due_ = never;
     std::vector<Event> arrived_;
+    std::vector<Keepsake> keepsakes_;
     std::vector<Happened> events_;
     Outgoing out_;
     Lane* last_ = nullptr;  // the lane of the last piece: most are followed by one of the same
@@ -362,6 +371,7 @@ private:
     bool settings_ = false;     // the peer's are here
     bool chosen_ = false;       // and no other connection takes our place
     bool traffic_ = false;
+    bool resumed_ = false;
 };
 
 }  // namespace post::core

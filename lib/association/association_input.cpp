@@ -41,6 +41,8 @@ void Association::handle(Instant now, event::Established& event) {
     messages_ = event.messages;
     connections_ = event.connections;
     datagrams_ = event.datagrams;
+    resumed_ = event.resumed;
+    if (race_) race_->note_resumed(resumed_);
     if (event.largest_message > 0) peer_largest_ = event.largest_message;
     if (datagrams_) inbox_.forget_windows();
     if (datagrams_)
@@ -310,6 +312,15 @@ void Association::handle(Instant now, Skip& skip) {
 
 void Association::handle(Instant now, Abandon& abandon) {
     if (Lane* lane = find(abandon.carrier)) inbox_.handle_abandon(now, lane->in, abandon);
+}
+
+// Servers decide how many come, and they are taken once a turn.
+void Association::handle(Instant, event::Ticket& event) {
+    if (keepsakes_.size() < most_keepsakes) keepsakes_.emplace_back(std::move(event));
+}
+
+void Association::handle(Instant, event::Token& event) {
+    if (keepsakes_.size() < most_keepsakes) keepsakes_.emplace_back(std::move(event));
 }
 
 void Association::handle(Instant, event::Soft& event) {

@@ -65,6 +65,8 @@ public:
     bool exhausted() const;
     // The failure of the attempt that came furthest, with a list of all that was tried.
     Error report() const;
+    // The winner's handshake went on where an earlier one was.
+    void note_resumed(bool resumed) { data_.resumed = resumed; }
     const Establishment& establishment() const { return data_; }
 
 private:

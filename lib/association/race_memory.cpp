@@ -64,6 +64,19 @@ void RaceMemory::steer(Instant now, const std::string& remote, RaceOptions& opti
     }
 }
 
+void RaceMemory::restore(Instant now, const Key& key, const std::optional<Known>& winner,
+                         std::optional<Duration> rtt, const std::vector<Known>& failed) {
+    if (knows(key)) return;
+    Entry& entry = this->entry(key);
+    if (winner && winner->ago < life) {
+        entry.winner = winner->what;
+        entry.won_at = now - winner->ago;
+        entry.rtt = rtt;
+    }
+    for (const Known& each : failed)
+        if (each.ago < life) add_failure(now - each.ago, entry, each.what);
+}
+
 void RaceMemory::steer(Instant now, const Key& key, RaceOptions& options) const {
     const auto found = entries_.find(key);
     if (found == entries_.end()) return;

@@ -44,6 +44,15 @@ public:
     void remember(Instant now, const std::string& remote, const RaceOptions& options,
                   const Establishment& establishment);
     void steer(Instant now, const std::string& remote, RaceOptions& options) const;
+    // What another process, or an earlier one, knew of it `ago`; nothing that is known here counts
+    // less.
+    struct Known {
+        RaceOptions::Known what;
+        Duration ago{};
+    };
+    bool knows(const Key& key) const { return entries_.contains(key); }
+    void restore(Instant now, const Key& key, const std::optional<Known>& winner,
+                 std::optional<Duration> rtt, const std::vector<Known>& failed);
     // The machine has left the network.
     void forget(const std::string& network);
     std::size_t size() const { return entries_.size(); }

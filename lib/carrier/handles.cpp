@@ -360,6 +360,11 @@ Bytes Association::peer_identity() const {
     return found ? found->peer_identity() : Bytes{};
 }
 
+bool Association::resumed() const {
+    const auto* found = view(anchor_, id_);
+    return found && found->resumed();
+}
+
 std::size_t Association::carriers() const {
     const auto* found = view(anchor_, id_);
     return found ? found->carriers() : 0;

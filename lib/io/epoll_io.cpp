@@ -99,6 +99,10 @@ EpollIo::EpollIo(const EpollOptions& options)
 
 Instant EpollIo::now() { return now_ = read_clock(); }
 
+std::chrono::sys_seconds EpollIo::wall_time() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
 void EpollIo::random(std::span<std::byte> bytes) {
     while (!bytes.empty()) {
         const ssize_t size = getrandom(bytes.data(), bytes.size(), 0);

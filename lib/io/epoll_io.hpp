@@ -27,6 +27,7 @@ public:
     explicit EpollIo(const EpollOptions& options);
 
     Instant now() override;
+    std::chrono::sys_seconds wall_time() override;
     void random(std::span<std::byte> bytes) override;
 
     Result<SocketId> open_udp(const UdpOptions& options) override;

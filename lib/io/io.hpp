@@ -4,6 +4,7 @@
 // may be called from other threads and from signal handlers.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -112,6 +113,8 @@ public:
 
     // The time. Called once a turn.
     virtual Instant now() = 0;
+    // The time of the calendar, which may jump.
+    virtual std::chrono::sys_seconds wall_time() = 0;
     virtual void random(std::span<std::byte> bytes) = 0;
 
     virtual Result<SocketId> open_udp(const UdpOptions& options) = 0;

@@ -30,7 +30,7 @@ endif()
 if(NOT "${POST_LAST_PREFIX}" STREQUAL "${post_prefix}")
     get_cmake_property(post_cached CACHE_VARIABLES)
     foreach(variable IN LISTS post_cached)
-        if(variable MATCHES "^(__pkg_config_checked_|pkgcfg_lib_)?POST_(NGTCP2|CARES|USRSCTP|GNUTLS)")
+        if(variable MATCHES "^(__pkg_config_checked_|pkgcfg_lib_)?POST_(NGTCP2|CARES|USRSCTP|SQLITE|GNUTLS)")
             unset(${variable} CACHE)
         endif()
     endforeach()
@@ -48,6 +48,7 @@ foreach(entry IN ITEMS
         "POST_NGTCP2|libngtcp2>=1.11"
         "POST_CARES|libcares>=1.34"
         "POST_USRSCTP|usrsctp>=0.9.5"
+        "POST_SQLITE|sqlite3>=3.40"
         "POST_GNUTLS|gnutls>=3.7.9")
     string(REPLACE "|" ";" entry "${entry}")
     list(GET entry 0 name)

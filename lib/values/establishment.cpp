@@ -53,6 +53,7 @@ std::string Establishment::string() const {
         text += "connecting";
     else
         text += (winner() ? "connected after " : "given up after ") + milliseconds(ended - began);
+    if (resumed) text += ", resumed";
     for (const Answer& answer : answers) {
         std::string line = answer.question + ": " + plural(answer.endpoints);
         if (answer.error) line += "; " + answer.error.message();

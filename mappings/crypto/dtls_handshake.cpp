@@ -55,7 +55,7 @@ struct DtlsHandshake::Hooks {
                        const gnutls_datum_t* body) {
         auto* self = static_cast<DtlsHandshake*>(gnutls_session_get_ptr(session));
         if (incoming == 0) self->on_message(static_cast<std::uint8_t>(type), bytes_of(*body));
-        return 0;
+        return self->verification_.tickets().on_message(type, 0, incoming != 0, bytes_of(*body));
     }
 };
 
@@ -67,17 +67,17 @@ DtlsHandshake::DtlsHandshake(CredentialStore& store, Cipher cipher, const DtlsOp
       wait_(options.retransmit_after),
       mtu_(options.mtu),
       alpn_optional_(options.alpn_optional || options.alpn.empty()) {
-    // No tickets: what resumes is the association above.
     must(gnutls_init(&native_, (verification.server() ? GNUTLS_SERVER : GNUTLS_CLIENT) |
-                                   GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_TICKETS),
+                                   GNUTLS_DATAGRAM | GNUTLS_NONBLOCK |
+                                   (verification.resumes(options.srtp) ? 0U : GNUTLS_NO_TICKETS)),
          "DTLS session");
     Owned<gnutls_session_t, gnutls_deinit> guard(native_);
     must(gnutls_priority_set(native_, store.priority(cipher, TlsProtocol::dtls_1_2)),
          "DTLS priorities");
     gnutls_handshake_set_max_packet_length(native_, largest_handshake_message);
-    verification_.equip(native_, options.alpn);
-    // RFC 5764: without a profile, WebRTC's endpoints end the session.
-    must(gnutls_srtp_set_profile(native_, GNUTLS_SRTP_AES128_CM_HMAC_SHA1_80), "SRTP profile");
+    verification_.equip(native_, options.alpn, TlsProtocol::dtls_1_2);
+    if (options.srtp)
+        must(gnutls_srtp_set_profile(native_, GNUTLS_SRTP_AES128_CM_HMAC_SHA1_80), "SRTP profile");
 
     gnutls_session_set_ptr(native_, this);
     gnutls_transport_set_ptr(native_, this);
@@ -138,7 +138,9 @@ bool DtlsHandshake::handle_timeout(Instant now) {
     if (now < resend_at_) return true;
     wait_ = std::min(2 * wait_, longest_wait);
     resend_at_ = now + wait_;
-    if (++timeouts_ == timeouts_until_safe_mtu) set_mtu(std::min(mtu_, safe_mtu));
+    // A ClientHello with a ticket would be in two then, which a server drops (DtlsCookies).
+    const bool in_one = verification_.tickets().offered() && !reads_protected();
+    if (++timeouts_ == timeouts_until_safe_mtu && !in_one) set_mtu(std::min(mtu_, safe_mtu));
     due_ = true;
     const bool goes_on = step();
     due_ = false;
@@ -307,6 +309,8 @@ bool DtlsHandshake::finish(int code) {
                                  GNUTLS_E_INSUFFICIENT_SECURITY,
                                  "the peer has no extended master secret (RFC 7627)");
         complete_ = !verification_.failed();
+        if (complete_) verification_.tickets().note_resumed();
+        if (complete_) verification_.tickets().collect();
     } else if (gnutls_error_is_fatal(code) == 0) {
         return true;
     } else if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {

@@ -34,6 +34,10 @@ struct DtlsOptions {
     // How long a flight waits for its answer at first; doubled each time. RFC 6347, 4.2.4.1, has
     // 1 s, which is long for a race.
     Duration retransmit_after = std::chrono::milliseconds(400);
+    // Negotiates a profile of SRTP, which nobody uses: without one, WebRTC's endpoints end the
+    // session (RFC 5764). Such a session is not resumed: GnuTLS up to 3.7.9, at least, writes past
+    // its memory when it reads the SRTP extension of a kept session.
+    bool srtp = true;
     // Who protects the records once the handshake is complete.
     PacketProtectionBackend protection = PacketProtectionBackend::automatic;
 };

@@ -156,12 +156,13 @@ void DtlsSession::handle_alert(std::span<const std::byte> alert) {
     }
 }
 
-// RFC 6347, 4.2.4: a client that repeats its Finished has not heard ours.
+// RFC 6347, 4.2.4: a peer that repeats its Finished has not heard ours, which was the last word of
+// the handshake: the server's, or, where a session is resumed, the client's.
 void DtlsSession::handle_message(std::span<const std::byte> message) {
     if (message.empty()) return;
     const auto type = std::to_integer<std::uint8_t>(message[0]);
     if (type == GNUTLS_HANDSHAKE_FINISHED) {
-        if (verification_.server()) send_last_flight();
+        if (verification_.server() != resumed()) send_last_flight();
     } else if (type == GNUTLS_HANDSHAKE_CLIENT_HELLO || type == GNUTLS_HANDSHAKE_HELLO_REQUEST) {
         send_alert(GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
     }

@@ -99,6 +99,10 @@ public:
     // Once complete.
     const std::string& alpn() const { return alpn_; }
     const Bytes& peer_certificate() const { return peer_certificate_; }  // DER; empty: none shown
+    // Without certificates: it goes on where an earlier one was (ClientSecurity::session).
+    bool resumed() const { return verification_.tickets().resumed(); }
+    // A client's: what the server gave.
+    std::vector<SessionTicket> take_tickets() { return verification_.tickets().take(); }
     // RFC 5705; the same at both ends, and at no other session (RFC 7627 is required).
     std::vector<std::byte> exporter(std::string_view label,
                                     std::optional<std::span<const std::byte>> context,
@@ -125,7 +129,7 @@ private:
     Error error_;
     std::size_t mtu_;
     std::uint64_t dropped_ = 0;
-    // What a server repeats for a client that has not heard it: ChangeCipherSpec and Finished.
+    // What who spoke last repeats for a peer that has not heard it: ChangeCipherSpec and Finished.
     std::array<std::byte, 24> finished_{};
     std::uint64_t next_plain_ = 0;  // sequence of our next record of epoch 0
     Progress progress_ = Progress::waiting;

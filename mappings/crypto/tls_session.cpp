@@ -28,7 +28,7 @@ void TlsSession::start(CredentialStore& store, unsigned flags, Cipher cipher,
     gnutls_handshake_set_max_packet_length(native_, largest_handshake_message);
     // Time is bounded by the connection's handshake timeout, which runs on the library's clock.
     gnutls_handshake_set_timeout(native_, GNUTLS_INDEFINITE_TIMEOUT);
-    verification_.equip(native_, alpn);
+    verification_.equip(native_, alpn, TlsProtocol::tls_1_3);
     (void)guard.release();
 }
 
@@ -49,6 +49,8 @@ TlsSession::Progress TlsSession::advance(int level, std::span<const std::byte> b
     if (code >= 0) {
         verification_.check_alpn();
         complete_ = !failed();
+        if (complete_) verification_.tickets().note_resumed();
+        if (complete_) verification_.tickets().send();
         return failed() ? Progress::failed : Progress::complete;
     }
     // gnutls_handshake_write answers AGAIN for a message that is not whole yet.

@@ -40,6 +40,11 @@ public:
     // DER; empty where the peer showed none.
     Bytes peer_certificate() const { return verification_.peer_certificate(); }
 
+    // Without certificates: it goes on where an earlier one was (ClientSecurity::session).
+    bool resumed() const { return verification_.tickets().resumed(); }
+    // A client's: what the server gave since the last call.
+    std::vector<SessionTicket> take_tickets() { return verification_.tickets().take(); }
+
     bool shows_identity() const { return verification_.shows_identity(); }
     gnutls_session_int* native() const { return native_; }
     // What the QUIC library's hooks find on the native session.

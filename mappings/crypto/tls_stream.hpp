@@ -72,6 +72,8 @@ public:
     // Once complete.
     std::string alpn() const { return session_.alpn(); }
     Bytes peer_certificate() const { return session_.peer_certificate(); }
+    bool resumed() const { return session_.resumed(); }
+    std::vector<SessionTicket> take_tickets() { return session_.take_tickets(); }
     bool shows_identity() const { return session_.shows_identity(); }
     // New keys for what we send from here on, and where `both` for what the peer sends, too.
     void update_keys(bool both);

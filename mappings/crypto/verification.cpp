@@ -18,6 +18,12 @@ std::string without_dot(std::string name) {
     return name;
 }
 
+int message_hook(gnutls_session_t session, unsigned type, unsigned after, unsigned incoming,
+                 const gnutls_datum_t* body) {
+    auto* verification = static_cast<Verification*>(gnutls_db_get_ptr(session));
+    return verification->tickets().on_message(type, after, incoming != 0, bytes_of(*body));
+}
+
 std::string joined(const std::vector<std::string>& words) {
     std::string text;
     for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -30,17 +36,20 @@ Verification::Verification(CredentialStore& store, const ClientSecurity& securit
     : credentials_(store.lend(security.identity, security.trust)),
       name_(without_dot(security.server_name)),
       tlsa_(security.tlsa),
-      tlsa_host_(without_dot(security.tlsa_host)) {}
+      tlsa_host_(without_dot(security.tlsa_host)),
+      session_(security.session) {}
 
 Verification::Verification(CredentialStore& store, const ServerSecurity& security)
     : credentials_(
           store.lend(security.identity, security.client_certificate == ClientCertificate::none
                                             ? Trust::danger_anyone()
                                             : security.client_trust)),
+      server_tickets_(security.tickets),
       client_certificate_(security.client_certificate),
       server_(true) {}
 
-void Verification::equip(gnutls_session_t native, const std::vector<std::string>& alpn) {
+void Verification::equip(gnutls_session_t native, const std::vector<std::string>& alpn,
+                         TlsProtocol protocol) {
     native_ = native;
     must(gnutls_credentials_set(native_, GNUTLS_CRD_CERTIFICATE, credentials_->native()),
          "credentials");
@@ -69,6 +78,12 @@ void Verification::equip(gnutls_session_t native, const std::vector<std::string>
     // nothing of ours uses, finds this object for the verification.
     gnutls_db_set_ptr(native_, this);
     gnutls_session_set_verify_function(native_, hook);
+    gnutls_handshake_set_hook_function(native_, static_cast<unsigned>(GNUTLS_HANDSHAKE_ANY),
+                                       GNUTLS_HOOK_BOTH, message_hook);
+    if (server_)
+        tickets_.begin_server(native_, server_tickets_, protocol == TlsProtocol::dtls_1_2);
+    else
+        tickets_.begin_client(native_, std::exchange(session_, {}));
 }
 
 std::string Verification::alpn() const {

@@ -12,6 +12,7 @@
 #include <post/records.hpp>
 
 #include "mappings/crypto/credentials.hpp"
+#include "mappings/crypto/session_tickets.hpp"
 
 struct gnutls_session_int;
 
@@ -32,6 +33,9 @@ struct ClientSecurity {
     // The host that these are of, where it is not server_name: what an authority of theirs
     // (usage 2) vouches for may be made out to it as well (RFC 7671, 7; RFC 7673, 4.2).
     std::string tlsa_host{};
+    // To be resumed (SessionTicket::session), of a session with the same server and the same Trust;
+    // empty: none.
+    Bytes session{};
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
@@ -41,6 +45,7 @@ struct ServerSecurity {
     ClientCertificate client_certificate = ClientCertificate::none;
     Trust client_trust;  // whom the client's certificate must come from; names are not checked
     Cipher cipher = Cipher::automatic;
+    ServerTickets tickets{};
 };
 
 // What one handshake knows of its two ends. It stays where it is while the session lives.
@@ -54,7 +59,8 @@ public:
     // Gives the native session what it shows, what it asks for, and the protocols that it offers or
     // accepts, best first; an empty text among them: it may be none. Throws Failure when the
     // machine cannot.
-    void equip(gnutls_session_int* native, const std::vector<std::string>& alpn);
+    void equip(gnutls_session_int* native, const std::vector<std::string>& alpn,
+               TlsProtocol protocol);
 
     // GnuTLS catches two lists with nothing in common, but not a peer without ALPN.
     void check_alpn();
@@ -68,6 +74,15 @@ public:
     bool failed() const { return static_cast<bool>(error_); }
     bool server() const { return server_; }
     bool shows_identity() const { return credentials_->has_identity(); }
+
+    // Whether a session of DTLS may have tickets at all. Of a client with a profile of SRTP it may
+    // not, and then resumes none.
+    bool resumes(bool srtp) {
+        if (!server_ && srtp) session_ = {};
+        return server_ ? server_tickets_.keys != nullptr : !srtp;
+    }
+    SessionTickets& tickets() { return tickets_; }
+    const SessionTickets& tickets() const { return tickets_; }
 
     // Once the handshake is complete.
     std::string alpn() const;
@@ -88,6 +103,9 @@ private:
     std::vector<std::string> offered_;
     std::vector<Tlsa> tlsa_;
     std::string tlsa_host_;  // empty: none but name_
+    Bytes session_;          // that a client would resume
+    ServerTickets server_tickets_;
+    SessionTickets tickets_;
     Error error_;
     ClientCertificate client_certificate_ = ClientCertificate::none;
     std::uint8_t alert_ = 0;

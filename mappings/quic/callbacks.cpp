@@ -174,7 +174,7 @@ struct Callbacks {
     static int new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
                          void* user_data) {
         return guarded(user_data, [&](Connection& self) {
-            self.endpoint_.token_store().keep(self.peer_, std::span(token, size));
+            self.keep_token(std::span(token, size));
             return true;
         });
     }

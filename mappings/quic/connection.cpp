@@ -66,7 +66,6 @@ Connection::~Connection() {
 Result<void> Connection::connect(const ConnectOptions& options) {
     remote_ = options.remote;
     local_ = or_any(options.local, options.remote);
-    peer_ = options.security.server_name + ' ' + options.remote.string();
     connect_ = std::make_unique<ConnectOptions>(options);
     const auto& versions = options.transport.versions;
     auto first = versions.empty() ? QuicVersion::v1 : versions.front();
@@ -85,8 +84,8 @@ Result<void> Connection::begin(std::uint32_t version) {
     fill(settings, options.transport, preferences, now_, endpoint_);
     fill(parameters, options.transport);
     settings.original_version = first_version_;
-    const auto token = endpoint_.token_store().take(peer_);
-    settings.token = token.empty() ? nullptr : token.data();
+    const Bytes& token = options.token;
+    settings.token = token.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(token.data());
     settings.tokenlen = token.size();
     settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
 
@@ -397,7 +396,9 @@ int Connection::advance_tls(ngtcp2_encryption_level level, std::span<const std::
     // Initial packets, came from somebody on the path.
     authentic_ = true;
     auto native_level = ngtcp2_crypto_gnutls_from_ngtcp2_encryption_level(level);
-    switch (tls_->advance(static_cast<int>(native_level), bytes)) {
+    const auto progress = tls_->advance(static_cast<int>(native_level), bytes);
+    take_tickets();
+    switch (progress) {
         case crypto::TlsSession::Progress::waiting: return 0;
         case crypto::TlsSession::Progress::complete:
             if (ngtcp2_conn_get_handshake_completed(native_.get()) == 0)
@@ -424,8 +425,13 @@ void Connection::on_handshake_completed() {
     streams_.extend_budget(budget_ - first_budget(budget_));
     const auto* theirs = ngtcp2_conn_get_remote_transport_params(native_.get());
     const bool alone = theirs && theirs->max_datagram_frame_size > 0;
-    streams_.inbox().add(
-        event::Established{std::move(alpn), post_, tls_->peer_certificate(), alone});
+    event::Established established;
+    established.alpn = std::move(alpn);
+    established.post = post_;
+    established.peer_identity = tls_->peer_certificate();
+    established.alone = alone;
+    established.resumed = tls_->resumed();
+    streams_.inbox().add(std::move(established));
 }
 
 }  // namespace post::quic

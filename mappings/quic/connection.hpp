@@ -107,6 +107,8 @@ private:
     void start_log(ngtcp2_settings& settings, const ConnectionId& original);
     void set_keep_alive();
     void give_token();
+    void keep_token(std::span<const std::uint8_t> token);
+    void take_tickets();
     void check_mtu();
     void count_sent(const Datagrams& run);
     bool marks_get_through() const;
@@ -180,8 +182,8 @@ private:
     std::unique_ptr<ConnectOptions> connect_;
     std::uint32_t first_version_ = 0;
     std::uint32_t next_version_ = 0;
-    TokenStore::Peer peer_;
-    std::string log_;  // the file; empty: none is written
+    std::size_t tokens_ = 0;  // that the server gave
+    std::string log_;         // the file; empty: none is written
     std::unique_ptr<crypto::TlsSession> tls_;
     ngtcp2_crypto_conn_ref reference_{};  // how ngtcp2's TLS hooks find us
     NativeStreams native_streams_;

@@ -1,7 +1,7 @@
 // Endpoint: what the connections of one UDP port share. It knows which datagram belongs to whom,
 // gives out connection ids, answers what needs no connection (answers.cpp: version negotiation,
 // Retry, stateless reset, the last word of a connection that is closed), counts half-open
-// connections, keeps the address tokens that servers gave us, and lends TLS credentials.
+// connections, and lends TLS credentials.
 //
 // It owns no connection: connect() and accept() make one for the caller, who routes by TransientId.
 // The endpoint outlives its connections.
@@ -22,7 +22,6 @@
 #include "mappings/mapping.hpp"
 #include "mappings/quic/options.hpp"
 #include "mappings/quic/routes.hpp"
-#include "mappings/quic/token_store.hpp"
 #include "mappings/quic/tokens.hpp"
 #include "mappings/streams/streams.hpp"
 #include "mappings/wire/rate_limit.hpp"
@@ -101,11 +100,10 @@ public:
         return reset_tokens_.add(token, transient);
     }
     void remove_reset_token(const ConnectionId& token) { reset_tokens_.remove(token); }
-    // An address token for a client, and those of servers for us.
+    // An address token for a client.
     AddressTokens::Token address_token(Instant now, const Address& remote) {
         return tokens_.make(now, remote, options_.random);
     }
-    TokenStore& token_store() { return token_store_; }
     bool logs() const { return options_.log; }
     void log(const std::string& file, std::span<const std::byte> bytes);
     void opened_half() { ++half_open_; }
@@ -162,7 +160,6 @@ private:
     Routes routes_;
     Routes reset_tokens_;  // of the peers, 16 bytes each
     AddressTokens tokens_;
-    TokenStore token_store_;
     std::vector<Log> logs_;
     std::deque<Closed> closed_;
     std::uint64_t first_closed_ = 0;

@@ -74,6 +74,7 @@ struct ConnectOptions {
     crypto::ClientSecurity security;
     std::vector<std::string> alpn{std::string(post_alpn)};
     TransportOptions transport;
+    Bytes token{};  // of event::Token; empty: none
 };
 
 struct AcceptOptions {

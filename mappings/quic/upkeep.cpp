@@ -2,6 +2,7 @@
 // what its path bears, hands out and keeps address tokens, and writes its log.
 
 #include <algorithm>
+#include <array>
 
 #include "mappings/quic/connection.hpp"
 
@@ -120,6 +121,29 @@ void Connection::give_token() {
     if (token.size == 0) return;
     if (ngtcp2_conn_submit_new_token(native_.get(), token.bytes.data(), token.size) != 0)
         throw std::bad_alloc();
+}
+
+void Connection::keep_token(std::span<const std::uint8_t> token) {
+    // Servers decide how many come (ATTACKS A17).
+    constexpr std::size_t most_tokens = 8;
+    if (token.empty() || tokens_++ >= most_tokens) return;
+    streams_.inbox().add(event::Token{Bytes(std::as_bytes(token))});
+}
+
+// Each with what the server promises of its windows, by which early data will go.
+void Connection::take_tickets() {
+    if (!established_ || role_ == Role::server) return;
+    for (auto& ticket : tls_->take_tickets()) {
+        std::array<std::uint8_t, 256> space;
+        const auto size = ngtcp2_conn_encode_0rtt_transport_params(native_.get(), space.data(),
+                                                                   space.size());
+        Bytes parameters;
+        if (size > 0)
+            parameters = Bytes(
+                std::as_bytes(std::span(space).first(static_cast<std::size_t>(size))));
+        streams_.inbox().add(
+            event::Ticket{std::move(ticket.session), std::move(parameters), ticket.lifetime});
+    }
 }
 
 // Logs.

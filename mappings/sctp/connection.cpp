@@ -278,8 +278,12 @@ void Connection::establish() {
     if (dtls_) {
         established.alpn = dtls_->alpn();
         established.peer_identity = dtls_->peer_certificate();
+        established.resumed = dtls_->resumed();
     }
     channels_.inbox().add(std::move(established));
+    if (dtls_ && options_.role == Role::client)
+        for (auto& ticket : dtls_->take_tickets())
+            channels_.inbox().add(event::Ticket{std::move(ticket.session), {}, ticket.lifetime});
     channels_.establish(*socket_, post_, up);
 }
 

@@ -70,8 +70,9 @@ Result<std::unique_ptr<Mapping>> DtlsEndpoint::connect(Instant now, TransientId 
     if (routes_.count(options.remote))
         return Error(Errc::too_many, {}, Stage::connect,
                      "one SCTP association at a time between two UDP ports");
-    auto session = std::make_unique<crypto::DtlsSession>(
-        credentials_, options.security, dtls_options(options.alpn, options.transport));
+    auto dtls = dtls_options(options.alpn, options.transport);
+    dtls.srtp = options.alpn != std::vector<std::string>{std::string(post_alpn)};
+    auto session = std::make_unique<crypto::DtlsSession>(credentials_, options.security, dtls);
     Line& line = add_route(transient, options.remote);
     return std::unique_ptr<Mapping>(std::make_unique<Connection>(
         *this, line,

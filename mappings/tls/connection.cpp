@@ -113,6 +113,7 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
     const bool undecided = state_ == State::handshaking && role_ == Role::server;
     if (undecided && tls_->can_seal() && tls_->alpn() != post_alpn) return hand_over();
     if (state_ == State::handshaking && qmux_.ready()) establish();
+    if (state_ == State::established) take_tickets();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
         lose(tls_->error());
@@ -135,6 +136,12 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
     }
 }
 
+void Connection::take_tickets() {
+    if (role_ == Role::server) return;
+    for (auto& ticket : tls_->take_tickets())
+        streams_.inbox().add(event::Ticket{std::move(ticket.session), {}, ticket.lifetime});
+}
+
 // The client's first message has said what it speaks, which is nothing of ours.
 void Connection::hand_over() {
     auto made = endpoint_.foreign(now_, transport_, local_, remote_, std::move(tls_));
@@ -153,6 +160,7 @@ void Connection::establish() {
     established.alpn = tls_->alpn();
     established.post = true;
     established.peer_identity = tls_->peer_certificate();
+    established.resumed = tls_->resumed();
     qmux_.ping(now_);  // the first sample of the round trip
 }
 

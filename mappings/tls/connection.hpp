@@ -74,6 +74,7 @@ private:
     Instant advance(Instant now) { return now_ = std::max(now_, now); }
     void follow(crypto::TlsStream::Progress progress);
     void hand_over();
+    void take_tickets();
     void establish();
     void end_by_peer(const Qmux::PeerClose& close);
     // The peer is told, and hears nothing more; with an application's code, or the transport's.

@@ -54,6 +54,7 @@ QuicPair::QuicPair(const QuicOptions& options)
 }
 
 void QuicPair::again() {
+    for (const auto& given : client.all<event::Token>()) tokens_.push_back(given.token);
     client.mapping.reset();
     server.mapping.reset();
     client.events.clear();
@@ -72,6 +73,10 @@ void QuicPair::connect_client() {
     connect.transport = options.client_transport;
     connect.transport.limits = options.client;
     connect.transport.raw = options.client_raw;
+    if (!tokens_.empty()) {
+        connect.token = tokens_.back();
+        tokens_.pop_back();
+    }
     client.mapping =
         client_endpoint_.connect(now_, TransientId{next_transient_++}, connect).value();
 }

@@ -47,7 +47,8 @@ public:
     quic::Connection& server_connection() {
         return static_cast<quic::Connection&>(*server.mapping);
     }
-    // Another connection after the one at hand, from the same endpoints.
+    // Another connection after the one at hand, from the same endpoints, with the address token
+    // that this one got.
     void again();
     // What was sent, to be sent again.
     const std::vector<std::vector<std::byte>>& history(bool to_server) const {
@@ -74,6 +75,7 @@ private:
     std::uint64_t answers_ = 0;
     std::uint64_t unroutable_ = 0;
     std::vector<std::byte> last_answer_;
+    std::vector<Bytes> tokens_;  // that the server gave, and no connection has used
     std::uint64_t next_transient_ = 1;
 };
 

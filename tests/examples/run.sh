@@ -140,6 +140,12 @@ check "post-nc --morph over tls" 0 '^from the server$' sh -c "$talk" sh "$nc" -m
 start command "$nc" -x 'tr a-z A-Z' -l "$(free_port)"
 read -r -a reach < <(sed -n 's/^post-nc //p' command.out)
 check "post-nc --exec" 0 '^FROM THE CLIENT$' sh -c "$talk" sh "$nc" -m "${reach[@]}"
+start kept sh -c 'echo "from the server" | "$@"' sh "$nc" -l "$(free_port)"
+read -r -a reach < <(sed -n 's/^post-nc //p' kept.out)
+check "post-nc --store" 0 '^from the server$' sh -c "$talk" sh "$nc" --store kept/associations "${reach[@]}"
+check "post-nc --associations" 0 '^post://localhost:[0-9]+, .* won, .* pin sha256//' \
+    "$nc" --store kept/associations --associations
+check "post-nc --forget" 0 '^forgotten: 1$' "$nc" --store kept/associations --forget all
 check "post-nc --plan" 0 '^ +250 ms  tls to 192.0.2.1:4433' "$nc" --plan post://192.0.2.1
 check "post-nc, a requirement" 1 'names a stack that the policy does not' "$nc" -s quic tcp://192.0.2.1:7
 check "post-nc, no such stack" 1 'no stack is called carrier-pigeon' "$nc" -s carrier-pigeon post://a.example

@@ -123,6 +123,7 @@ pretend usrsctp 0.9.5
 pretend libngtcp2 1.22.1
 pretend libngtcp2_crypto_gnutls 1.22.1
 pretend libcares 1.34.0
+pretend sqlite3 3.40.1
 pretend gnutls 3.8.9
 run env POST_CACHE="$work/empty" PKG_CONFIG_LIBDIR="$work/pretend" PKG_CONFIG_PATH= \
     "$setup" --os-release "$work/arch"

@@ -2,6 +2,7 @@
 // linker prefers these. Each passes on to the next definition (dlsym's RTLD_NEXT, which is the C
 // library's or a sanitizer's) when no Scope is open or the question is about something else.
 #include "tests/sim/ambient.hpp"
+#include "tests/sim/calendar.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -38,7 +39,7 @@ Split monotonic(const Scope& scope) {
 
 Split wall(const Scope& scope) {
     const auto since = (scope.now() - Timeline::start).count();
-    return {wall_clock_start + since / 1'000'000'000, since % 1'000'000'000};
+    return {wall_clock_start + scope.calendar() + since / 1'000'000'000, since % 1'000'000'000};
 }
 
 std::span<std::byte> bytes_at(void* data, std::size_t size) {
@@ -73,6 +74,16 @@ void apart(const std::function<void()>& story) {
 }
 
 }  // namespace post::sim::ambient
+
+namespace post::sim {
+
+void set_calendar(std::chrono::seconds by) {
+    // Scopes are never made const.
+    const auto* scope = ambient::current.load(std::memory_order_acquire);
+    if (scope) const_cast<ambient::Scope*>(scope)->set_calendar(by);
+}
+
+}  // namespace post::sim
 
 namespace ambient = post::sim::ambient;
 

@@ -8,6 +8,8 @@
 // thread's first use: in apart(), or in a process of its own (tests/sim/child.hpp).
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,11 +38,15 @@ public:
 
     Instant now() const { return timeline_.now(); }
     void random(std::span<std::byte> bytes) const;
+    // The calendar is set forth or back, as people do and network time does; nothing else jumps.
+    void set_calendar(std::chrono::seconds by) { calendar_ += by.count(); }
+    std::int64_t calendar() const { return calendar_; }
 
 private:
     const Timeline& timeline_;
     mutable std::mutex mutex_;  // libraries may ask from threads of their own
     mutable Random random_;
+    std::atomic<std::int64_t> calendar_ = 0;  // seconds
     const Scope* outer_;
 };
 

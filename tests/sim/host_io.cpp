@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <ctime>
 
 #include "tests/sim/world.hpp"
 
@@ -33,6 +34,11 @@ HostIo::~HostIo() {
 }
 
 Instant HostIo::now() { return world_.now(); }
+
+// As all others in the program see it.
+std::chrono::sys_seconds HostIo::wall_time() {
+    return std::chrono::sys_seconds(std::chrono::seconds(std::time(nullptr)));
+}
 
 Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     const SocketId id{next_socket_};

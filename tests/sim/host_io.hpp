@@ -25,6 +25,7 @@ public:
     HostIo& operator=(const HostIo&) = delete;
 
     Instant now() override;
+    std::chrono::sys_seconds wall_time() override;
     void random(std::span<std::byte> bytes) override { random_.fill(bytes); }
 
     Result<SocketId> open_udp(const UdpOptions& options) override;

@@ -98,7 +98,7 @@ function check_system_include(name) {
     } else if (name ~ /^ares/) {
         if (!under("lib/io")) offence("<" name "> belongs to lib/io")
     } else if (name ~ /^sqlite3/) {
-        if (FILENAME !~ /^lib\//) offence("<" name "> belongs to lib")
+        if (!under("lib/io")) offence("<" name "> belongs to lib/io")
     } else if (name ~ /^(sys\/(socket|epoll|eventfd|timerfd|uio|ioctl|un)|poll|netdb|ifaddrs)\.h$/ ||
                name ~ /^(netinet|arpa|net|linux)\//) {
         # ngtcp2 names addresses by sockaddr_in, so its mapping may know what one looks like.

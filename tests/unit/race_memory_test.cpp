@@ -161,6 +161,31 @@ TEST_SUITE("unit") {
         memory.steer(start + 1min, "post://a.example:4433", next);
         CHECK(next.out->paths[0].failed_on.empty());
     }
+
+    TEST_CASE("what a store has kept steers the first race, as far as it is not too old") {
+        const Instant now = RaceWorld().now;
+        const RaceMemory::Known won{{Stack::tls, v4(1)}, 5min};
+        const RaceMemory::Known failed{{Stack::quic, v4(1)}, 0s};
+        RaceMemory memory;
+        memory.restore(now, key, won, 30ms, {failed});
+        Race::Options options;
+        memory.steer(now, key, options);
+        REQUIRE(options.winner);
+        CHECK(*options.winner == won.what);
+        CHECK(options.history_rtt == 30ms);
+        REQUIRE(options.failed_on.size() == 1);
+        CHECK(options.failed_on[0] == failed.what);
+        // What is known here counts more.
+        memory.restore(now, key, failed, std::nullopt, {});
+        memory.steer(now, key, options);
+        CHECK(*options.winner == won.what);
+        RaceMemory late;
+        late.restore(now, key, RaceMemory::Known{won.what, 10min}, 30ms, {{failed.what, 10min}});
+        Race::Options none;
+        late.steer(now, key, none);
+        CHECK_FALSE(none.winner);
+        CHECK(none.failed_on.empty());
+    }
 }
 
 }  // namespace post::test
