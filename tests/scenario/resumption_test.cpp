@@ -209,7 +209,7 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("whatever is lost of a handshake that resumes, it comes to its end") {
-        for (const Stack stack : resuming) {
+        for (const Stack stack : {Stack::quic, Stack::tls}) {
             int resumed = 0;
             for (const std::uint64_t seed : seeds(8)) {
                 CAPTURE(seed);
