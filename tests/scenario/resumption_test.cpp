@@ -208,6 +208,22 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("whatever is lost of a handshake that resumes, it comes to its end") {
+        for (const Stack stack : {Stack::quic, Stack::tls}) {
+            int resumed = 0;
+            for (const std::uint64_t seed : seeds(8)) {
+                CAPTURE(seed);
+                CAPTURE(std::string(to_string(stack)));
+                Scene scene(seed, {.delay = 10ms});
+                with_server(scene);
+                visit(scene, stack);
+                scene.world.link(scene.near, scene.far, {.delay = 10ms, .loss = 0.2});
+                resumed += visit(scene, stack).resumed ? 1 : 0;
+            }
+            CHECK(resumed > 0);
+        }
+    }
+
     TEST_CASE("a server that gives no tickets is not resumed") {
         for (const Stack stack : resuming) {
             Scene scene;
