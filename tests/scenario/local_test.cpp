@@ -189,7 +189,8 @@ TEST_SUITE("scenario") {
 
     TEST_CASE("local: a system's preferences choose paths, too, below the application's") {
         ContextOptions system;
-        system.preferences.interfaces = {{.name = "eth0", .preference = Preference::avoid}};
+        system.preferences.emplace().interfaces = {
+            {.name = "eth0", .preference = Preference::avoid}};
         PathScene scene(test::seed(), system);
         CHECK(PathScene::path(scene.reach(PathScene::wanting({}))) == "wlan0");
         CHECK(PathScene::path(scene.reach(PathScene::wanting(
