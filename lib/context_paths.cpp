@@ -60,7 +60,7 @@ void Root::find_interfaces() {
         const std::string network = old.network();
         if (std::none_of(interfaces_.begin(), interfaces_.end(),
                          [&](const Interface& each) { return each.network() == network; }))
-            memory_.forget(network);
+            memory_.forget(network), moved_ = io_->wall_time();
     }
     drop_lost_ports();
 }

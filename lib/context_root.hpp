@@ -385,6 +385,7 @@ private:
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for
+    WallTime moved_{};  // when a network was last left: what won before is not believed any more
     Carriers carriers_;
     const crypto::PacketProtectionBackend protection_;
     std::unordered_map<AssociationId, Setup> setups_;

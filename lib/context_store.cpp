@@ -70,10 +70,13 @@ void Root::recall(const Remote& remote, const InitiateOptions& options,
     const auto kept = store_->find(association_key(remote, options, trust, network));
     if (!kept || (!kept->winner && kept->failed.empty())) return;
     const WallTime now = io_->wall_time();
+    const auto counts = [&](const KeptAssociation::Leaf& leaf) { return leaf.at > moved_; };
+    std::optional<RaceMemory::Known> winner;
+    if (kept->winner && counts(*kept->winner)) winner = known_of(now, *kept->winner);
     std::vector<RaceMemory::Known> failed;
-    for (const auto& leaf : kept->failed) failed.push_back(known_of(now, leaf));
-    memory_.restore(this->now(), memory,
-                    kept->winner ? std::optional(known_of(now, *kept->winner)) : std::nullopt,
+    for (const auto& leaf : kept->failed)
+        if (counts(leaf)) failed.push_back(known_of(now, leaf));
+    memory_.restore(this->now(), memory, winner,
                     kept->rtt > Duration{} ? std::optional(kept->rtt) : std::nullopt, failed);
 }
 

@@ -78,8 +78,9 @@ struct Bulk : Scene {
 };
 
 constexpr Duration bound = delay + queue * packet_time + 5ms;
-// The rest of one chunk (2 ms of the path, at least a packet), and the packet it leaves in.
-constexpr std::size_t most_before = 2 * 1500 + 2500;
+// The rest of one chunk (2 ms of the path, at least a packet), and the packet it leaves in. What
+// the rate is estimated at is up to a fifth off.
+constexpr std::size_t most_before = 2 * 1500 + 2500 * 6 / 5;
 
 }  // namespace
 
