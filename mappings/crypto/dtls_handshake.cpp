@@ -268,10 +268,13 @@ void DtlsHandshake::on_message(std::uint8_t type, std::span<const std::byte> bod
     first_of_flight_.reset();
     timeouts_ = 0;
     wait_ = first_wait_;
+    DtlsFragment whole{type, next_message_, static_cast<std::uint32_t>(body.size()), 0, body};
+    if (type == GNUTLS_HANDSHAKE_NEW_SESSION_TICKET) ticket_ = whole.written();
     if (type != GNUTLS_HANDSHAKE_FINISHED ||
         body.size() + DtlsFragment::header_size != finished_.size())
         return;
-    const DtlsFragment whole{type, next_message_, static_cast<std::uint32_t>(body.size()), 0, body};
+    // Both are made before either is sent.
+    if (!ticket_.empty()) ++whole.sequence;
     std::ranges::copy(whole.written(), finished_.begin());
 }
 

@@ -84,6 +84,7 @@ public:
     std::uint64_t next_plain() const { return next_plain_; }
     std::uint64_t next_protected() const { return next_protected_; }
     const std::array<std::byte, 24>& finished() const { return finished_; }
+    std::vector<std::byte> take_ticket() { return std::move(ticket_); }
 
 private:
     struct Hooks;
@@ -111,6 +112,7 @@ private:
     Error error_;
     Error rumour_;
     std::array<std::byte, 24> finished_{};
+    std::vector<std::byte> ticket_;  // a server's NewSessionTicket, which goes with its Finished
     std::uint64_t next_plain_ = 0;
     std::uint64_t next_protected_ = 0;
     std::uint64_t next_fed_ = 0;  // sequence of the next record for GnuTLS

@@ -5,6 +5,8 @@
 
 #include <gnutls/gnutls.h>
 
+#include "mappings/wire/reader.hpp"
+
 namespace post::crypto {
 
 namespace {
@@ -115,6 +117,7 @@ std::vector<std::vector<std::byte>> DtlsSession::end_handshake() {
     alpn_ = verification_.alpn();
     peer_certificate_ = verification_.peer_certificate();
     finished_ = handshake->finished();
+    ticket_ = handshake->take_ticket();
     next_plain_ = handshake->next_plain();
     progress_ = Progress::complete;
     return handshake->take_early();
@@ -130,6 +133,7 @@ void DtlsSession::handle_protected(const DtlsRecord& record, std::span<std::byte
     }
     switch (record.type) {
         case DtlsType::application_data:
+            ticket_ = {};  // the peer has our last flight
             if (!content->empty()) sink(*content);
             break;
         case DtlsType::alert: handle_alert(*content); break;
@@ -169,11 +173,26 @@ void DtlsSession::handle_message(std::span<const std::byte> message) {
 }
 
 void DtlsSession::send_last_flight() {
-    std::array<std::byte, dtls_header_size + 1> change{};
-    put_header(change, {.type = DtlsType::change_cipher_spec, .sequence = next_plain_++}, 1);
-    change.back() = std::byte{1};
-    flights_.add(change, mtu_);
+    wire::Reader reader(ticket_);
+    if (const auto ticket = DtlsFragment::read(reader)) {
+        const std::size_t most = mtu_ - dtls_header_size - DtlsFragment::header_size;
+        DtlsFragment part = *ticket;
+        while (part.offset < part.length) {
+            part.bytes = ticket->bytes.subspan(
+                part.offset, std::min<std::size_t>(most, part.length - part.offset));
+            send_plain(DtlsType::handshake, part.written());
+            part.offset += static_cast<std::uint32_t>(part.bytes.size());
+        }
+    }
+    send_plain(DtlsType::change_cipher_spec, std::array{std::byte{1}});
     send(DtlsType::handshake, finished_);
+}
+
+void DtlsSession::send_plain(DtlsType type, std::span<const std::byte> content) {
+    std::vector<std::byte> record(dtls_header_size + content.size());
+    put_header(record, {.type = type, .sequence = next_plain_++}, content.size());
+    std::copy(content.begin(), content.end(), record.begin() + dtls_header_size);
+    flights_.add(record, mtu_);
 }
 
 void DtlsSession::send_alert(std::uint8_t level, std::uint8_t number) {

@@ -118,6 +118,7 @@ private:
     void send(DtlsType type, std::span<const std::byte> content);
     void send_alert(std::uint8_t level, std::uint8_t number);
     void send_last_flight();
+    void send_plain(DtlsType type, std::span<const std::byte> content);
 
     Verification verification_;
     std::unique_ptr<DtlsHandshake> handshake_;  // until it is over
@@ -129,7 +130,9 @@ private:
     Error error_;
     std::size_t mtu_;
     std::uint64_t dropped_ = 0;
-    // What who spoke last repeats for a peer that has not heard it: ChangeCipherSpec and Finished.
+    // What who spoke last repeats for a peer that has not heard it: NewSessionTicket where there is
+    // one, ChangeCipherSpec and Finished.
+    std::vector<std::byte> ticket_;
     std::array<std::byte, 24> finished_{};
     std::uint64_t next_plain_ = 0;  // sequence of our next record of epoch 0
     Progress progress_ = Progress::waiting;

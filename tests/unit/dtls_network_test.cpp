@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/seed.hpp"
 #include "tests/unit/dtls_support.hpp"
 
 namespace post::test {
@@ -70,6 +71,51 @@ TEST_SUITE("unit") {
                 CHECK(pair.sent <= 3 * datagrams);
                 CHECK(pair.now - before == 2s);
                 CHECK(pair.talks());
+            }
+        }
+    }
+
+    // The ticket goes with the server's last flight, which nobody asks for but by repeating his own.
+    TEST_CASE("dtls: a handshake that gives a ticket, or takes one, bears any loss") {
+        std::mt19937_64 random(seed());
+        crypto::TicketKeys keys(
+            [&](std::span<std::byte> bytes) {
+                for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() & 0xff);
+            },
+            nullptr);
+        keys.refresh(Instant(1s));
+        DtlsPairOptions options;
+        options.server.tickets = {&keys, "a test", 1};
+        options.client_options.srtp = false;
+        for (const std::size_t mtu : {300u, 1200u}) {
+            options.client_options.mtu = options.server_options.mtu = mtu;
+            options.client.session = {};
+            for (const bool resumes : {false, true}) {
+                DtlsPair whole(options);
+                whole.run();
+                REQUIRE(whole.complete());
+                CHECK(whole.client.resumed() == resumes);
+                const auto tickets = whole.client.take_tickets();
+                for (std::size_t first = 0; first < whole.sent; ++first) {
+                    for (std::size_t count = 1; count <= 2; ++count) {
+                        CAPTURE(mtu);
+                        CAPTURE(resumes);
+                        CAPTURE(first);
+                        CAPTURE(count);
+                        DtlsPair pair(options);
+                        std::size_t number = 0;
+                        pair.wire = [&](bool, Datagram& datagram) {
+                            if (number >= first && number < first + count) datagram.clear();
+                            ++number;
+                        };
+                        pair.run(10s);
+                        CHECK_MESSAGE(pair.complete(), pair.client.error().message());
+                        CHECK(pair.talks());
+                    }
+                }
+                if (resumes) continue;
+                REQUIRE(tickets.size() == 1);
+                options.client.session = tickets[0].session;
             }
         }
     }
