@@ -75,7 +75,8 @@ TEST_SUITE("unit") {
         }
     }
 
-    // The ticket goes with the server's last flight, which nobody asks for but by repeating his own.
+    // The ticket goes with the last flight of the server, which is repeated only for a client that
+    // repeats its own.
     TEST_CASE("dtls: a handshake that gives a ticket, or takes one, bears any loss") {
         std::mt19937_64 random(seed());
         crypto::TicketKeys keys(
