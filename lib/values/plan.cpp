@@ -26,8 +26,7 @@ std::string Plan::string() const {
         text += "\n" + right(when(each)) + "  " + to_string(each.stack) + " to " +
                 each.remote.string();
         if (!each.path.empty()) text += " over " + each.path;
-        if (each.source.family != Address::Family::none)
-            text += " from " + each.source.ip_string();
+        if (each.source.family != Address::Family::none) text += " from " + each.source.ip_string();
         if (!each.from.empty()) text += " (" + each.from + ")";
         text += ": " + each.reason;
     }
