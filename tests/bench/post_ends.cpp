@@ -201,13 +201,15 @@ ContextOptions context_options(Waiting waiting, std::string_view protection) {
     return options;
 }
 
-Carrier initiate(Context& context, const ClientEnd& end, const std::string& name) {
+Carrier initiate(Context& context, const ClientEnd& end, const std::string& name,
+                 std::uint64_t number) {
     InitiateOptions options;
     options.quic = quic_options(end.payload);
     options.sctp = sctp_options(end.payload);
     options.policy = policy(end.settings.stack);
     options.trust = Trust::pinned(end.settings.pin);
     options.bounds = bounds();
+    options.bounds.carriers += number;
     Remote remote(*Address::parse("127.0.0.1", end.settings.port));
     remote.set_server_name(name);
     return context.initiate(std::move(remote), options);

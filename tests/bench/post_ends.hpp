@@ -26,8 +26,10 @@ void serve_stream(const ServerEnd& end);
 // Of both ends' Contexts.
 ContextOptions context_options(Waiting waiting, std::string_view protection);
 
-// A Carrier to that server. Different names are different Associations.
-Carrier initiate(Context& context, const ClientEnd& end, const std::string& name = "localhost");
+// A Carrier to that server. Different names are different Associations, and so are different
+// `number`s, whose connections may resume each other's sessions.
+Carrier initiate(Context& context, const ClientEnd& end, const std::string& name = "localhost",
+                 std::uint64_t number = 0);
 
 // The same, and turns until it is active. Throws Failure.
 Carrier connect(Context& context, Driver& driver, const ClientEnd& end);
