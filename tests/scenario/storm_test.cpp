@@ -263,11 +263,16 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("a storm is the same in every byte for the same seed") {
-        const std::uint64_t first = weather_a_storm(seed());
-        CHECK(weather_a_storm(seed()) == first);
-        CHECK(weather_a_storm(seed() + 1) != first);
-        CHECK(std::to_string(first) + '\n' ==
-              sim::run_in_child("tells the digest of a storm", seed()));
+        const auto digest = [](std::uint64_t of) {
+            return sim::run_in_child("tells the digest of a storm", of);
+        };
+        const std::string first = digest(seed());
+        CHECK(digest(seed()) == first);
+        CHECK(digest(seed() + 1) != first);
+        // usrsctp remembers, process-wide, what the stories before had.
+        const Stack stack = stack_of_stories();
+        if (stack != Stack::quic && stack != Stack::tls) return;
+        CHECK(std::to_string(weather_a_storm(seed())) + '\n' == first);
     }
 }
 
