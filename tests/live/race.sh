@@ -28,9 +28,17 @@ there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 there.bind(("127.0.0.1", 4433))
 time.sleep(20)'
 wait_for 10 port_is_bound 4433 || fail "nobody takes the datagrams"
+silence=$started
 reaches "UDP goes nowhere" tls 300 post://127.0.0.1:4433
-kill "$started"
-gone "$started" || true
+make_certificate
+mkdir -m 700 "$work/kept"
+for most in 300 50; do # what one process has learned, the next one knows
+    serve -s tls -C "$work/cert.pem" -k "$work/key.pem"
+    reaches "the same, and what is learned is kept" tls "$most" \
+        --store "$work/kept/associations" post://127.0.0.1:4433
+done
+kill "$silence"
+gone "$silence" || true
 
 serve
 reaches "an IPv6 address that nobody has" tls 300 "$nobody" post://127.0.0.1:4433
