@@ -379,9 +379,13 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("a resumption is the same in every byte for the same seed") {
-        const std::string here = digest_of_a_resumption(test::seed());
-        CHECK(here == digest_of_a_resumption(test::seed()));
-        CHECK(here + '\n' == sim::run_in_child("tells the digest of a resumption", test::seed()));
+        // Each in a process of its own: usrsctp remembers what other stories had.
+        const auto digest = [](std::uint64_t of) {
+            return sim::run_in_child("tells the digest of a resumption", of);
+        };
+        const std::string first = digest(test::seed());
+        CHECK(digest(test::seed()) == first);
+        CHECK(digest(test::seed() + 1) != first);
     }
 }
 
