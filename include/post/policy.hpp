@@ -43,7 +43,8 @@ const char* to_string(InterfaceType type) noexcept;
 // than its type (RFC 9622, 6.2.11). initiate: where there is any, each interface that is left is a
 // path of its own, with sockets bound to it, and those that are preferred are tried first, those
 // that are avoided last; what is refused stands in the plan and in the race's report. listen: what
-// is required or prohibited holds for the interfaces that there are when it begins.
+// is required or prohibited holds for the interfaces that there are when it begins. Each interface
+// is a provisioning domain of its own (RFC 7556), so this is the property "pvd", too (6.2.12).
 struct InterfacePreference {
     std::string name{};                   // empty: whatever its name
     std::optional<InterfaceType> type{};  // none: whatever its type
@@ -51,7 +52,9 @@ struct InterfacePreference {
     bool operator==(const InterfacePreference&) const = default;
 };
 
-// Preferences beyond the order of stacks. Features and stacks: what is required has to be given
+// Preferences beyond the order of stacks. Nothing is required unless it is said, but for security:
+// RFC 9622 requires reliability, order, congestion control and full checksums by default, and so do
+// the default stacks, each of which has them; who names another stack means it. Features and stacks: what is required has to be given
 // (natively or emulated), what is prohibited must not be; of what is left those come first that
 // give more of what is preferred and less of what is avoided, and what is equal stays in the order
 // of Policy::stacks. Interfaces go before stacks: first the path is chosen, then the stack (RFC
@@ -83,7 +86,7 @@ struct Preferences {
     //     multistreaming = prefer     ; names as to_string(Feature) has them
     //     [stacks]
     //     sctp-dtls = prohibit        ; require, prefer, none, avoid, prohibit
-    //     [interfaces]
+    //     [interfaces]                ; or [pvd], which is the same
     //     wlan0 = avoid
     //     type cellular = prohibit    ; loopback, wired, wifi, cellular, tunnel, other
     // Anything else is refused: an Error (invalid_argument) with "file:line: what is wrong". A

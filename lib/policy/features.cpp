@@ -43,6 +43,7 @@ constexpr std::array<Named, feature_count> names{{
     {Feature::read_first, "activeReadBeforeSend"},
     {Feature::multipath, "multipath"},
     {Feature::temporary_address, "useTemporaryLocalAddress"},
+    {Feature::advertises_altaddr, "advertisesAltaddr"},
 }};
 constexpr std::array preferences{Preference::prohibit, Preference::avoid, Preference::none,
                                  Preference::prefer, Preference::require};
@@ -147,6 +148,8 @@ std::span<const Cell> stream_cells() {
         {Feature::multipath, When::always, unsupported, "one path at a time"},
         {Feature::temporary_address, When::always, unsupported,
          "no matter of the stack: Local::source chooses"},
+        {Feature::advertises_altaddr, When::always, unsupported,
+         "the peer hears of no address of ours but the one that it is spoken to from"},
     };
     return cells;
 }

@@ -64,10 +64,10 @@ private:
             section_ = Section::features;
         else if (line == "[stacks]")
             section_ = Section::stacks;
-        else if (line == "[interfaces]")
+        else if (line == "[interfaces]" || line == "[pvd]")
             section_ = Section::interfaces;
         else
-            return shown(line) + " is none of [features], [stacks], [interfaces]";
+            return shown(line) + " is none of [features], [stacks], [interfaces], [pvd]";
         return {};
     }
     std::string take_feature(std::string_view name, Preference preference) {

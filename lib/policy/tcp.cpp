@@ -32,6 +32,8 @@ std::span<const Cell> tcp_cells() {
          "anybody on the way can read, change and forge it"},
         {Feature::multipath, When::always, native,
          "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},
+        {Feature::advertises_altaddr, When::always, native,
+         "with TlsOptions::multipath, those that the system's path manager is told to signal"},
         {Feature::checksum_sent, When::always, native, "the checksum of TCP covers every byte"},
         {Feature::checksum_received, When::always, native, "the checksum of TCP covers every byte"},
     };

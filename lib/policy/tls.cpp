@@ -12,6 +12,8 @@ std::span<const Cell> tls_cells() {
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::multipath, When::always, native,
          "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},
+        {Feature::advertises_altaddr, When::always, native,
+         "with TlsOptions::multipath, those that the system's path manager is told to signal"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},
         {Feature::checksum_received, When::always, native,

@@ -47,6 +47,8 @@ std::span<const Cell> udp_cells() {
         {Feature::multipath, When::always, unsupported, "one path at a time"},
         {Feature::temporary_address, When::always, unsupported,
          "no matter of the stack: Local::source chooses"},
+        {Feature::advertises_altaddr, When::always, unsupported,
+         "the peer hears of no address of ours but the one that it is spoken to from"},
         {Feature::read_first, When::always, unsupported,
          "the peer hears of a flow with its first datagram"},
     };

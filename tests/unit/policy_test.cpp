@@ -160,6 +160,9 @@ TEST_SUITE("unit") {
         CHECK(*read == expected);
         CHECK(*Preferences::parse(expected.string()) == expected);
         CHECK(Preferences::parse("")->features.empty());
+        // Each interface is a provisioning domain (RFC 9622, 6.2.12).
+        CHECK(*Preferences::parse("[pvd]\nwlan0 = avoid") ==
+              *Preferences::parse("[interfaces]\nwlan0 = avoid"));
     }
 
     TEST_CASE("a mistake in it is refused with file, line and reason") {
