@@ -101,6 +101,8 @@ else
     echo "skipped: explain's trace, which python3 would read"
 fi
 
+check "resume" 0 '^second run: quic, resumed, first byte after [0-9.]+ ms$' "$bin/resume"
+
 check "urgent_under_bulk" 0 '^on another Carrier, all alike +[0-9.]+ ms +[0-9.]+ ms$' \
     "$bin/urgent_under_bulk"
 
