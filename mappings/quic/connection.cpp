@@ -253,6 +253,7 @@ bool Connection::follows(const Address& remote) {
 bool Connection::read(ngtcp2_path* path, const ngtcp2_pkt_info& info,
                       std::span<const std::byte> datagram) {
     if (datagram.empty()) return true;
+    read_ = true;
     int code = ngtcp2_conn_read_pkt(native_.get(), path, &info,
                                     reinterpret_cast<const std::uint8_t*>(datagram.data()),
                                     datagram.size(), to_timestamp(now_));

@@ -115,6 +115,7 @@ private:
 
     // transmit.cpp
     struct Filling;
+    void join_acknowledgement();
     Datagrams write_run(Supply& supply, std::span<std::byte> space);
     Datagrams write_close(std::span<std::byte> space);
     ngtcp2_ssize fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
@@ -156,6 +157,7 @@ private:
     bool raw_ = false;
     bool keep_alive_ = false;
     bool marked_ = false;  // what was sent last carries a congestion mark
+    bool read_ = false;    // something came since the last poll_transmit
     std::size_t run_limit_ = 1;
     std::uint64_t budget_;
     std::uint64_t most_memory_;  // of memory_

@@ -46,6 +46,35 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("on a short path an answer and the acknowledgement of its question share a packet") {
+        Scene scene(seed(), {.delay = 20us});
+        scene.listener = scene.listen();
+        scene.listener.accept([](Carrier carrier) {
+            carrier.ready([](Carrier& from, InMessage message) {
+                from.send(message.content());
+                return true;
+            });
+            return true;
+        });
+        auto carrier = scene.initiate();
+        int trips = 0;
+        carrier.ready([&](Carrier& from, InMessage message) {
+            ++trips;
+            from.send(message.content());
+            return true;
+        });
+        carrier.send("over and over");
+        // The estimate of the round trip begins at a third of a second.
+        REQUIRE(scene.until([&] { return trips >= 200; }));
+        const auto sent = [&] {
+            return scene.link.there.counters().sent + scene.link.back.counters().sent;
+        };
+        const auto before = sent();
+        const int first = trips;
+        REQUIRE(scene.until([&] { return trips >= first + 1000; }));
+        CHECK(sent() - before <= 2 * 1000 + 20);
+    }
+
     TEST_CASE("an interface of large frames before a path of small ones is found out") {
         Scene scene(seed(), {.delay = 10ms, .mtu = 9000});
         scene.link.change([](sim::LinkOptions& link) {
