@@ -63,11 +63,10 @@ int serve(const Case& wanted) {
     options.bounds = patient();
     // What the examination allows at most.
     options.bounds.carriers = 1000;
-    auto listener =
-        context.listen({.port = number<std::uint16_t>(environment("PORT", "443")),
-                        .identity = post::Identity::from_files(certificates + "/cert.pem",
-                                                               certificates + "/priv.key")},
-                       options);
+    auto listener = context.listen({.port = number<std::uint16_t>(environment("PORT", "443")),
+                                    .identity = post::Identity::from_files(
+                                        certificates + "/cert.pem", certificates + "/priv.key")},
+                                   options);
     const hq::Server files(environment("WWW", "/www"));
     files.serve(listener);
     serving = &context;
@@ -96,8 +95,7 @@ int ask(const Case& wanted) {
     post::InitiateOptions options;
     options.policy = quic;
     options.alpn = hq::alpn;
-    options.trust =
-        post::Trust::authorities_file(environment("CERTS", "/certs") + "/ca.pem");
+    options.trust = post::Trust::authorities_file(environment("CERTS", "/certs") + "/ca.pem");
     options.quic = wanted.quic;
     options.bounds = patient();
     hq::Downloads downloads(environment("DOWNLOADS", "/downloads"));
