@@ -1,0 +1,173 @@
+// hq-interop: HTTP/0.9 over QUIC, as implementations of QUIC examine each other with it. A request
+// is a stream of its own: "GET /name\r\n" and its end; the answer is the file and the end of the
+// stream, or a reset. Nothing here is private to the library: an ALPN of one's own, a Stream or
+// Carrier for each request, and fork for the next one.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <post/coro.hpp>
+#include <post/file.hpp>
+#include <post/post.hpp>
+#include <post/stream.hpp>
+
+namespace hq {
+
+inline constexpr const char* alpn = "hq-interop";
+
+// Longer requests are refused; the names of the examination have 250 characters at most.
+inline constexpr std::size_t longest_request = 4096;
+
+inline constexpr post::AbortCode no_such_file{404};
+
+// Answers with the files below one folder.
+class Server {
+public:
+    explicit Server(std::filesystem::path root) : root_(std::move(root)) {}
+
+    void serve(post::Listener& listener) const {
+        listener.accept([this](post::Carrier carrier) {
+            carrier.on_closed([](const post::Error&) {});  // clients end as they like
+            answer(std::move(carrier));
+            return true;
+        });
+    }
+
+private:
+    post::Task<> answer(post::Carrier carrier) const {
+        std::string request;
+        while (!request.ends_with('\n')) {
+            auto more = co_await carrier.receive();
+            if (!more && more.error() == post::Errc::carrier_closed) break;
+            if (!more) co_return;
+            request += more->view();
+            if (request.size() > longest_request) co_return carrier.abort(no_such_file);
+        }
+        const auto path = file_of(request);
+        if (path.empty()) co_return carrier.abort(no_such_file);
+        send(std::move(carrier), path);
+    }
+
+    // Whoever has the last word of the file's fate holds the Carrier until then, so that no linger
+    // time cuts a long file short.
+    static void send(post::Carrier carrier, const std::filesystem::path& path) {
+        auto held = std::make_shared<post::Carrier>(std::move(carrier));
+        const post::SendOptions last{.final = true};
+        std::error_code error;
+        if (std::filesystem::file_size(path, error) == 0 && !error) {
+            held->send("", last, [held](const post::Fate&) {});
+            return;
+        }
+        auto content = post::file_content(path.string());
+        if (!content) return held->abort(no_such_file);
+        held->send(std::move(*content), last, [held](const post::Fate&) {});
+    }
+
+    // Empty for what is no request, or leads out of the folder.
+    std::filesystem::path file_of(std::string_view request) const {
+        while (!request.empty() && (request.back() == '\n' || request.back() == '\r'))
+            request.remove_suffix(1);
+        if (!request.starts_with("GET /")) return {};
+        const auto below = std::filesystem::path(request.substr(5)).lexically_normal();
+        if (below.empty() || below.is_absolute() || *below.begin() == "..") return {};
+        auto path = root_ / below;
+        std::error_code error;
+        return std::filesystem::is_regular_file(path, error) ? path : std::filesystem::path{};
+    }
+
+    std::filesystem::path root_;
+};
+
+// A file that is wanted.
+struct Request {
+    post::Remote remote;  // host and port
+    std::string target;   // "/name"
+
+    // "https://server:443/name". Throws post::Failure (invalid_url).
+    static Request parse(const std::string& url) {
+        const post::Remote named(url);
+        return {post::Remote(named.host(), named.port(), post::Scheme::quic), named.target()};
+    }
+    std::string file_name() const {
+        const auto name = std::filesystem::path(target).filename().string();
+        return name.empty() ? "index.html" : name;
+    }
+};
+
+// Gets files into one folder and counts what came of them.
+class Downloads {
+public:
+    explicit Downloads(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+    // All of them over one connection: those behind the first are forks of it.
+    void get(post::Context& context, const std::vector<Request>& requests,
+             const post::InitiateOptions& options) {
+        std::vector<post::Carrier> carriers;
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            carriers.push_back(i == 0 ? context.initiate(requests[0].remote, options)
+                                      : carriers[0].fork());
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            fetch(std::move(carriers[i]), requests[i]);
+    }
+
+    // One after the other, each over a connection of its own; the isolation of `options` says which
+    // series this is, and the connections of one series follow each other.
+    post::Task<> get_each(post::Context& context, std::vector<Request> requests,
+                          post::InitiateOptions options) {
+        const std::string series = options.isolation;
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+            options.isolation = series + "-" + std::to_string(i);
+            co_await fetch(context.initiate(requests[i].remote, options), requests[i]);
+        }
+    }
+
+    std::size_t done() const { return done_; }
+    std::uint64_t bytes() const { return bytes_; }
+
+private:
+    post::Task<> fetch(post::Carrier carrier, Request request) {
+        auto made = carrier.as_stream();
+        if (!made) co_return complain(request, made.error());
+        post::Stream stream = std::move(*made);
+        stream.on_closed([](const post::Error&) {});  // read() says it, too
+        // Held by the stream, whether or not anybody waits for it.
+        stream.write("GET " + request.target + "\r\n");
+        stream.finish();
+        std::ofstream file;
+        while (true) {
+            auto bytes = co_await stream.read();
+            if (!bytes && bytes.error() != post::Errc::carrier_closed)
+                co_return complain(request, bytes.error());
+            if (!file.is_open())
+                file.open(folder_ / request.file_name(), std::ios::binary | std::ios::trunc);
+            if (!bytes) break;
+            const auto view = bytes->view();
+            file.write(view.data(), static_cast<std::streamsize>(view.size()));
+            bytes_ += view.size();
+        }
+        file.close();
+        if (!file) co_return complain(request, "cannot be written");
+        ++done_;
+    }
+
+    static void complain(const Request& request, const post::Error& error) {
+        complain(request, error.message());
+    }
+    static void complain(const Request& request, const std::string& why) {
+        std::fprintf(stderr, "%s: %s\n", request.target.c_str(), why.c_str());
+    }
+
+    std::filesystem::path folder_;
+    std::size_t done_ = 0;
+    std::uint64_t bytes_ = 0;
+};
+
+}  // namespace hq

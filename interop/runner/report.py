@@ -1,0 +1,48 @@
+"""The matrix: as text, as a value for JSON, and (page.py) as a page."""
+
+import time
+from pathlib import Path
+
+from . import cases, page
+
+MARKS = {"passed": "ok", "failed": "FAILED", "unsupported": "-"}
+
+
+def line(result):
+    said = result["detail"] or result["figure"]
+    return f"{MARKS[result['status']]:7}{result['client']} -> {result['server']}  " \
+           f"{result['case']:20}{result['seconds']:7.1f} s" + (f"  {said}" if said else "")
+
+
+def whole(matrix, seed):
+    order = [case.name for case in cases.CASES]
+    results = sorted(matrix.results, key=lambda result: (
+        result["client"], result["server"], order.index(result["case"])))
+    return {"made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "seed": seed,
+            "versions": matrix.versions, "missing": matrix.missing, "results": results}
+
+
+def pairings(all_of_it):
+    return list(dict.fromkeys((r["client"], r["server"]) for r in all_of_it["results"]))
+
+
+def text(all_of_it):
+    """Cases down, pairings across."""
+    columns = pairings(all_of_it)
+    names = [case.name for case in cases.CASES
+             if any(r["case"] == case.name for r in all_of_it["results"])]
+    cells = {(r["client"], r["server"], r["case"]): MARKS[r["status"]]
+             for r in all_of_it["results"]}
+    heads = [f"{client}>{server}" for client, server in columns]
+    lines = ["client>server".ljust(21) + "".join(head.ljust(max(9, len(head) + 2))
+                                                 for head in heads)]
+    for name in names:
+        lines.append(name.ljust(21) + "".join(
+            cells.get((client, server, name), "").ljust(max(9, len(head) + 2))
+            for (client, server), head in zip(columns, heads)))
+    return "\n".join(row.rstrip() for row in lines)
+
+
+def html(all_of_it, beside):
+    return page.page(all_of_it, pairings(all_of_it), [case.name for case in cases.CASES],
+                     Path(beside))
