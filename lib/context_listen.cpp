@@ -63,8 +63,9 @@ Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };
-    if (named(Stack::quic) || named(Stack::sctp_dtls)) {
-        const QuicOptions* quic = named(Stack::quic) ? &options.quic : nullptr;
+    if (named(Stack::quic) || named(Stack::http3) || named(Stack::sctp_dtls)) {
+        const bool connections = named(Stack::quic) || named(Stack::http3);
+        const QuicOptions* quic = connections ? &options.quic : nullptr;
         Error error = open_each(doors, number,
                                 [&](const Address& at, std::uint32_t interface) -> Result<Address> {
                                     auto port = open_port(at, quic, {local.shared, local.of},
@@ -107,7 +108,7 @@ void Root::close_ports(Opened& opened) {
 
 Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
     if (const auto fine = check_listen(local, asked); !fine) return fine.error();
-    const Selection selection = select(asked.policy, preferences_);
+    const Selection selection = core::select(asked.policy, preferences_);
     if (selection.error) return selection.error;
     ListenOptions options = asked;
     options.policy.stacks.clear();
@@ -150,6 +151,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
             port->bounds = options.bounds;
             port->accept.security = security(local, options, Stack::quic);
             for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
+            listen_http3(*port, stacks);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
             if (dtls && !port->udp) listen_sctp(*port, local, options);

@@ -286,17 +286,24 @@ crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& o
     return security;
 }
 
-Result<std::unique_ptr<Mapping>> Root::connect_quic(const Association& association,
-                                                    const Setup& setup, Way& way,
-                                                    TransientId transient) {
+// How a connection of QUIC begins, whatever is spoken on it.
+quic::ConnectOptions Root::quic_way(const Association& association, const Setup& setup, Way& way,
+                                    Stack stack) {
     const InitiateOptions& options = setup.options;
     auto connect = way_to<quic::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = transport(options.bounds, options.quic);
     connect.transport.largest_payload = largest_payload(way.remote, options.quic, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
-    resume(association, setup, Stack::quic, way, connect.security);
+    resume(association, setup, stack, way, connect.security);
     connect.token = address_token(association, setup, way);
-    return way.port->endpoint->connect(now_, transient, connect);
+    return connect;
+}
+
+Result<std::unique_ptr<Mapping>> Root::connect_quic(const Association& association,
+                                                    const Setup& setup, Way& way,
+                                                    TransientId transient) {
+    return way.port->endpoint->connect(now_, transient,
+                                       quic_way(association, setup, way, Stack::quic));
 }
 
 }  // namespace post::core

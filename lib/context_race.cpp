@@ -12,7 +12,7 @@ namespace {
 // A URL may name the stack; post and https leave it to the policy.
 bool fits(Scheme scheme, Stack stack) {
     switch (scheme) {
-        case Scheme::post:
+        case Scheme::post: return stack != Stack::http3;
         case Scheme::https: return true;
         case Scheme::quic: return stack == Stack::quic;
         case Scheme::sctp: return stack == Stack::sctp_dtls || stack == Stack::sctp_udp;
@@ -31,8 +31,17 @@ Scheme scheme_of(Stack stack) {
 
 }  // namespace
 
+// https is HTTP/3 and nothing else, unless the application speaks a protocol of its own.
+Selection Root::select(const Remote& remote, const InitiateOptions& options) const {
+    if (!speaks_http(remote, options))
+        return core::select(options.policy, preferences_, is_plain(options));
+    Policy policy = options.policy;
+    policy.stacks = {Stack::http3};
+    return core::select(policy, preferences_, true);
+}
+
 Result<Race::Options> Root::race_options(const Remote& remote, const InitiateOptions& options) {
-    const Selection selection = select(options.policy, preferences_, is_plain(options));
+    const Selection selection = select(remote, options);
     if (selection.error) return selection.error;
     Race::Options race = core::race_options(selection, options.alpn);
     race.groups = remote.complete() && of_datagrams(options.policy);
@@ -138,7 +147,8 @@ Result<Root::Started> Root::connect_port(const Association& association, const S
     if (!port) return port.error();
     way.port = *port;
     const TransientId transient = transient_of({association.id(), wanted.attempt});
-    auto mapping = wanted.stack == Stack::quic ? connect_quic(association, setup, way, transient)
+    auto mapping = wanted.stack == Stack::http3  ? connect_http3(association, setup, way, transient)
+                   : wanted.stack == Stack::quic ? connect_quic(association, setup, way, transient)
                    : wanted.stack == Stack::sctp_dtls
                        ? connect_sctp(association, setup, way, transient)
                        : connect_sctp_udp(association, setup, way, transient, wanted.remote.port);

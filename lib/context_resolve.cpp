@@ -92,8 +92,7 @@ Result<Plan> Root::make_plan(const Resolving& resolving) {
     auto race = race_options(resolving.remote, options);
     if (!race) return race.error();
     steer(resolving.remote, options, *race);
-    Plan plan = core::plan(resolving.remote,
-                           select(options.policy, preferences_, is_plain(options)),
+    Plan plan = core::plan(resolving.remote, select(resolving.remote, options),
                            resolving.resolution.endpoints(), *race, resolving.resolution.error());
     plan.reuse = reuse(resolving.remote, options);
     return plan;

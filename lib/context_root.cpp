@@ -231,8 +231,7 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     Association& made = take_client(port);
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
     port.accept.transport.run_limit = io_->run_limit(port.socket);
-    taken(made,
-          port.endpoint->accept(now_, transient_of({made.id(), {}}), port.accept, first, proof));
+    taken(made, accept_quic(port, transient_of({made.id(), {}}), first, proof));
 }
 
 // What came for one of our connections.

@@ -27,6 +27,7 @@
 #include "mappings/tcp/endpoint.hpp"
 #include "mappings/tls/endpoint.hpp"
 #include "mappings/udp/endpoint.hpp"
+#include "lib/policy/selection.hpp"
 
 namespace post::core {
 
@@ -85,6 +86,7 @@ private:
         std::unique_ptr<quic::Endpoint> endpoint;
         std::optional<ListenerKey> listener;  // takes new clients for it
         quic::AcceptOptions accept;
+        bool http3 = false;  // clients that speak HTTP/3 too
         // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
         std::unique_ptr<sctp::DtlsEndpoint> dtls;
         std::optional<sctp::AcceptOptions> accept_sctp;  // clients are taken
@@ -219,6 +221,10 @@ private:
     static bool is_plain(const InitiateOptions& options) {
         return !options.alpn.empty() || options.without_alpn;
     }
+    static bool speaks_http(const Remote& remote, const InitiateOptions& options) {
+        return remote.scheme() == Scheme::https && !is_plain(options);
+    }
+    Selection select(const Remote& remote, const InitiateOptions& options) const;
     static Result<void> check_initiate(const InitiateOptions& options);
     Result<Race::Options> race_options(const Remote& remote, const InitiateOptions& options);
     void remember(const Association& association, Setup& setup);
@@ -237,9 +243,19 @@ private:
     Bytes address_token(const Association& association, const Setup& setup, const Way& way);
     static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
                                          const ListenOptions& options, Stack stack);
+    quic::ConnectOptions quic_way(const Association& association, const Setup& setup, Way& way,
+                                  Stack stack);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
                                                   const Setup& setup, Way& way,
                                                   TransientId transient);
+    // context_http3.cpp
+    Result<std::unique_ptr<Mapping>> connect_http3(const Association& association,
+                                                   const Setup& setup, Way& way,
+                                                   TransientId transient);
+    void listen_http3(Port& port, const std::vector<Stack>& stacks);
+    Result<std::unique_ptr<Mapping>> accept_quic(Port& port, TransientId transient,
+                                                 const Datagrams& first,
+                                                 const quic::AddressProof& proof);
     Result<std::unique_ptr<Mapping>> connect_sctp(const Association& association,
                                                   const Setup& setup, Way& way,
                                                   TransientId transient);

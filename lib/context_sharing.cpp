@@ -21,7 +21,11 @@ void add_ways(SharingKey& key, const Remote& remote) {
 std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     using enum Reuse::Aspect;
     const std::string all = remote.string();  // of several the first one, and a comma
-    SharingKey key(all.substr(0, all.find(", ")));
+    std::string first = all.substr(0, all.find(", "));
+    // What is asked of one host goes over one connection.
+    if (remote.scheme() == Scheme::https && remote.target() != "/")
+        first.resize(first.size() - remote.target().size());
+    SharingKey key(std::move(first));
     add_ways(key, remote);
     for (const Remote& other : remote.others()) {
         key.add(ways, other.string());
@@ -108,6 +112,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
         made.dane = io_->trusts_names() && (options.trust.kind() == Trust::Kind::system ||
                                             options.trust.kind() == Trust::Kind::authorities);
         made.datagrams = datagrams;
+        made.fields = speaks_http(remote, options);
         association = &associations_.create(made, key, 0);
         if (trace.on())
             trace.add(association->id(), traced::AssociationOpened{reuse.remote, reuse});
@@ -122,6 +127,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
     carrier.priority = options.priority;
     carrier.kind = options.one_way ? CarrierKind::one_way : CarrierKind::messages;
     carrier.channel = std::move(channel);
+    if (speaks_http(remote, options)) carrier.target = remote.target();
     return carriers_.open(*association, carrier, {}, joins);
 }
 

@@ -108,6 +108,9 @@ public:
         static_cast<void>(carrier);
         return std::nullopt;
     }
+    // The peer is told to open no further Carriers, where the protocol has a word for it (GOAWAY);
+    // those that are open go on.
+    virtual void retire() {}
     // Ends the connection: poll_transmit writes one last flight, no event follows but Lost.
     virtual void close(Error reason) = 0;
 

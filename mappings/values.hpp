@@ -67,6 +67,8 @@ struct Extras {
 };
 // What properties take beside a message (FORMAT.md, 4.1), of at most Properties::largest bytes.
 std::size_t properties_size(const Properties& properties);
+// The same as HTTP counts them (RFC 9114, 4.2.2).
+std::size_t fields_size(const Properties& properties);
 
 // The features of a Post peer (FORMAT.md, 6.1): what it understands.
 namespace feature {
@@ -120,6 +122,7 @@ struct Open {
     CarrierKind kind = CarrierKind::messages;
     Priority priority{};                 // of ours, for whom the transport has a word for it
     core::Boxed<ChannelInfo> channel{};  // the same
+    core::Boxed<std::string> target{};   // the same: the path and query of its URL
 };
 
 // Our direction ends here, in good order.
@@ -204,6 +207,10 @@ struct Established {
     std::uint64_t largest_message = 0;  // bytes that the transport takes in one; 0: any number
     // Each Carrier is a connection of its own, which only the client opens.
     bool connections = false;
+    // Plain peers: the transport has messages with properties and bounds of their own, one a
+    // direction. What comes may have no known length: then `total` is `unlimited` in all pieces but
+    // the last, which says what it is.
+    bool fields = false;
     bool resumed = false;  // an earlier session with the peer goes on: no certificates were shown
 };
 // A session that a later connection of the same stack to the same peer can resume, once. Only to

@@ -69,6 +69,7 @@ const std::error_category& post_category() noexcept;
 // Foreign codes, each in a category of its own; `message()` is the library's own text.
 const std::error_category& tls_alert_category() noexcept;    // TLS alert numbers (RFC 8446, 6)
 const std::error_category& quic_category() noexcept;         // QUIC transport errors (RFC 9000, 20)
+const std::error_category& http3_category() noexcept;        // HTTP/3 and QPACK (RFC 9114, 8.1)
 const std::error_category& ngtcp2_category() noexcept;       // ngtcp2's negative return values
 const std::error_category& gnutls_category() noexcept;       // GnuTLS's negative return values
 const std::error_category& resolver_category() noexcept;     // c-ares's status codes

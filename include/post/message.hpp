@@ -184,7 +184,9 @@ public:
 
     // Where this part begins in its message; 0 of a whole one.
     std::uint64_t offset() const { return rest_ ? rest_->offset : 0; }
-    // Bytes of the whole message.
+    // Bytes of the whole message; unknown_total in parts before the last one of a message whose
+    // sender did not say (HTTP without content-length).
+    static constexpr std::uint64_t unknown_total = (std::uint64_t{1} << 62) - 1;
     std::uint64_t total() const { return rest_ && rest_->total ? rest_->total : size(); }
     // Nothing more of this message follows: it is whole, or the last part, or cut().
     bool last() const { return cut() || offset() + size() == total(); }
@@ -215,6 +217,10 @@ public:
     // What is left when parts of it were given out and nothing follows.
     void cut_short(std::uint64_t total);
     void come_by(const Path& path);
+    // What is left when parts of it were given out and its length becomes known.
+    void end_at(std::uint64_t total) {
+        if (rest_ && rest_->total) rest_->total = total;
+    }
     void come_as(core::Boxed<DatagramInfo> datagram) { datagram_ = std::move(datagram); }
 
 private:

@@ -25,6 +25,7 @@ enum class Stack : std::uint8_t {
                 // secured, so Security::none only
     udp,        // datagrams (post/udp.hpp): Security::none, and the only one that is named
     udp_lite,   // the same with a checksum over a part of each (RFC 3828)
+    http3,      // HTTP/3 over QUIC (post/http.hpp): what https URLs are served by, and nothing else
 };
 const char* to_string(Stack stack) noexcept;
 // By that name: "quic", "sctp-dtls".

@@ -13,6 +13,7 @@
 #include <post/file.hpp>
 #include <post/framers.hpp>
 #include <post/function.hpp>
+#include <post/http.hpp>
 #include <post/identity.hpp>
 #include <post/ids.hpp>
 #include <post/listener.hpp>

@@ -1,6 +1,7 @@
 // Properties: names and values that an application gives a message for the receiving application
 // (RFC 9622, 9.1.3 lists the fixed ones; these are its own). They reach a Post peer beside the
-// content; a plain peer has no place for them. And Antecedents: what a message has to come after.
+// content; a plain peer has no place for them, except on http3, where they are the fields of HTTP
+// (post/http.hpp). And Antecedents: what a message has to come after.
 #pragma once
 
 #include <initializer_list>
@@ -19,8 +20,10 @@ public:
     using Entry = std::pair<std::string, std::string>;
 
     // All of a message together: names, values, and 2 to 4 bytes for each of them. More is
-    // invalid_argument at the send, as is an empty name.
+    // invalid_argument at the send, as is an empty name. On http3 it is the next line, with 32
+    // bytes for each (RFC 9114, 4.2.2).
     static constexpr std::size_t largest = 512;
+    static constexpr std::size_t largest_fields = 16 * 1024;
 
     Properties() = default;
     Properties(std::initializer_list<Entry> entries) {

@@ -75,6 +75,9 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.out.priority = carrier.priority;
     lane.out.weight = carrier.weight;
     lane.channel = carrier.channel;
+    lane.target = carrier.target;
+    const Lane* const parent = carrier.parent ? find(*carrier.parent) : nullptr;
+    if (parent && !lane.target) lane.target = parent->target;
     if (!lane.receives()) inbox_.end(now_, lane.in, Error(Errc::no_return_path));
     if (traces()) trace_carrier(lane);
     if (carrier.announce) {
@@ -137,7 +140,10 @@ Error Association::terms_error(const SendOptions& options) const {
     }
     if (options.datagram)
         if (Error error = datagram_error(*options.datagram)) return error;
-    if (properties_size(options.properties) > Properties::largest)
+    if (fields() && fields_size(options.properties) > Properties::largest_fields)
+        return wrong("the fields of a message are at most 16 KiB, with their names and 32 bytes for "
+                     "each of them");
+    if (!fields() && properties_size(options.properties) > Properties::largest)
         return wrong("the properties of a message are at most 512 bytes, names included");
     for (const auto& [name, value] : options.properties)
         if (name.empty()) return wrong("a property has no name");

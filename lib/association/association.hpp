@@ -64,6 +64,7 @@ public:
         std::uint64_t race_id = 0;            // random
         bool dane = false;                    // certificates are asked of trusted name servers
         bool datagrams = false;               // its messages will be datagrams
+        bool fields = false;                  // and these have the fields of HTTP
         // A Carrier is opened as soon as anything is asked of it, since the peer may be the first
         // who says something.
         bool eager = false;
@@ -76,6 +77,7 @@ public:
         std::uint32_t weight = 1;
         bool announce = false;
         core::Boxed<ChannelInfo> channel{};
+        core::Boxed<std::string> target{};  // of its URL, where it is that of HTTP
     };
     enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
 
@@ -191,6 +193,8 @@ public:
     const std::string& alpn() const { return alpn_; }
     // The handshake went on where an earlier one was.
     bool resumed() const { return resumed_; }
+    // Its messages have the fields of HTTP, or will.
+    bool fields() const { return stack_ == Stack::http3 || options_.fields; }
     bool links() const { return mapping_ && mapping_->links(); }
     bool plain() const { return plain_; }
     const Bytes& peer_identity() const { return peer_identity_; }

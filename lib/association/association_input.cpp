@@ -34,6 +34,7 @@ void Association::relieve_budget() {
 
 void Association::handle(Instant now, event::Established& event) {
     state_ = State::established;
+    stack_ = mapping_->stack();
     heard_ = now;
     alpn_ = std::move(event.alpn);
     plain_ = !event.post;
@@ -52,6 +53,7 @@ void Association::handle(Instant now, event::Established& event) {
     if (plain_) know_peer(0);
     inbox_.set_plain(plain_);
     if (messages_) inbox_.keep_boundaries();
+    if (event.fields) inbox_.keep_fields();
     if (!plain_) {
         Settings settings;
         settings.association = options_.name;
@@ -120,7 +122,7 @@ void Association::choose() {
 void Association::know_peer(std::uint64_t features) {
     peer_features_ = features;
     outbox_.know_peer({.plain = plain_,
-                       .properties = (features & feature::properties) != 0,
+                       .properties = fields() || (features & feature::properties) != 0,
                        .antecedents = (features & feature::waits) == feature::waits,
                        .alone = alone(),
                        .messages = messages_});

@@ -119,10 +119,17 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
         return Error(Errc::protocol_violation, {}, Stage::established,
                      "the chunks of a message do not fit together");
     }
-    // Whoever has not asked for anything yet may ask for parts.
-    if (piece.total > limit(lane) && lane.asked && !begun) {
+    // Whoever has not asked for anything yet may ask for parts. What has no known length is too
+    // long when so much of it is here.
+    const bool open_ended = fields_ && piece.total == unlimited;
+    const std::uint64_t length = open_ended ? work.assembling + size : piece.total;
+    if (length > limit(lane) && lane.asked && (!begun || (open_ended && lane.minimum == 0))) {
         release(lane, size);
-        return too_long(lane, piece.total);
+        return too_long(lane, length);
+    }
+    if (fields_ && begun && piece.total < at->total) {
+        at->total = piece.total;
+        at->message.end_at(piece.total);
     }
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
@@ -186,7 +193,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
 
 std::uint64_t Inbox::limit(const InLane& lane) const {
     constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-    if (plain_) return none;
+    if (plain_ && !fields_) return none;
     // Whole messages are granted as a whole.
     if (lane.minimum > 0) return lane.limit ? lane.limit : none;
     return lane.limit ? std::min(lane.limit, limits_.budget / 2) : limits_.largest_message;
@@ -211,8 +218,10 @@ std::optional<Error> Inbox::too_large(const InLane& lane) const {
         const std::uint64_t first = lane.work->whole.front().total();
         return first > limit(lane) ? std::optional(too_long(lane, first)) : std::nullopt;
     }
-    for (const Assembly& one : lane.work->unfinished)
+    for (const Assembly& one : lane.work->unfinished) {
+        if (fields_ && one.total == unlimited && one.message.size() <= limit(lane)) continue;
         if (one.total - one.message.offset() > limit(lane)) return too_long(lane, one.total);
+    }
     return std::nullopt;
 }
 

@@ -217,6 +217,8 @@ public:
     void forget_windows() { limits_.window = largest_window; }
     // Of a plain peer, too, each message is one.
     void keep_boundaries() { raw_ = false; }
+    // And they have a limit, and may end where their sender did not say.
+    void keep_fields() { raw_ = false, fields_ = true; }
 
 private:
     // What a message takes beside its content, so that empty ones, and those with properties, are
@@ -306,7 +308,8 @@ private:
     Instant report_at_ = never;
     bool urgent_reports_ = false;
     bool plain_ = false;
-    bool raw_ = false;  // what comes has no boundaries
+    bool raw_ = false;     // what comes has no boundaries
+    bool fields_ = false;  // what comes is HTTP
     bool traced_ = false;
 };
 

@@ -21,6 +21,7 @@ struct Lane {
     bool listed = false;    // in the list of those that wait for a stream
     bool draining = false;  // counted in Shared::draining
     core::Boxed<ChannelInfo> channel;
+    core::Boxed<std::string> target;
     std::unique_ptr<Error> error;  // what ended it, where that was not good order
 
     CarrierId id() const { return out.carrier; }

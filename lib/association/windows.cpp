@@ -60,6 +60,9 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
         const std::uint64_t left = one.total - one.received;
         if (lane.minimum > 0)
             rest += std::min(part, left);
+        else if (fields_ && one.total == unlimited)  // as much again as has come
+            rest += std::min(std::clamp(here, limits_.window, largest_window),
+                             limit(lane) + 1 - std::min(here, limit(lane) + 1));
         else if (one.total - one.message.offset() <= limit(lane))
             rest += left;
     }

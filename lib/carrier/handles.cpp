@@ -389,6 +389,7 @@ const char* to_string(Stack stack) noexcept {
         case Stack::tls: return "tls";
         case Stack::udp: return "udp";
         case Stack::udp_lite: return "udp-lite";
+        case Stack::http3: return "http3";
         case Stack::tcp: return "tcp";
     }
     return "";

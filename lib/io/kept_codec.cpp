@@ -79,7 +79,7 @@ public:
     WallTime time() { return WallTime(std::chrono::seconds(std::min(u64(), last_second))); }
     Stack stack() {
         const std::uint8_t number = u8();
-        if (number > static_cast<std::uint8_t>(Stack::udp_lite)) ok_ = false;
+        if (number > static_cast<std::uint8_t>(Stack::http3)) ok_ = false;
         return ok_ ? static_cast<Stack>(number) : Stack::quic;
     }
     Address address() {

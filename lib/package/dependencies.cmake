@@ -30,7 +30,7 @@ endif()
 if(NOT "${POST_LAST_PREFIX}" STREQUAL "${post_prefix}")
     get_cmake_property(post_cached CACHE_VARIABLES)
     foreach(variable IN LISTS post_cached)
-        if(variable MATCHES "^(__pkg_config_checked_|pkgcfg_lib_)?POST_(NGTCP2|CARES|USRSCTP|SQLITE|GNUTLS)")
+        if(variable MATCHES "^(__pkg_config_checked_|pkgcfg_lib_)?POST_(NGTCP2|NGHTTP3|CARES|USRSCTP|SQLITE|GNUTLS)")
             unset(${variable} CACHE)
         endif()
     endforeach()
@@ -46,6 +46,7 @@ set(POST_REQUIRED "")
 foreach(entry IN ITEMS
         "POST_NGTCP2_CRYPTO|libngtcp2_crypto_gnutls>=1.11"
         "POST_NGTCP2|libngtcp2>=1.11"
+        "POST_NGHTTP3|libnghttp3>=1.8"
         "POST_CARES|libcares>=1.34"
         "POST_USRSCTP|usrsctp>=0.9.5"
         "POST_SQLITE|sqlite3>=3.40"

@@ -35,6 +35,7 @@ std::span<const Cell> sctp_dtls_cells();
 std::span<const Cell> sctp_udp_cells();
 std::span<const Cell> tls_cells();
 std::span<const Cell> tcp_cells();
+std::span<const Cell> http3_cells();
 std::span<const Cell> udp_cells();
 std::span<const Cell> connection_cells();
 // What streams with Post frames on them have in common, whatever they are streams of.

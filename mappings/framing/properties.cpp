@@ -12,4 +12,10 @@ std::size_t properties_size(const Properties& properties) {
     return size;
 }
 
+std::size_t fields_size(const Properties& properties) {
+    std::size_t size = 0;
+    for (const auto& [name, value] : properties) size += name.size() + value.size() + 32;
+    return size;
+}
+
 }  // namespace post

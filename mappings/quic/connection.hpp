@@ -71,6 +71,8 @@ public:
     Instant heard() const override { return heard_; }
     bool over() const override { return state_ == State::over; }
 
+    // Of the stream that a Carrier is; negative: it has none (yet).
+    std::int64_t stream_id(CarrierId carrier) const { return streams_.stream_id(carrier); }
     // Some packet of the peer's could be opened.
     bool heard_peer() const;
     // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.

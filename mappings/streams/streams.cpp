@@ -12,7 +12,6 @@ Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools&
       inbox_(pools.received),
       pool_(pools.send),
       table_(pools.streams, hash_key),
-      next_peer_carrier_(role == Role::client ? 1 : 0),
       role_(role) {
     grant_.granted = limits.carriers;
     grant_one_way_.granted = limits.carriers;
@@ -65,8 +64,8 @@ bool Streams::on_opened(std::int64_t id) {
     if (post_) return true;
 
     stream.purpose = Stream::Purpose::carrier;
-    stream.carrier = CarrierId{next_peer_carrier_};
-    next_peer_carrier_ += 2;
+    // Of QUIC's id the last bit says who opened it too (RFC 9000, 2.1).
+    stream.carrier = CarrierId{static_cast<std::uint64_t>(id)};
     name(stream);
     auto kind = one_way ? CarrierKind::one_way : CarrierKind::messages;
     inbox_.add(event::Opened{{stream.carrier, std::nullopt, kind}});

@@ -99,6 +99,11 @@ public:
 
     // Views.
 
+    // Of the stream that a Carrier is; negative: it has none (yet).
+    std::int64_t stream_id(CarrierId carrier) const {
+        const Stream* stream = find(carrier);
+        return stream ? stream->id : -1;
+    }
     std::uint64_t send_window(CarrierId carrier) const;
     // Nothing is begun and unsent, and all bytes are acknowledged.
     bool bytes_settled() const { return unacked_ == 0 && !flying_alone(); }
@@ -191,7 +196,6 @@ private:
     wire::RateLimit resets_{reset_burst, resets_per_second};
     std::uint64_t unsettled_ = 0;
     std::uint64_t unacked_ = 0;
-    std::uint64_t next_peer_carrier_ = 0;  // raw framing
     Error violation_;
     const Role role_;
     bool post_ = false;

@@ -123,6 +123,7 @@ pretend usrsctp 0.9.5
 pretend libngtcp2 1.22.1
 pretend libngtcp2_crypto_gnutls 1.22.1
 pretend libcares 1.34.0
+pretend libnghttp3 1.15.0
 pretend sqlite3 3.40.1
 pretend gnutls 3.8.9
 run env POST_CACHE="$work/empty" PKG_CONFIG_LIBDIR="$work/pretend" PKG_CONFIG_PATH= \
@@ -151,7 +152,7 @@ else
     mkdir -p "$work/only-gnutls"
     PKG_CONFIG_PATH='' pkg-config --exists gnutls &&
         cp "$(PKG_CONFIG_PATH='' pkg-config --variable=pcfiledir gnutls)"/*.pc "$work/only-gnutls/"
-    rm -f "$work/only-gnutls"/libngtcp2* "$work/only-gnutls/libcares.pc"
+    rm -f "$work/only-gnutls"/libng* "$work/only-gnutls/libcares.pc"
     without=(env "PKG_CONFIG_LIBDIR=$work/only-gnutls" PKG_CONFIG_PATH=)
     # What is in /usr/share is needed too (gnutls asks for nothing there today).
     run "${without[@]}" POST_CACHE="$work/cache" "$setup" --check --os-release "$work/debian"

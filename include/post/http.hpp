@@ -1,0 +1,85 @@
+// HTTP/3 (RFC 9114), as Messages on Carriers. Whatever speaks it is a peer, on both sides.
+//
+//   auto carrier = context.initiate("https://example.net/a");
+//   carrier.send("");                                       // GET /a
+//   auto other = carrier.fork();                            // the next request, same connection
+//   other.send("", {.properties = {{":path", "/b"}, {"accept", "text/html"}}});
+//   other.ready([](post::Carrier&, post::InMessage reply) {
+//       use(post::http::status(reply), reply.content());
+//       return false;
+//   });
+//
+// A Carrier is a request: one message there and one back. Their properties are the fields, in order
+// and with all values of a name; what begins with a colon says what is asked and answered (RFC
+// 9114, 4.3). Names are in small letters. Where nothing is said, a request is
+//
+//   :method     GET, or POST if there is content
+//   :scheme     https                     :authority  the host of the URL
+//   :path       the URL's path and query; of a fork, that of its parent
+//
+// and a response is 200 (`:status`). `content-length` is filled in, and checked against what comes;
+// so is `priority` (RFC 9218) by the message's niceness: 0 is the usual urgency, 4 and more the
+// last. On a server InMessage::niceness says it; whoever replies with that serves who asked first
+// what is more urgent.
+//
+// Content streams in both directions as long messages do: Generated, ReceiveParts. Of a body whose
+// length its sender does not say, InMessage::total() is unknown_total before the last part.
+//
+// More than one message:
+//   * Interim responses (100 to 199, such as 103) come before the response, without content.
+//   * Trailers come behind it, as a message without content. To send some, say so in the field
+//     `trailer` of the message; the next message, or finish(), ends it.
+// A request with `expect: 100-continue` sends its content when the server gives leave, or after a
+// second. A server gives leave at once.
+//
+// Serving: ListenOptions::policy names Stack::http3, alone or beside others on the same port; each
+// request comes as a Carrier with a message, and the reply is a send. HEAD is answered like GET, and
+// the content is left out. CONNECT is refused (501). A Carrier that is dropped without an answer,
+// aborted or refused resets its request; AbortCode 0 is H3_REQUEST_CANCELLED, any other goes out as
+// it is, and what the peer said is the Error's cause, in http3_category().
+//
+// Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
+// client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
+// connection (H3_EXCESSIVE_LOAD).
+//
+// not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
+// what has begun to be sent (Feature::lifetime).
+#pragma once
+
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <post/message.hpp>
+#include <post/properties.hpp>
+
+namespace post::http {
+
+// The first value of that name; empty when there is none.
+inline std::string_view field(const Properties& fields, std::string_view name) {
+    const std::string* value = fields.find(name);
+    return value ? std::string_view(*value) : std::string_view();
+}
+
+// Of a response: 100 to 599; 0 when it is none.
+inline int status(const InMessage& message) {
+    const std::string_view text = field(message.properties(), ":status");
+    int value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+// Another place that has the same (RFC 7838): `Alt-Svc: h3=":443"; ma=86400`.
+struct Alternative {
+    std::string alpn;
+    std::string host;  // empty: the same host
+    std::uint16_t port = 0;
+    std::chrono::seconds max_age{86400};
+};
+// Those that a response names, at most 16; what cannot be read is left out.
+std::vector<Alternative> alternatives(const Properties& fields);
+
+}  // namespace post::http

@@ -1,0 +1,28 @@
+// What HTTP/3 gives (RFC 9114), beside what all streams have in common.
+#include "lib/policy/stacks.hpp"
+
+namespace post::core {
+
+std::span<const Cell> http3_cells() {
+    using enum Support::Level;
+    static constexpr Cell cells[] = {
+        {Feature::fork, When::always, native,
+         "a fork is the next request; only the client opens Carriers"},
+        {Feature::one_way, When::always, unsupported, "a request has a response"},
+        {Feature::unreliable, When::always, unsupported, "every message is reliable"},
+        {Feature::niceness, When::always, emulated,
+         "the request's priority (RFC 9218), and it orders what is sent"},
+        {Feature::properties, When::always, native, "the fields of HTTP"},
+        {Feature::message_boundaries, When::always, native,
+         "one message a direction, with interim responses before it and trailers behind it"},
+        {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
+        {Feature::read_first, When::always, unsupported, "the client asks and the server answers"},
+        {Feature::checksum_sent, When::always, native,
+         "authenticated encryption covers every byte"},
+        {Feature::checksum_received, When::always, native,
+         "authenticated encryption covers every byte"},
+    };
+    return cells;
+}
+
+}  // namespace post::core

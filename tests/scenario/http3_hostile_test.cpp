@@ -1,0 +1,297 @@
+// A server of HTTP/3 and a client that writes its bytes by hand: what breaks a rule of RFC 9114 or
+// RFC 9204 ends the stream or the connection with the right code; what floods is bounded (ATTACKS
+// A8, A9, A20, A32).
+#include "tests/scenario/scene.hpp"
+
+namespace post::test {
+
+namespace {
+
+std::string varint(std::uint64_t value) {
+    std::string bytes;
+    const auto put = [&](int size, unsigned mark) {
+        for (int i = size - 1; i >= 0; --i)
+            bytes += static_cast<char>((value >> (8 * i) & 0xff) | (i == size - 1 ? mark : 0));
+    };
+    if (value < 64)
+        put(1, 0);
+    else if (value < 16384)
+        put(2, 0x40);
+    else
+        put(4, 0x80);
+    return bytes;
+}
+
+std::string frame(std::uint64_t type, const std::string& payload) {
+    return varint(type) + varint(payload.size()) + payload;
+}
+
+// RFC 9204, 4.5: no dynamic table; then what is in the static one, and literals.
+const std::string prefix("\0\0", 2);
+const std::string get("\xd1", 1);    // :method GET
+const std::string https("\xd7", 1);  // :scheme https
+const std::string root("\xc1", 1);   // :path /
+std::string literal(const std::string& name, const std::string& value) {
+    std::string bytes;
+    if (name.size() < 7)
+        bytes += static_cast<char>(0x20 | name.size());
+    else
+        (bytes += '\x27') += static_cast<char>(name.size() - 7);
+    bytes += name;
+    if (value.size() < 127) return bytes + static_cast<char>(value.size()) + value;
+    std::size_t rest = value.size() - 127;
+    bytes += '\x7f';
+    for (; rest >= 128; rest >>= 7) bytes += static_cast<char>(0x80 | (rest & 0x7f));
+    return bytes + static_cast<char>(rest) + value;
+}
+const std::string authority = literal(":authority", "server.test");
+const std::string good = prefix + get + https + root + authority;
+const std::string settings = std::string("\0", 1) + frame(4, "");
+
+// The client's QUIC is in order.
+struct ByHand : Scene {
+    ByHand() : Scene(test::seed(), {.delay = 5ms}) {
+        ListenOptions options;
+        options.policy.stacks = {Stack::http3};
+        listener = far_context().listen({.port = server_port, .identity = identity}, options);
+        listener.accept([this](Carrier carrier) {
+            carrier.ready([this](Carrier& self, InMessage request) {
+                ++requests;
+                self.send(request.content());
+                return true;
+            });
+            return true;
+        });
+        first = initiate({.policy = {.stacks = {Stack::quic}}, .alpn = "h3"});
+        gather_end(first, ends);
+    }
+    Carrier one_way(const std::string& bytes, bool finish = false) {
+        Carrier::ForkOptions options;
+        options.one_way = true;
+        Carrier carrier = first.fork(options);
+        carrier.send(bytes, {.final = finish});
+        return carrier;
+    }
+    // What became of it: a request that is answered still comes through.
+    bool alive() {
+        Carrier carrier = first.fork();
+        carrier.send(frame(1, good), {.final = true});
+        auto received = carrier.receive();
+        until([&] { return received.ready(); });
+        return received.ready() && received.get().has_value();
+    }
+    int code(const Ends& of) {
+        until([&] { return of.size() > 0; });
+        return of.size() > 0 ? of[0].cause.value() : -1;
+    }
+    Carrier first;  // opens nothing by itself
+    Ends ends;
+    int requests = 0;
+};
+
+}  // namespace
+
+TEST_SUITE("scenario") {
+    TEST_CASE("http3: what breaks a rule of the connection ends it with its code") {
+        struct Row {
+            const char* name;
+            std::vector<std::string> streams;  // one-way, each with its type
+            std::string request;
+            int code;
+            bool finish = false;  // of the last one-way stream
+        };
+        const std::string control("\0", 1);
+        const std::vector<Row> rows{
+            {"no SETTINGS first", {control + frame(0xd, varint(1))}, "", 0x10a},
+            {"SETTINGS twice", {settings + frame(4, "")}, "", 0x105},
+            {"DATA on the control stream", {settings + frame(0, "x")}, "", 0x105},
+            {"HEADERS on the control stream", {settings + frame(1, good)}, "", 0x105},
+            {"a setting of HTTP/2", {control + frame(4, varint(2) + varint(1))}, "", 0x109},
+            {"a setting twice",
+             {control + frame(4, varint(1) + varint(0) + varint(1) + varint(0))},
+             "",
+             0x109},
+            {"two control streams", {settings, settings}, "", 0x103},
+            {"the control stream ends", {settings}, "", 0x104, true},
+            {"a push stream of a client", {settings, varint(1) + varint(0)}, "", 0x103},
+            {"a frame of HTTP/2", {settings + frame(6, "12345678")}, "", 0x105},
+            {"DATA before HEADERS", {settings}, frame(0, "x"), 0x105},
+            {"SETTINGS on a request", {settings}, frame(4, ""), 0x105},
+            {"GOAWAY on a request", {settings}, frame(7, varint(0)), 0x105},
+            {"fields that nobody inserted", {settings}, frame(1, "\x02\x80\x80"), 0x200},
+            {"no static field of that number", {settings}, frame(1, prefix + "\xff\x40"), 0x200},
+            {"a dynamic table beyond the limit", {settings, "\x02\x3f\xe1\x3f"}, "", 0x201},
+            {"an insertion without a table",
+             {settings, std::string("\x02\xc1\x01x", 4)},
+             "",
+             0x201},
+            {"a count of zero", {settings, std::string("\x03\x00", 2)}, "", 0x202},
+            {"two QPACK encoders", {settings, "\x02", "\x02"}, "", 0x103},
+        };
+        for (const Row& row : rows) {
+            CAPTURE(row.name);
+            ByHand scene;
+            std::vector<Carrier> streams;
+            for (std::size_t i = 0; i < row.streams.size(); ++i)
+                streams.push_back(
+                    scene.one_way(row.streams[i], row.finish && i + 1 == row.streams.size()));
+            if (!row.request.empty()) scene.first.send(row.request);
+            CHECK(scene.code(scene.ends) == row.code);
+            CHECK(scene.requests == 0);
+        }
+    }
+
+    TEST_CASE("http3: a malformed message ends its stream and nothing else") {
+        struct Row {
+            const char* name;
+            std::string fields;
+            std::string body = {};
+        };
+        const std::vector<Row> rows{
+            {"no method", https + root + authority},
+            {"no path", get + https + authority},
+            {"a path twice", get + https + root + root + authority},
+            {"a pseudo field behind others", get + https + root + literal("a", "b") + authority},
+            {"a status in a request", good.substr(2) + literal(":status", "200")},
+            {"a capital letter", good.substr(2) + literal("Accept", "x")},
+            {"a field of a connection", good.substr(2) + literal("connection", "close")},
+            {"a line break in a value", good.substr(2) + literal("a", "b\r\nc: d")},
+            {"two lengths",
+             good.substr(2) + literal("content-length", "1") + literal("content-length", "2")},
+            {"more than its length", good.substr(2) + literal("content-length", "1"),
+             frame(0, "two")},
+            {"less than its length", good.substr(2) + literal("content-length", "5"),
+             frame(0, "two")},
+        };
+        ByHand scene;
+        Carrier control = scene.one_way(settings);
+        for (const Row& row : rows) {
+            CAPTURE(row.name);
+            Carrier carrier = scene.first.fork();
+            Ends ends;
+            gather_end(carrier, ends);
+            carrier.send(frame(1, prefix + row.fields) + row.body, {.final = true});
+            CHECK(scene.code(ends) == 0x10e);
+        }
+        CHECK(scene.alive());
+        CHECK(scene.ends.size() == 0);
+    }
+
+    TEST_CASE("http3: what is unknown is ignored") {
+        ByHand scene;
+        Carrier control = scene.one_way(settings + frame(0x21 + 0x1f * 7, "grease"));
+        Carrier grease = scene.one_way(varint(0x21 + 0x1f * 5) + "whatever");
+        Carrier carrier = scene.first.fork();
+        carrier.send(frame(0x21 + 0x1f * 9, "grease") + frame(1, good), {.final = true});
+        auto received = carrier.receive();
+        REQUIRE(scene.until([&] { return received.ready(); }));
+        CHECK(received.get().has_value());
+        CHECK(scene.requests == 1);
+    }
+
+    TEST_CASE("http3: a section of fields is bounded, and so is what is spent on one") {
+        ByHand scene;
+        Carrier control = scene.one_way(settings);
+        Carrier large = scene.first.fork();
+        std::string fields = good;
+        for (int i = 0; i < 20; ++i) fields += literal("x-field", std::string(1000, 'v'));
+        large.send(frame(1, fields), {.final = true});
+        auto received = large.receive();
+        REQUIRE(scene.until([&] { return received.ready(); }));
+        REQUIRE(received.get().has_value());  // 431
+        CHECK(scene.requests == 0);
+        CHECK(scene.alive());
+
+        Carrier huge = scene.first.fork();
+        const std::string part = literal("x-field", std::string(1000, 'v'));
+        fields = good;
+        while (fields.size() < 16 * 1024 * 1024) fields += part;
+        huge.send(frame(1, fields), {.final = true});
+        CHECK(scene.code(scene.ends) == 0x107);
+        CHECK(scene.requests == 1);
+    }
+
+    TEST_CASE("http3: a hundred thousand requests that are given up end the connection") {
+        Scene scene(test::seed(), {.delay = 1ms});
+        ListenOptions options;
+        options.policy.stacks = {Stack::http3};
+        scene.listener = scene.far_context().listen(
+            {.port = server_port, .identity = scene.identity}, options);
+        int accepted = 0;
+        scene.listener.accept([&](Carrier carrier) {
+            ++accepted;
+            carrier.ready([](Carrier&, InMessage) { return true; });
+            return true;
+        });
+        Carrier first = scene.near_context().initiate(
+            "https://server.test:4433/", {.trust = Trust::pinned(scene.identity.pin())});
+        Ends ends;
+        gather_end(first, ends);
+        first.send("");
+        REQUIRE(scene.until([&] { return accepted == 1; }));
+        int asked = 0;
+        while (asked < 100'000 && ends.size() == 0) {
+            std::vector<Carrier> burst;
+            for (int i = 0; i < 50; ++i, ++asked) {
+                burst.push_back(first.fork());
+                burst.back().send("");
+            }
+            scene.world.run_for(4ms);
+            for (Carrier& one : burst) one.abort();
+            scene.world.run_for(4ms);
+        }
+        REQUIRE(scene.until([&] { return ends.size() == 1; }));
+        CHECK(ends[0].cause == std::error_code(0x107, http3_category()));
+        CHECK(accepted < 2000);
+        CHECK(asked < 5000);
+    }
+
+    TEST_CASE("http3: a server that breaks the rules is left") {
+        struct Row {
+            const char* name;
+            std::string control;
+            std::string response;
+            int code;
+        };
+        const std::string status("\xd9", 1);  // :status 200
+        const std::vector<Row> rows{
+            {"DATA first", settings, frame(0, "x"), 0x105},
+            {"a push that nobody allowed", settings, frame(5, varint(0) + prefix), 0x108},
+            {"MAX_PUSH_ID of a server", settings + frame(0xd, varint(1)), "", 0x105},
+            {"GOAWAY of no request", settings + frame(7, varint(1)), "", 0x108},
+        };
+        for (const Row& row : rows) {
+            CAPTURE(row.name);
+            Scene scene;
+            scene.collect({.policy = {.stacks = {Stack::quic}}, .alpn = {"h3"}});
+            Carrier carrier = scene.near_context().initiate(
+                "https://server.test:4433/", {.trust = Trust::pinned(scene.identity.pin())});
+            Ends ends;
+            gather_end(carrier, ends);
+            carrier.send("");
+            // The control stream, two of QPACK, and the request.
+            REQUIRE(scene.until([&] { return scene.accepted.size() == 4; }));
+            for (Carrier& one : scene.accepted) {
+                if (one.association().explain(Feature::fork).level == Support::Level::unsupported)
+                    continue;
+            }
+            Carrier::ForkOptions options;
+            options.one_way = true;
+            std::optional<Carrier> request;
+            for (Carrier& one : scene.accepted)
+                if (Carrier fork = one.fork(options); fork && !request) {
+                    fork.send(row.control);
+                    request = std::move(one);
+                    scene.accepted.push_back(std::move(fork));
+                    break;
+                }
+            REQUIRE(request);
+            if (!row.response.empty()) request->send(row.response);
+            REQUIRE(scene.until([&] { return ends.size() == 1; }));
+            CHECK(ends[0] == Errc::protocol_violation);
+            CHECK(ends[0].cause == std::error_code(row.code, http3_category()));
+        }
+    }
+}
+
+}  // namespace post::test
