@@ -43,8 +43,9 @@ enum class Feature : std::uint8_t {
     read_first,          // who opens a Carrier may wait for the peer; "activeReadBeforeSend"
     multipath,           // several paths at once
     temporary_address,   // "useTemporaryLocalAddress"
+    migration,           // Association::migrate, and moving when an address goes away
 };
-inline constexpr std::uint8_t feature_count = 28;
+inline constexpr std::uint8_t feature_count = 29;
 
 const char* to_string(Feature feature) noexcept;
 std::optional<Feature> feature_of(std::string_view name) noexcept;

@@ -456,6 +456,13 @@ const ChannelInfo* Association::channel(CarrierId carrier) const {
     return lane && lane->channel ? &*lane->channel : nullptr;
 }
 
+std::vector<Tag> Association::tags() const {
+    std::vector<Tag> all;
+    for (const auto& [id, lane] : lanes_)
+        if (lane.out.tag != no_tag) all.push_back(lane.out.tag);
+    return all;
+}
+
 // A plain peer names no parent. What it opens belongs to the Carrier that was initiated first.
 Tag Association::parent(CarrierId carrier) const {
     const Lane* lane = find(carrier);

@@ -12,6 +12,9 @@ std::span<const Cell> tls_cells() {
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::multipath, When::always, native,
          "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},
+        {Feature::migration, When::always, unsupported,
+         "TCP keeps to its two addresses; TlsOptions::multipath lets the systems add others, where "
+         "both have it, and nobody here decides which is used"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},
         {Feature::checksum_received, When::always, native,
