@@ -92,6 +92,14 @@ void Root::watch_paths() {
     }
 }
 
+// Before it is established nothing can move (RFC 9000, 9).
+void Root::begin_roaming(const Association& association) {
+    const auto at = setups_.find(association.id());
+    if (at == setups_.end() || !association.moves()) return;
+    if (at->second.interfaces == interfaces_version_) return;
+    at->second.moves.due = moves_due_ = now_;
+}
+
 // Where the connection should be, and is not.
 void Root::roam(AssociationId id, Setup& setup) {
     Moves& moves = setup.moves;
@@ -125,7 +133,7 @@ void Root::roam(AssociationId id, Setup& setup) {
         moves.at_once = gone;
         moves.rest.clear();
         associations_.use(id);
-        if (begin_move(*found, setup, ordered)) moves.due = now_ + again_after;
+        if (begin_move(*found, setup)) moves.due = now_ + again_after;
         return;
     }
     if (!gone || moves.failed.empty()) return;
@@ -140,27 +148,19 @@ std::vector<Address> Root::own_addresses() const {
     return own;
 }
 
-// `bind`: a socket of its own, which keeps to the interface.
-Error Root::begin_move(Association& association, Setup& setup, bool bind) {
+// Each path has a socket that keeps to its interface: else the system's routes would decide where
+// its packets leave, and they change with every interface that comes.
+Error Root::begin_move(Association& association, Setup& setup) {
     Moves& moves = setup.moves;
     const auto at = std::find_if(setup.ways.begin(), setup.ways.end(), [&](const Way& way) {
         return way.attempt == association.attempt() && way.port;
     });
     if (at == setup.ways.end()) return Error(Errc::unsupported);
-    Way& way = *at;
-    Address local;
-    const bool anywhere = way.port->local.is_any() && way.port->interface == 0 &&
-                          way.port->local.family == moves.target.source.family;
-    if (anywhere && !bind) {
-        local = moves.target.source;
-        local.port = way.port->local.port;
-    } else {
-        const auto port = roaming_port(association, way, setup.options.local, moves.target);
-        if (!port) return port.error();
-        local = (*port)->local;
-    }
+    const Local& local = moves.asked != 0 ? moves.local : setup.options.local;
+    const auto port = roaming_port(association, *at, local, moves.target);
+    if (!port) return port.error();
     moves.number = ++last_move_;
-    association.move(now_, {moves.number, local, moves.at_once});
+    association.move(now_, {moves.number, (*port)->local, moves.at_once});
     return {};
 }
 
@@ -252,7 +252,14 @@ Root::Port* Root::port_of(Way& way, const Address& local) {
     if (local.family == Address::Family::none || covers(*way.port)) return way.port;
     if (way.out && covers(*way.out)) return way.out;
     Port* const found = path_port(way, covers);
-    return found ? found : way.port;
+    if (!found) return way.port;
+    // Of a Listener, whose port then stays as long as its clients.
+    auto& further = way.further;
+    if (std::find(further.begin(), further.end(), found) == further.end()) {
+        further.push_back(found);
+        ++found->associations;
+    }
+    return found;
 }
 
 Operation<Path> Root::migrate(AssociationId id, const Local& local) {
@@ -313,6 +320,7 @@ Operation<Path> Root::migrate(AssociationId id, const Local& local) {
     moves.asked = ++last_move_;
     moves.tried = std::move(looked_at);
     moves.rest = std::move(targets);
+    moves.local = local;
     auto operation = carriers_.wait_for_path(moves.asked);
     associations_.use(id);
     carriers_.used();
@@ -330,7 +338,7 @@ Error Root::try_next(Association& association, Setup& setup) {
         moves.target = std::move(moves.rest.front());
         moves.rest.erase(moves.rest.begin());
         moves.at_once = path && !is_everywhere(path->local) && !has(interfaces_, path->local);
-        error = begin_move(association, setup, true);
+        error = begin_move(association, setup);
         if (!error) return error;
         moves.tried += "\n  " + named(moves.target) + ": " + error.message();
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <post/local.hpp>
 #include <post/time.hpp>
 
 #include "lib/policy/paths.hpp"
@@ -28,6 +29,7 @@ struct Moves {
     std::uint64_t asked = 0;   // the application's wait for it; 0: it did not ask
     bool at_once = false;
     LocalPath target{};
+    Local local{};                  // as it asked
     std::vector<LocalPath> rest{};  // what else may be tried
     std::string tried{};            // for who asked: a line each
 };

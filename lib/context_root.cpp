@@ -286,6 +286,7 @@ void Root::hand_up(Association& association) {
     association.poll_events(happened_);
     for (Happened& event : happened_) {
         if (const auto* moved = std::get_if<happened::Moved>(&event)) settle_move(*moved);
+        if (std::holds_alternative<happened::Active>(event)) begin_roaming(association);
         carriers_.handle(std::move(event));
     }
 }

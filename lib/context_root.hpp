@@ -286,7 +286,7 @@ private:
     void watch_paths();
     void roam(AssociationId id, Setup& setup);
     std::vector<Address> own_addresses() const;
-    Error begin_move(Association& association, Setup& setup, bool bind);
+    Error begin_move(Association& association, Setup& setup);
     Result<Port*> roaming_port(const Association& association, Way& way, const Local& local,
                                const LocalPath& path);
     Result<SocketId> open_roaming(const Local& local, const LocalPath& path);
@@ -300,6 +300,7 @@ private:
     Error try_next(Association& association, Setup& setup);
     void finish_move(const Association* association, Setup& setup, Error error);
     void settle_move(const happened::Moved& moved);
+    void begin_roaming(const Association& association);
     Error open_preferred(std::vector<Port*>& opened, const QuicOptions& options);
     void offer_preferred(Port& port);
     // context_listen.cpp

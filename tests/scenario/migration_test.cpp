@@ -248,8 +248,9 @@ TEST_SUITE("scenario") {
         // Again and again at once: each has one answer, and the connection lives.
         std::vector<Operation<Path>> many;
         for (int i = 0; i < 40; ++i)
-            many.push_back(carrier.association().migrate(
-                {.interfaces = {i % 3 == 0 ? "wlan0" : i % 3 == 1 ? "eth0" : "wwan0"}}));
+            many.push_back(carrier.association().migrate({.interfaces = {i % 3 == 0   ? "wlan0"
+                                                                         : i % 3 == 1 ? "eth0"
+                                                                                      : "wwan0"}}));
         REQUIRE(scene.until([&] {
             return std::all_of(many.begin(), many.end(),
                                [](const auto& one) { return one.ready(); });

@@ -78,10 +78,9 @@ struct RoamScene : Scene {
         return paths.empty() ? "nowhere" : paths[0].local.ip_string();
     }
     std::size_t sent_from(const char* ip, Instant since = {}) const {
-        return static_cast<std::size_t>(
-            std::count_if(seen.begin(), seen.end(), [&](const Seen& one) {
-                return one.at >= since && one.from.ip_string() == ip;
-            }));
+        return static_cast<std::size_t>(std::count_if(
+            seen.begin(), seen.end(),
+            [&](const Seen& one) { return one.at >= since && one.from.ip_string() == ip; }));
     }
     std::set<std::string> ids_from(const char* ip) const {
         std::set<std::string> ids;
