@@ -109,7 +109,16 @@ void Root::roam(AssociationId id, Setup& setup) {
     const auto path = found->path();
     if (!path) return;
     const InitiateOptions& options = setup.options;
-    const bool gone = !is_everywhere(path->local) && !has(interfaces_, path->local);
+    const auto& failed = moves.failed;
+    const auto fails = [&](const Interface& each) {
+        return std::find(failed.begin(), failed.end(), each.name) != failed.end();
+    };
+    // Gone, or never there: it went on over one that does not answer.
+    const bool gone = !is_everywhere(path->local) &&
+                      std::none_of(interfaces_.begin(), interfaces_.end(),
+                                   [&](const Interface& each) {
+                                       return has(each, path->local) && !fails(each);
+                                   });
     const bool ordered = PathSelection::needed(options.local, options.policy, preferences_);
     // Where nobody orders them the system's routes do, and they lead on while the address is there.
     if (!gone && !ordered) return;
@@ -119,9 +128,8 @@ void Root::roam(AssociationId id, Setup& setup) {
                                : PathSelection{.chosen = interfaces_, .refused = {}, .error = {}};
     const Address from = options.local.address.is_any() ? Address{} : options.local.address;
     for (const Interface& each : selection.chosen) {
+        if (fails(each)) continue;
         if (has(each, path->local)) return;  // what follows is no better
-        const auto& failed = moves.failed;
-        if (std::find(failed.begin(), failed.end(), each.name) != failed.end()) continue;
         const auto target = reach(each, path->remote, options.local.source, from, own_addresses());
         if (!target) continue;
         if (moves.number != 0 && moves.target == *target && (moves.at_once || !gone)) return;
@@ -370,6 +378,7 @@ void Root::settle_move(const happened::Moved& moved) {
     moves.due = std::min(moves.due, now_);
     moves_due_ = std::min(moves_due_, moves.due);
     if (!moved.error) {
+        std::erase(moves.failed, moves.target.interface);
         for (Way& way : setup.ways)
             if (found && way.attempt == found->attempt()) way.path = moves.target;
         return finish_move(found, setup, {});

@@ -291,6 +291,7 @@ void Connection::note_heard() {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
     if (std::exchange(packets_received_, info.pkt_recv) == info.pkt_recv) return;
+    moving_.note(now_, Duration(static_cast<Duration::rep>(info.latest_rtt)));
     moving_.delivery.note(now_, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
                           delivered(info));
 #else

@@ -50,6 +50,7 @@ struct Moving {
     static constexpr std::size_t most_locals = 8;
     // How long a Move may wait for what it needs, and for its end at most.
     static constexpr Duration patience = std::chrono::seconds(3);
+    static constexpr Duration longest_ack_delay = std::chrono::milliseconds(25);  // RFC 9000, 18.2
     static constexpr Duration longest = std::chrono::seconds(60);
 
     std::optional<Move> wanted;   // it cannot begin yet
@@ -67,6 +68,18 @@ struct Moving {
     std::uint64_t packets_sent = 0;
     std::uint64_t packets_lost = 0;
     DeliveryRate delivery;
+    // Of the path in use, when it is not the first: ngtcp2's takes in what acknowledges packets
+    // that went the old way.
+    Duration minimum = Duration::max();
+    Instant measured_from{};
+    Duration stale{};  // the sample that was the last before
+
+    // The latest sample of the round trip.
+    void note(Instant now, Duration sample) {
+        if (now < measured_from) stale = sample;
+        if (measured_from == Instant{} || now < measured_from || sample == stale) return;
+        if (sample > Duration::zero()) minimum = std::min(minimum, sample);
+    }
 };
 
 }  // namespace post::quic

