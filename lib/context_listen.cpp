@@ -74,6 +74,7 @@ Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors
                                     opened.shared.push_back(*port);
                                     return (*port)->local;
                                 });
+        if (!error && quic) error = open_preferred(opened.shared, *quic);
         if (error) return error;
     }
     if (named(Stack::tls) || named(Stack::tcp)) {
@@ -154,6 +155,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
             listen_http3(*port, stacks);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
+            offer_preferred(*port);
             if (dtls && !port->udp) listen_sctp(*port, local, options);
         }
     }

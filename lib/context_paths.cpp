@@ -48,7 +48,8 @@ Result<std::vector<Interface>> Root::interfaces() {
 // Asks again only when something may have changed. What is remembered of a network ends with it:
 // the next one may have the same name and gateway, and be another.
 void Root::find_interfaces() {
-    const bool changed = io_->poll_interfaces_changed();
+    bool changed = io_->poll_interfaces_changed();
+    changed |= std::exchange(look_wanted_, false);
     if (interfaces_version_ != 0 && !changed) return;
     auto found = io_->interfaces();
     interfaces_error_ = found ? Error() : found.error();

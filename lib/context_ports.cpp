@@ -80,6 +80,13 @@ Result<void> check(const QuicOptions& quic) {
         return wrong("QuicOptions::key_update_after is less than 64 packets");
     if (!quic.reset_key.empty() && quic.reset_key.size() < least_reset_key)
         return wrong("QuicOptions::reset_key is shorter than 32 bytes");
+    const auto bad = [](const Address& address, Address::Family family) {
+        return address.family != Address::Family::none &&
+               (address.family != family || address.port == 0 || address.is_any() ||
+                address.is_multicast());
+    };
+    if (bad(quic.preferred_v4, Address::Family::v4) || bad(quic.preferred_v6, Address::Family::v6))
+        return wrong("QuicOptions::preferred_v4 and preferred_v6 are an address and a port each");
     return {};
 }
 
@@ -135,8 +142,12 @@ Result<void> Root::check_initiate(const InitiateOptions& options) {
         return Error(Errc::unsupported, {}, Stage::call,
                      "tcp has no ALPN: leave InitiateOptions::alpn empty");
     if (options.quic.address_validation != QuicOptions{}.address_validation ||
-        !options.quic.reset_key.empty())
-        return wrong("QuicOptions::address_validation and reset_key are for listen");
+        !options.quic.reset_key.empty() ||
+        options.quic.preferred_v4.family != Address::Family::none ||
+        options.quic.preferred_v6.family != Address::Family::none)
+        return wrong(
+            "QuicOptions::address_validation, reset_key, preferred_v4 and preferred_v6 are for "
+            "listen");
     if (!options.alpn.empty() && !good_alpn(options.alpn))
         return wrong("an ALPN token has 1 to 255 bytes");
     if (options.local.shared != 0 || options.local.of != 1)
@@ -190,6 +201,7 @@ quic::TransportOptions Root::transport(const Bounds& bounds, const QuicOptions& 
     options.versions = quic.versions;
     options.congestion = quic.congestion;
     options.key_update_after = quic.key_update_after;
+    options.take_preferred = quic.take_preferred;
     return options;
 }
 
@@ -221,7 +233,7 @@ Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* lis
         options.reset_key = listen->reset_key;
         if (listen->address_validation == AddressValidation::always) options.validate_from = 0;
     }
-    port->endpoint = std::make_unique<quic::Endpoint>(std::move(options));
+    port->endpoint = std::make_shared<quic::Endpoint>(std::move(options));
     ports_.push_back(std::move(port));
     return ports_.back().get();
 }
@@ -296,6 +308,7 @@ quic::ConnectOptions Root::quic_way(const Association& association, const Setup&
     connect.transport.run_limit = io_->run_limit(way.port->socket);
     resume(association, setup, stack, way, connect.security);
     connect.token = address_token(association, setup, way);
+    connect.transport.initial_rtt = kept_rtt(association, setup, way);
     return connect;
 }
 

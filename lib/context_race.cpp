@@ -179,6 +179,10 @@ void Root::drop_way(AssociationId id, Setup& setup, std::size_t at) {
         return one.second == Route{id, way.attempt};
     });
     if (mine != last) attempts_.erase(mine);
+    for (Port* const port : way.further) {
+        --port->associations;
+        close_port_if_idle(*port);
+    }
     --way.port->associations;
     close_port_if_idle(*way.port);
 }

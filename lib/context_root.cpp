@@ -113,6 +113,7 @@ bool Root::turn() {
     carriers_.set_now(now_);
     associations_.shared().trace.set_now(now_);
     take_input();
+    watch_paths();
     associations_.wake(now_);
     take_submitted();
     close_listeners();
@@ -276,9 +277,17 @@ void Root::taken(Association& made, Result<std::unique_ptr<Mapping>> mapping) {
 void Root::collect(AssociationId id) {
     Association* found = associations_.use(id);
     if (!found) return;
+    hand_up(*found);
+}
+
+void Root::hand_up(Association& association) {
     happened_.clear();
-    found->poll_events(happened_);
-    for (Happened& event : happened_) carriers_.handle(std::move(event));
+    association.poll_events(happened_);
+    for (Happened& event : happened_) {
+        if (const auto* moved = std::get_if<happened::Moved>(&event)) settle_move(*moved);
+        if (std::holds_alternative<happened::Active>(event)) begin_roaming(association);
+        carriers_.handle(std::move(event));
+    }
 }
 
 void Root::transmit(AssociationId id) {
@@ -288,9 +297,7 @@ void Root::transmit(AssociationId id) {
     serve_wants(*found, setup);
     found->prepare(now_);
     for (Way& way : setup.ways) transmit(*found, way);
-    happened_.clear();
-    found->poll_events(happened_);
-    for (Happened& event : happened_) carriers_.handle(std::move(event));
+    hand_up(*found);
     keep(*found, setup);
     drop_ways(*found, setup);
     remember(*found, setup);
@@ -299,8 +306,8 @@ void Root::transmit(AssociationId id) {
 
 void Root::transmit(Association& association, Way& way) {
     if (way.linked) return transmit_links(association, way);
-    const SocketId socket = way.socket();
     for (int runs = 0;; ++runs) {
+        const SocketId socket = way.socket();
         // The last words of one that ends wait for nobody.
         const bool ends = association.state() >= Association::State::closing ||
                           association.leaving(way.attempt);
@@ -314,7 +321,8 @@ void Root::transmit(Association& association, Way& way) {
         if (way.connection) space = space.first(std::min(space.size(), io_->stream_run(socket)));
         const Datagrams run = association.poll_transmit(now_, way.attempt, space);
         if (run.empty()) return;
-        io_->send(socket, run);
+        if (way.port) way.out = port_of(way, run.local);
+        io_->send(way.socket(), run);
     }
     associations_.use(association.id());
 }
@@ -323,6 +331,7 @@ void Root::forget(AssociationId id) {
     const auto at = setups_.find(id);
     if (at == setups_.end()) return;
     Setup& setup = at->second;
+    finish_move(nullptr, setup, Error(Errc::connection_lost));
     cancel_lookups(setup);
     while (!setup.ways.empty()) drop_way(id, setup, setup.ways.size() - 1);
     setups_.erase(at);
@@ -335,7 +344,8 @@ Instant Root::deadline() const {
         submitted_.load(std::memory_order_relaxed))
         return Instant::min();
     const Instant ticks = sctp_ ? sctp_->deadline() : never;
-    return std::min({associations_.deadline(), io_->deadline(), carriers_.deadline(), ticks});
+    return std::min(
+        {associations_.deadline(), io_->deadline(), carriers_.deadline(), ticks, moves_due_});
 }
 
 // Associations that nobody needs any more are closed at once. True when there was one.

@@ -18,16 +18,17 @@
 #include "lib/association/race_memory.hpp"
 #include "lib/association/resolution.hpp"
 #include "lib/carrier/carriers.hpp"
+#include "lib/context_moves.hpp"
 #include "lib/context_trace.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/log_folder.hpp"
+#include "lib/policy/selection.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/sctp/dtls_endpoint.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
 #include "mappings/tcp/endpoint.hpp"
 #include "mappings/tls/endpoint.hpp"
 #include "mappings/udp/endpoint.hpp"
-#include "lib/policy/selection.hpp"
 
 namespace post::core {
 
@@ -48,6 +49,8 @@ public:
     Operation<std::vector<Remote>> resolve(const Remote& remote);
     Operation<Plan> plan(const Remote& remote, const InitiateOptions& options);
     Result<std::vector<Interface>> interfaces();
+    std::optional<Path> path(AssociationId id) const;
+    Operation<Path> migrate(AssociationId id, const Local& local);
     Reuse reuse(const Remote& remote, const InitiateOptions& options) const;
     // From any thread.
     void submit(Function<void()> work);
@@ -83,8 +86,8 @@ private:
     struct Port {
         SocketId socket;
         Address local;
-        std::unique_ptr<quic::Endpoint> endpoint;
-        std::optional<ListenerKey> listener;  // takes new clients for it
+        std::shared_ptr<quic::Endpoint> endpoint;  // of several ports of one connection
+        std::optional<ListenerKey> listener;       // takes new clients for it
         quic::AcceptOptions accept;
         bool http3 = false;  // clients that speak HTTP/3 too
         // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
@@ -131,6 +134,8 @@ private:
         Port* port = nullptr;
         DatagramPort* datagrams = nullptr;
         std::optional<SocketId> connection;
+        std::vector<Port*> further{};  // that it moved to, or is about to
+        Port* out = nullptr;           // of these, which its last run left by
         bool linked = false;
         std::unordered_map<LinkId, SocketId> links{};
         Address remote{};     // of a client's
@@ -139,6 +144,7 @@ private:
         // Of DTLS 1.2: what it would resume.
         std::optional<ResumptionTicket> ticket{};
         SocketId socket() const {
+            if (out) return out->socket;
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
         bool waits = false;  // stands in blocked_
@@ -154,6 +160,7 @@ private:
         bool races = false;            // and what comes of it is to be remembered
         std::uint64_t interfaces = 0;  // as which interfaces_version_ it knows them
         std::vector<Way> ways;
+        Moves moves{};
     };
     // A Stream, and a socket whose other end somebody has as a file descriptor.
     struct Pump {
@@ -206,6 +213,7 @@ private:
     void take_resolved();
     void take_submitted();
     void collect(AssociationId id);
+    void hand_up(Association& association);
     void transmit(AssociationId id);
     void transmit(Association& association, Way& way);
     void give(TransientId transient, const Datagrams& datagrams);
@@ -240,6 +248,7 @@ private:
     void keep(Association& association, Setup& setup);
     void resume(const Association& association, const Setup& setup, Stack stack, Way& way,
                 crypto::ClientSecurity& security);
+    Duration kept_rtt(const Association& association, const Setup& setup, const Way& way) const;
     Bytes address_token(const Association& association, const Setup& setup, const Way& way);
     static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
                                          const ListenOptions& options, Stack stack);
@@ -289,6 +298,27 @@ private:
     void note_path(Association& association, AttemptId attempt, const LocalPath& path,
                    SocketId socket);
     std::size_t payload_limit(const Address& remote, std::size_t mtu);
+    // context_moves.cpp
+    void watch_paths();
+    void roam(AssociationId id, Setup& setup);
+    std::vector<Address> own_addresses() const;
+    Error begin_move(Association& association, Setup& setup);
+    Result<Port*> roaming_port(const Association& association, Way& way, const Local& local,
+                               const LocalPath& path);
+    Result<SocketId> open_roaming(const Local& local, const LocalPath& path);
+    Port* port_of(Way& way, const Address& local);
+    // Of those whose endpoint is that of `way`.
+    template <class Fits> Port* path_port(const Way& way, Fits fits) const {
+        for (const auto& port : ports_)
+            if (port->endpoint == way.port->endpoint && fits(*port)) return port.get();
+        return nullptr;
+    }
+    Error try_next(Association& association, Setup& setup);
+    void finish_move(const Association* association, Setup& setup, Error error);
+    void settle_move(const happened::Moved& moved);
+    void begin_roaming(const Association& association);
+    Error open_preferred(std::vector<Port*>& opened, const QuicOptions& options);
+    void offer_preferred(Port& port);
     // context_listen.cpp
     struct Opened;
     // Of a listener: its addresses are opened on each of the interfaces; 0: on all.
@@ -401,6 +431,11 @@ private:
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for
+    std::uint64_t paths_version_ = 0;       // as which associations know them
+    bool look_wanted_ = false;              // they may have changed
+    wire::RateLimit looks_{8, 20};
+    Instant moves_due_ = never;
+    std::uint64_t last_move_ = 0;
     WallTime moved_{};  // when a network was last left: what won before is not believed any more
     Carriers carriers_;
     const crypto::PacketProtectionBackend protection_;

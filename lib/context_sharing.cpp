@@ -62,6 +62,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     key.add(quic, std::to_string(static_cast<int>(options.quic.congestion)));
     key.add(quic, std::to_string(static_cast<int>(options.quic.cipher)));
     key.add(quic, std::to_string(options.quic.key_update_after));
+    key.add(quic, options.quic.take_preferred ? "" : "stays");
     for (std::size_t number :
          {std::size_t{options.sctp.local_port}, std::size_t{options.sctp.remote_port},
           std::size_t{options.sctp.streams}, options.sctp.largest_payload,

@@ -205,6 +205,17 @@ Bytes Root::address_token(const Association& association, const Setup& setup, co
     return fits ? std::move(token->token) : Bytes();
 }
 
+// Of the same network and Remote (RFC 9002, 6.2.2). Zero: nothing is known. The rate and the MTU
+// that are kept are for the application alone: not done, because a rate of yesterday may overload
+// the path of today (careful resume would need a phase of its own in congestion control), and the
+// MTU is found within two round trips, while a kept one could be too large by now.
+Duration Root::kept_rtt(const Association& association, const Setup& setup, const Way& way) const {
+    const auto trust = trust_text(setup.options.trust, association.options().remote->server_name());
+    const auto kept = store_->find(association_key(*association.options().remote, setup.options,
+                                                   trust, network(association, way)));
+    return kept ? kept->rtt : Duration{};
+}
+
 // A ticket of one Listener is none for another that shows or demands other certificates: it would
 // get in without showing any.
 crypto::ServerTickets Root::tickets(crypto::TicketKeys& keys, const Local& local,

@@ -111,6 +111,12 @@ public:
     // The peer is told to open no further Carriers, where the protocol has a word for it (GOAWAY);
     // those that are open go on.
     virtual void retire() {}
+    // Goes to another path. At most one is under way: an earlier one is cancelled. Only where
+    // moves() is true.
+    virtual void move(Instant now, const Move& move) {
+        static_cast<void>(now);
+        static_cast<void>(move);
+    }
     // Ends the connection: poll_transmit writes one last flight, no event follows but Lost.
     virtual void close(Error reason) = 0;
 
@@ -150,6 +156,8 @@ public:
     virtual Stack stack() const = 0;
     // Whether it runs on byte streams that it numbers itself (mappings/links.hpp).
     virtual bool links() const { return false; }
+    // Whether it is a client's connection that can go to another path.
+    virtual bool moves() const { return false; }
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.
     virtual std::uint64_t send_window(CarrierId carrier) const = 0;
     virtual Path path() const = 0;

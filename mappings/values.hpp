@@ -21,6 +21,8 @@
 #include <post/time.hpp>
 #include <post/udp.hpp>
 
+#include "mappings/moves.hpp"
+
 namespace post {
 
 // A transport connection inside its Context: what a route leads to. Never on the wire.
@@ -306,10 +308,10 @@ struct Lost {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
-                 event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
-                 event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
-                 event::Ticket, event::Token, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+using Event = std::variant<
+    event::Arrived, event::ArrivedRun, event::Established, event::Opened, event::Finished,
+    event::Reset, event::Stopped, event::Acked, event::Unblocked, event::Ended, event::Lost,
+    event::ArrivedAlone, event::SettledAlone, event::Soft, event::Ticket, event::Token,
+    event::Moved, event::PathChanged, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 }  // namespace post

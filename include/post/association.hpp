@@ -10,6 +10,7 @@
 #include <post/establishment.hpp>
 #include <post/feature.hpp>
 #include <post/ids.hpp>
+#include <post/local.hpp>
 #include <post/operation.hpp>
 #include <post/path.hpp>
 #include <post/policy.hpp>
@@ -36,6 +37,22 @@ public:
     // What is known of the ways in use; none before there is a connection, at most one today.
     std::vector<Path> paths() const;
     std::vector<Transient> transients() const;
+    // Goes over another path and stays what it is: no new handshake, and no Carrier notices but by
+    // Carrier::on_path (RFC 9000, 9). Local::interfaces are tried in their order, where they reach
+    // the peer; Local::address and port are the near end; with neither, every interface but the one
+    // in use. Where the old path is still there the peer is asked first whether it answers over the
+    // new one, and until then, and if not, all stays as it is. The answer is the path in use then.
+    // One at a time: a later call ends an earlier one with cancelled.
+    //
+    // Errors, whose detail says what was tried: unsupported (not quic, whose clients alone can; the
+    // server forbids it), no_route (no such interface or address, the other family, no way to the
+    // peer), unreachable (no answer over the new path), would_block (not established yet, or the
+    // peer has given no spare connection id), invalid_argument, connection_lost, context_closed.
+    //
+    // Without being asked a client on quic goes to another interface when its own address goes
+    // away, and, where Local::interfaces or preferences order them, when a better one comes: four
+    // times in a row, and then once a second.
+    Operation<Path> migrate(Local local);
     Stack stack() const;
     // As agreed in the handshake ("post-quic/1", or the application's); empty before.
     std::string alpn() const;

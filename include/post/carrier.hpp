@@ -47,6 +47,7 @@ public:
     using OnMessage = Function<bool(Carrier&, InMessage)>;
     using OnCarrier = Function<bool(Carrier)>;
     using OnClosed = Function<void(const Error&)>;
+    using OnPath = Function<void(const Path&)>;
 
     static constexpr std::uint32_t largest_weight = 256;
 
@@ -190,6 +191,9 @@ public:
     // udp and udp_lite ICMP errors, such as refused_port where nobody listens; the cause is the
     // errno. Elsewhere the stack makes what it can of them, and nothing comes. Nobody else is told.
     void on_soft_error(OnClosed on_soft_error);
+    // Called when what is sent goes over another path (RFC 9622, 8.3.2: PathChange): either side
+    // moved, or a NAT did. Nothing is lost by that, and nothing has to be done.
+    void on_path(OnPath on_path);
 
     // Views.
 

@@ -44,8 +44,9 @@ enum class Feature : std::uint8_t {
     multipath,           // several paths at once
     temporary_address,   // "useTemporaryLocalAddress"
     advertises_altaddr,  // our other addresses are told to the peer; "advertisesAltaddr"
+    migration,           // Association::migrate, and moving when an address goes away
 };
-inline constexpr std::uint8_t feature_count = 29;
+inline constexpr std::uint8_t feature_count = 30;
 
 const char* to_string(Feature feature) noexcept;
 std::optional<Feature> feature_of(std::string_view name) noexcept;

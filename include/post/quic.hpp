@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <post/address.hpp>
 #include <post/bytes.hpp>
 
 namespace post {
@@ -59,6 +60,16 @@ struct QuicOptions {
     // process learn at once that their connections are gone; without one, from their idle timeout.
     // Never the same on two servers that receive each other's packets.
     Bytes reset_key{};
+    // listen only: where clients shall go once they are established (RFC 9000, 9.6), one for each
+    // family, with the port; they are told, ask whether it answers, and go there if it does. They
+    // have to be addresses of this machine, and the Listener takes packets there as well; for
+    // servers that many reach by one address (anycast) and that answer by one of their own. Family
+    // none: nowhere.
+    Address preferred_v4{};
+    Address preferred_v6{};
+    // initiate only: go there. What only a network of their own reaches is not believed of servers
+    // outside of such a network. False: stay.
+    bool take_preferred = true;
 
     bool operator==(const QuicOptions&) const = default;
 };

@@ -141,8 +141,9 @@ Error Association::terms_error(const SendOptions& options) const {
     if (options.datagram)
         if (Error error = datagram_error(*options.datagram)) return error;
     if (fields() && fields_size(options.properties) > Properties::largest_fields)
-        return wrong("the fields of a message are at most 16 KiB, with their names and 32 bytes for "
-                     "each of them");
+        return wrong(
+            "the fields of a message are at most 16 KiB, with their names and 32 bytes for "
+            "each of them");
     if (!fields() && properties_size(options.properties) > Properties::largest)
         return wrong("the properties of a message are at most 512 bytes, names included");
     for (const auto& [name, value] : options.properties)
@@ -460,6 +461,13 @@ std::optional<Path> Association::path() const {
 const ChannelInfo* Association::channel(CarrierId carrier) const {
     const Lane* lane = find(carrier);
     return lane && lane->channel ? &*lane->channel : nullptr;
+}
+
+std::vector<Tag> Association::tags() const {
+    std::vector<Tag> all;
+    for (const auto& [id, lane] : lanes_)
+        if (lane.out.tag != no_tag) all.push_back(lane.out.tag);
+    return all;
 }
 
 // A plain peer names no parent. What it opens belongs to the Carrier that was initiated first.

@@ -138,6 +138,12 @@ public:
     // Closes the transient when no Carrier is left, without waiting for the idle time.
     void shut_if_idle();
 
+    // Its connection goes to another path (Mapping::move).
+    void move(Instant now, const Move& move) {
+        now_ = now;
+        if (moves()) mapping_->move(now, move);
+    }
+
     // Input, from the root.
 
     // It is about to race, and may still be told how.
@@ -195,6 +201,8 @@ public:
     bool resumed() const { return resumed_; }
     // Its messages have the fields of HTTP, or will.
     bool fields() const { return stack_ == Stack::http3 || options_.fields; }
+    // Its connection can go to another path.
+    bool moves() const { return state_ == State::established && mapping_ && mapping_->moves(); }
     bool links() const { return mapping_ && mapping_->links(); }
     bool plain() const { return plain_; }
     const Bytes& peer_identity() const { return peer_identity_; }
@@ -217,6 +225,8 @@ public:
     bool has(CarrierId carrier) const { return lanes_.contains(carrier); }
     // What its opener called it; nullptr: nothing.
     const ChannelInfo* channel(CarrierId carrier) const;
+    // Of all Carriers that the layer above knows.
+    std::vector<Tag> tags() const;
     // The tag of the Carrier that this one was forked from; no_tag when it is not known (yet).
     Tag parent(CarrierId carrier) const;
 
@@ -291,6 +301,8 @@ private:
     void handle(Instant now, event::Ended& event);
     void handle(Instant now, event::Soft& event);
     void handle(Instant now, event::Lost& event);
+    void handle(Instant now, event::Moved& event);
+    void handle(Instant now, event::PathChanged& event);
     void handle(Instant now, event::ArrivedAlone& event);
     void handle(Instant now, event::SettledAlone& event);
     void handle(Instant now, event::Ticket& event);

@@ -331,6 +331,14 @@ void Association::handle(Instant, event::Soft& event) {
         events_.push_back(happened::Soft{lane->out.tag, std::move(event.error)});
 }
 
+void Association::handle(Instant, event::Moved& event) {
+    events_.push_back(happened::Moved{id(), event.number, std::move(event.error)});
+}
+
+void Association::handle(Instant, event::PathChanged&) {
+    events_.push_back(happened::PathChanged{id(), mapping_->path()});
+}
+
 void Association::handle(Instant, event::Lost& event) {
     trace_end(*mapping_, attempt_, event.error);
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});

@@ -64,6 +64,17 @@ struct Soft {
 struct Active {
     AssociationId association;
 };
+// A connection goes over another path from now on.
+struct PathChanged {
+    AssociationId association;
+    Path path;
+};
+// What became of a Move, by its number.
+struct Moved {
+    AssociationId association;
+    std::uint64_t number = 0;
+    Error error;
+};
 // Both directions are over, every message has its fate; the tag is not used again.
 struct Over {
     Tag carrier;
@@ -77,8 +88,9 @@ struct Gone {
 
 }  // namespace happened
 
-using Happened = std::variant<happened::Opened, happened::Readable, happened::Writable,
-                              happened::Progress, happened::Wanted, happened::Furthered,
-                              happened::Soft, happened::Active, happened::Over, happened::Gone>;
+using Happened =
+    std::variant<happened::Opened, happened::Readable, happened::Writable, happened::Progress,
+                 happened::Wanted, happened::Furthered, happened::Soft, happened::Active,
+                 happened::PathChanged, happened::Moved, happened::Over, happened::Gone>;
 
 }  // namespace post::core

@@ -58,6 +58,7 @@ public:
         OnFate on_fate;
         Carrier::OnClosed on_closed;
         Carrier::OnClosed on_soft_error;
+        Carrier::OnPath on_path;
         std::vector<WaitingRef<WaitingMessage>> receiving;
         std::vector<WaitingRef<Waiting<Carrier>>> accepting;
         std::vector<WaitingRef<WaitingSend>> sending;
@@ -135,6 +136,7 @@ public:
     void abort(CarrierKey key, AbortCode code);
     void on_closed(CarrierKey key, Carrier::OnClosed on_closed);
     void on_soft_error(CarrierKey key, Carrier::OnClosed on_soft_error);
+    void on_path(CarrierKey key, Carrier::OnPath on_path);
     void hold(CarrierKey key);
     void drop(CarrierKey key);
     Row* row(CarrierKey key) { return rows_.find(key); }
@@ -155,6 +157,10 @@ public:
     Operation<Plan> wait_for_plan(std::uint64_t number);
     void answer_names(std::uint64_t number, Result<std::vector<Remote>> found);
     void answer_plan(std::uint64_t number, Result<Plan> plan);
+
+    // The same for a migration.
+    Operation<Path> wait_for_path(std::uint64_t number);
+    void answer_path(std::uint64_t number, Result<Path> path);
 
     void abandoned(WaitingBase& waiting);
     void listened(WaitingRef<WaitingBase> waiting);
@@ -201,6 +207,8 @@ private:
     void make(happened::Furthered& event);
     void make(happened::Soft& event);
     void make(happened::Active& event);
+    void make(happened::PathChanged& event);
+    static void make(happened::Moved&) {}  // the root's
     void make(happened::Over& event);
     void make(happened::Gone& event);
     void give_to_ready(CarrierKey key);
@@ -249,6 +257,7 @@ private:
     std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> activating_;
     std::unordered_map<std::uint64_t, WaitingRef<Waiting<std::vector<Remote>>>> resolving_;
     std::unordered_map<std::uint64_t, WaitingRef<Waiting<Plan>>> planning_;
+    std::unordered_map<std::uint64_t, WaitingRef<Waiting<Path>>> moving_;
     std::unordered_map<FateToken, OnFate> fates_;
     FateToken next_fate_ = 1;
     std::unordered_map<FateToken, Generated> generated_;  // what is being sent of it

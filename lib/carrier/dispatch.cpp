@@ -432,6 +432,7 @@ void Carriers::end(const Error& error) {
     listeners_.each([&](ListenerKey key, ListenerRow&) { close(key); });
     while (!resolving_.empty()) answer_names(resolving_.begin()->first, error);
     while (!planning_.empty()) answer_plan(planning_.begin()->first, error);
+    while (!moving_.empty()) answer_path(moving_.begin()->first, error);
 }
 
 }  // namespace post::core

@@ -332,19 +332,6 @@ std::optional<Remote> Association::remote() const {
     return found ? found->options().remote : std::nullopt;
 }
 
-std::vector<Path> Association::paths() const {
-    const auto* found = view(anchor_, id_);
-    const auto path = found ? found->path() : std::nullopt;
-    return path ? std::vector<Path>{*path} : std::vector<Path>{};
-}
-
-std::vector<Transient> Association::transients() const {
-    const auto* found = view(anchor_, id_);
-    const auto path = found ? found->path() : std::nullopt;
-    if (!path) return {};
-    return {Transient{found->stack(), found->alpn(), active(), *path}};
-}
-
 Stack Association::stack() const {
     const auto* found = view(anchor_, id_);
     return found ? found->stack() : Stack::quic;

@@ -45,6 +45,7 @@ public:
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }
+    void measure(SocketId socket, Path& path) const override { tcp_.measure(socket, path); }
     std::size_t stream_run(SocketId socket) const override { return tcp_.run(socket); }
 
     std::span<const Received> receive() override;

@@ -16,6 +16,7 @@
 #include <post/ids.hpp>
 #include <post/interface.hpp>
 #include <post/local.hpp>
+#include <post/path.hpp>
 #include <post/records.hpp>
 #include <post/result.hpp>
 #include <post/time.hpp>
@@ -147,6 +148,10 @@ public:
     virtual void end_sending(SocketId socket) = 0;
     // TCP: leaves what comes in the system's buffers, so that the peer is held back.
     virtual void hold(SocketId socket, bool held) = 0;
+    // TCP: puts what the system measures of it into the path, and leaves the rest.
+    virtual void measure(SocketId socket, Path& path) const {
+        static_cast<void>(socket), static_cast<void>(path);
+    }
     // TCP: how many of the bytes that were sent the peer's system has not acknowledged.
     virtual std::uint64_t unacknowledged(SocketId socket) const = 0;
 

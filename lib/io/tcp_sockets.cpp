@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lib/io/system.hpp"
+#include "lib/io/tcp_measure.hpp"
 
 namespace post::io {
 namespace {
@@ -326,6 +327,10 @@ Address TcpSockets::local_address(SocketId id) const {
 bool TcpSockets::bound(SocketId id) const {
     const Connection* connection = find(id);
     return !connection || connection->socket.bound();
+}
+
+void TcpSockets::measure(SocketId id, Path& path) const {
+    if (const Connection* connection = find(id)) measure_tcp(connection->socket.fd(), path);
 }
 
 std::uint64_t TcpSockets::unacknowledged(SocketId id) const {

@@ -48,6 +48,7 @@ public:
     Instant deadline() const;
     Address local_address(SocketId id) const;
     bool bound(SocketId id) const;
+    void measure(SocketId id, Path& path) const;
     std::uint64_t unacknowledged(SocketId id) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;

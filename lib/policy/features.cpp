@@ -44,6 +44,7 @@ constexpr std::array<Named, feature_count> names{{
     {Feature::multipath, "multipath"},
     {Feature::temporary_address, "useTemporaryLocalAddress"},
     {Feature::advertises_altaddr, "advertisesAltaddr"},
+    {Feature::migration, "migration"},
 }};
 constexpr std::array preferences{Preference::prohibit, Preference::avoid, Preference::none,
                                  Preference::prefer, Preference::require};
@@ -146,6 +147,8 @@ std::span<const Cell> stream_cells() {
          "the peer hears of a Carrier with its first byte"},
         {Feature::read_first, When::always, emulated, "ForkOptions::announce opens the Carrier"},
         {Feature::multipath, When::always, unsupported, "one path at a time"},
+        {Feature::migration, When::always, unsupported,
+         "the stack keeps to the addresses that it began with"},
         {Feature::temporary_address, When::always, unsupported,
          "no matter of the stack: Local::source chooses"},
         {Feature::advertises_altaddr, When::always, unsupported,

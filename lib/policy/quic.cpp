@@ -12,6 +12,10 @@ std::span<const Cell> quic_cells() {
         {Feature::unreliable, When::always, native,
          "a QUIC DATAGRAM, never sent again, when it is unordered, not the last, and fits into a "
          "packet; else it is reliable"},
+        {Feature::migration, When::always, native,
+         "a client goes to another path and stays the same connection (RFC 9000, 9)"},
+        {Feature::advertises_altaddr, When::always, native,
+         "of a server, what QuicOptions::preferred_v4 and preferred_v6 say"},
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},

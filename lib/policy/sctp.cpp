@@ -32,6 +32,8 @@ constexpr std::array shared{
 };
 
 constexpr std::array over_dtls{
+    Cell{Feature::migration, When::always, unsupported,
+         "SCTP over DTLS has one path (RFC 8261, 6.1)"},
     Cell{Feature::label, When::always, native, "fields of DATA_CHANNEL_OPEN (RFC 8832)"},
     Cell{Feature::text, When::plain, native, "a payload protocol identifier of its own (RFC 8831)"},
     Cell{Feature::security, When::always, native, "DTLS 1.2, and the certificate is verified"},

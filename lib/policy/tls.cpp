@@ -14,6 +14,9 @@ std::span<const Cell> tls_cells() {
          "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},
         {Feature::advertises_altaddr, When::always, native,
          "with TlsOptions::multipath, those that the system's path manager is told to signal"},
+        {Feature::migration, When::always, unsupported,
+         "TCP keeps to its two addresses; TlsOptions::multipath lets the systems add others, where "
+         "both have it, and nobody here decides which is used"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},
         {Feature::checksum_received, When::always, native,

@@ -45,6 +45,8 @@ std::span<const Cell> udp_cells() {
         {Feature::soft_errors, When::always, native, "Carrier::on_soft_error"},
         {Feature::keep_alive, When::always, unsupported, "a flow is not held open"},
         {Feature::multipath, When::always, unsupported, "one path at a time"},
+        {Feature::migration, When::always, unsupported,
+         "a flow is its two addresses: nothing in a datagram says that it goes on elsewhere"},
         {Feature::temporary_address, When::always, unsupported,
          "no matter of the stack: Local::source chooses"},
         {Feature::advertises_altaddr, When::always, unsupported,

@@ -65,6 +65,7 @@ public:
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override { below_->extend_budget(bytes); }
     void keep_alive(bool wanted) override { below_->keep_alive(wanted); }
+    void move(Instant now, const Move& move) override { below_->move(now, move); }
     void retire() override;
     void close(Error reason) override;
 
@@ -84,6 +85,7 @@ public:
     std::string log() const override { return below_->log(); }
     bool quiet() const override { return ready_.empty() && below_->quiet(); }
     Instant heard() const override { return below_->heard(); }
+    bool moves() const override { return below_->moves(); }
     bool over() const override { return below_->over(); }
 
     std::size_t requests() const { return requests_.size(); }

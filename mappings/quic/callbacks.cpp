@@ -185,6 +185,27 @@ struct Callbacks {
             return true;
         });
     }
+    static int begin_path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*,
+                                     const ngtcp2_path*, void* user_data) {
+        connection(user_data).moving_.validating = true;
+        return 0;
+    }
+    static int path_validation(ngtcp2_conn*, std::uint32_t flags, const ngtcp2_path* path,
+                               const ngtcp2_path*, ngtcp2_path_validation_result result,
+                               void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.on_validated(to_address(path->local), to_address(path->remote), result,
+                              (flags & NGTCP2_PATH_VALIDATION_FLAG_NEW_TOKEN) != 0);
+            return true;
+        });
+    }
+    static int select_preferred(ngtcp2_conn*, ngtcp2_path* path,
+                                const ngtcp2_preferred_addr* offered, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.select_preferred(*offered, path);
+            return true;
+        });
+    }
     static int stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*, void* user_data) {
         connection(user_data).reset_by_peer_ = true;
         return 0;
@@ -197,6 +218,7 @@ void fill(ngtcp2_callbacks& callbacks, Role role) {
     if (role == Role::client) {
         callbacks.recv_version_negotiation = Callbacks::version_negotiation;
         callbacks.recv_new_token = Callbacks::new_token;
+        callbacks.select_preferred_addr = Callbacks::select_preferred;
     }
     callbacks.recv_crypto_data = Callbacks::recv_crypto_data;
     callbacks.handshake_completed = Callbacks::handshake_completed;
@@ -215,6 +237,10 @@ void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks.get_new_connection_id = Callbacks::new_connection_id;
     callbacks.remove_connection_id = Callbacks::remove_connection_id;
     callbacks.get_path_challenge_data = Callbacks::path_challenge;
+    callbacks.path_validation = Callbacks::path_validation;
+#if NGTCP2_VERSION_NUM >= 0x010e00
+    callbacks.begin_path_validation = Callbacks::begin_path_validation;
+#endif
     callbacks.recv_stateless_reset = Callbacks::stateless_reset;
     callbacks.dcid_status = Callbacks::connection_id_status;
 #if NGTCP2_VERSION_NUM >= 0x011800

@@ -47,6 +47,7 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
       most_memory_(2 * budget_ + memory_to_send),
       now_(now),
       key_update_after_(options.key_update_after),
+      take_preferred_(options.take_preferred),
       keep_alive_every_(options.limits.keep_alive),
       streams_(role, options.limits, random_word(endpoint), endpoint.pools()) {
     streams_.attach(native_streams_);
@@ -151,6 +152,7 @@ Result<void> Connection::accept(const AcceptOptions& options, const Datagrams& f
     auto id = issue_id();
     endpoint_.reset_token(id, parameters.stateless_reset_token);
     parameters.stateless_reset_token_present = 1;
+    offer_preferred(parameters, options);
     // The client goes on using its own choice until it has seen ours.
     auto chosen = to_id(header.dcid);
     if (!endpoint_.add_route(chosen, transient_)) return Errc::too_many;
@@ -217,13 +219,10 @@ void Connection::close(Error reason) {
 void Connection::handle_input(Instant now, const Datagrams& datagrams) {
     advance(now);
     if (!alive() || datagrams.empty()) return;
-    // A client stays on the path it opened; ngtcp2 follows a client that moves.
-    bool client = role_ == Role::client;
-    if (!client && !follows(datagrams.remote)) return;
+    // ngtcp2 follows a client that moves, and lets nobody move a client.
+    if (role_ == Role::server && !follows(datagrams.remote)) return;
     if (datagrams.local.family != Address::Family::none) seen_local_ = datagrams.local;
-    PathStorage path(
-        client || datagrams.local.family == Address::Family::none ? local_ : datagrams.local,
-        datagrams.remote);
+    PathStorage path(near_end(datagrams), datagrams.remote);
     ngtcp2_pkt_info info{};
     info.ecn = static_cast<std::uint8_t>(datagrams.ecn);
     bytes_received_ += datagrams.bytes.size();
@@ -236,6 +235,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
              Stage::established,
              "the peer leaves holes in its streams, and what lies behind them fills the memory"});
     if (alive()) streams_.apply_credit();
+    if (alive()) note_path();
     rethrow();
 }
 
@@ -272,6 +272,7 @@ void Connection::handle_timeout(Instant now) {
     if (code != 0) fail(code);
     streams_.handle_timeout(now_);
     check_mtu();
+    check_moves();
     rethrow();
 }
 
@@ -291,6 +292,9 @@ void Connection::note_heard() {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(native_.get(), &info);
     if (std::exchange(packets_received_, info.pkt_recv) == info.pkt_recv) return;
+    moving_.note(now_, Duration(static_cast<Duration::rep>(info.latest_rtt)));
+    moving_.delivery.note(now_, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
+                          delivered(info));
 #else
     packets_received_ = 1;
 #endif
@@ -307,8 +311,8 @@ void Connection::poll_events(std::vector<Event>& events) {
 
 Instant Connection::deadline() const {
     if (!alive()) return never;
-    return std::min(
-        {to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline(), streams_.deadline()});
+    return std::min({to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline(),
+                     streams_.deadline(), moving_.until});
 }
 
 std::uint64_t Connection::send_window(CarrierId carrier) const {
@@ -371,6 +375,8 @@ void Connection::peer_closed() {
 
 void Connection::lose(Error error) {
     if (error.candidate.family == Address::Family::none) error.candidate = remote_;
+    for (auto* move : {&moving_.wanted, &moving_.probing})
+        if (established_) settle_move(*move, error);
     streams_.inbox().add(event::Lost{std::move(error)});
     left_handshake();
 }

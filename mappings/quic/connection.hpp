@@ -29,6 +29,7 @@
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/quic/errors.hpp"
 #include "mappings/quic/memory.hpp"
+#include "mappings/quic/moving.hpp"
 #include "mappings/quic/native_streams.hpp"
 #include "mappings/quic/path_mtu.hpp"
 #include "mappings/streams/streams.hpp"
@@ -53,6 +54,7 @@ public:
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override;
     void keep_alive(bool wanted) override;
+    void move(Instant now, const Move& move) override;
     void close(Error reason) override;
 
     void handle_input(Instant now, const Datagrams& datagrams) override;
@@ -65,6 +67,7 @@ public:
 
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
+    bool moves() const override { return role_ == Role::client; }
     std::string log() const override { return log_; }
     bool quiet() const override;
     Stack stack() const override { return Stack::quic; }
@@ -113,7 +116,22 @@ private:
     void take_tickets();
     void check_mtu();
     void count_sent(const Datagrams& run);
+
+    // paths.cpp
+    void try_move();
+    void settle_move(std::optional<Move>& move, Error error);
+    void check_moves();
+    void on_validated(const Address& local, const Address& remote,
+                      ngtcp2_path_validation_result result, bool new_token);
+    bool select_preferred(const ngtcp2_preferred_addr& offered, ngtcp2_path* path) const;
+    void offer_preferred(ngtcp2_transport_params& parameters, const AcceptOptions& options);
+    Address near_end(const Datagrams& datagrams) const;
+    void note_path();
     bool marks_get_through() const;
+#if NGTCP2_VERSION_NUM >= 0x011000
+    // Bytes that the peer has acknowledged.
+    static std::uint64_t delivered(const ngtcp2_conn_info& info);
+#endif
 
     // transmit.cpp
     struct Filling;
@@ -181,6 +199,8 @@ private:
     // the edge of both, and then once a second.
     wire::RateLimit moves_{4, 1};
     Address followed_;  // where it moved to last
+    Moving moving_;
+    bool take_preferred_ = true;  // go where the server would rather have us
     std::optional<Duration> keep_alive_every_;
     // A client's, until it is established; what it began with, and what the server wants instead.
     std::unique_ptr<ConnectOptions> connect_;

@@ -64,6 +64,10 @@ struct TransportOptions {
     // Spread packets over the round trip. Below a millisecond of it timers are coarser than that,
     // and packets go as they come.
     bool pacing = true;
+    // Before anything is measured, of this path and of later ones; zero: 333 ms (RFC 9002, 6.2.2).
+    Duration initial_rtt{};
+    // A client goes to the address that the server would rather have it use (RFC 9000, 9.6).
+    bool take_preferred = true;
     // Raw streams whatever the ALPN token says: for tests that write Post frames by hand.
     bool raw = false;
 };
@@ -81,6 +85,9 @@ struct AcceptOptions {
     crypto::ServerSecurity security;
     std::vector<std::string> alpn{std::string(post_alpn)};
     TransportOptions transport;
+    // Where clients shall go once they are established, each with its port; family none: nowhere.
+    Address preferred_v4{};
+    Address preferred_v6{};
 };
 
 }  // namespace post::quic

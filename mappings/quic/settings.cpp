@@ -15,6 +15,9 @@ namespace {
 constexpr std::uint64_t largest_integer = (std::uint64_t{1} << 62) - 1;
 constexpr std::uint64_t most_streams = std::uint64_t{1} << 60;
 
+constexpr Duration least_initial_rtt = std::chrono::milliseconds(100);
+constexpr Duration most_initial_rtt = std::chrono::seconds(1);
+
 ngtcp2_cc_algo to_native(Congestion congestion) {
     switch (congestion) {
         case Congestion::cubic: break;
@@ -38,6 +41,11 @@ void fill(ngtcp2_settings& settings, const TransportOptions& options,
     ngtcp2_settings_default(&settings);
     settings.cc_algo = to_native(options.congestion);
     settings.initial_ts = to_timestamp(now);
+    // Paths are asked for three times this at least (RFC 9000, 8.2.4), so that it is not taken for
+    // too little: a later one may be slower.
+    if (options.initial_rtt > Duration::zero())
+        settings.initial_rtt = static_cast<ngtcp2_duration>(
+            std::clamp<Duration>(options.initial_rtt, least_initial_rtt, most_initial_rtt).count());
     settings.max_tx_udp_payload_size = preferences.largest_payload;
     settings.handshake_timeout = to_timeout(options.limits.handshake_timeout);
     settings.pmtud_probes = preferences.probes.sizes().data();

@@ -50,11 +50,13 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
     if (state_ == State::over) return {};
     if (state_ == State::closing) return write_close(space);
     streams_.apply_credit();
+    if (moving_.wanted) try_move();
     if (streams_.bytes_settled()) mtu_.on_progress(now_);
     join_acknowledgement();
     auto run = write_run(supply, space);
     streams_.hold_alone();
     count_sent(run);
+    if (alive()) note_path();
     rethrow();
     if (run.empty() && state_ == State::closing) return write_close(space);
     return run;

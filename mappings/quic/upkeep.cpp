@@ -10,10 +10,6 @@ namespace post::quic {
 
 namespace {
 
-// ngtcp2 marks this many datagrams before it knows whether marks get through, and stops marking
-// when they do not (RFC 9000, A.4).
-constexpr std::uint64_t marks_on_trial = 10;
-
 std::string hex(const ConnectionId& id) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
@@ -65,53 +61,12 @@ void Connection::count_sent(const Datagrams& run) {
 
 // The path.
 
-bool Connection::marks_get_through() const {
-    return established_ && marked_ && marks_ > marks_on_trial;
-}
-
 void Connection::check_mtu() {
     if (state_ != State::established) return;
     if (streams_.bytes_settled()) mtu_.on_progress(now_);
     auto* native = native_.get();
     mtu_.on_timeout(now_, Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native))),
                     ngtcp2_conn_get_path_max_tx_udp_payload_size(native));
-}
-
-Path Connection::path() const {
-    Path path;
-    path.local = local_;
-    path.remote = remote_;
-    path.bytes_sent = bytes_sent_;
-    path.bytes_received = bytes_received_;
-    if (!native_) return path;
-    const auto* current = ngtcp2_conn_get_path(native_.get());
-    path.local = to_address(current->local);
-    // A port of every address: what the peer's packets were sent to says which one it is.
-    if (path.local.is_any() && seen_local_.family != Address::Family::none)
-        path.local = seen_local_;
-    path.remote = to_address(current->remote);
-    ngtcp2_conn_info info;
-    ngtcp2_conn_get_conn_info(native_.get(), &info);
-    path.mtu = std::min(ngtcp2_conn_get_path_max_tx_udp_payload_size(native_.get()), mtu_.most());
-    path.ecn = marks_get_through();
-    if (established_) path.version = ngtcp2_conn_get_negotiated_version(native_.get());
-    // Before the first sample ngtcp2 shows its guess; nobody has measured that.
-    if (info.latest_rtt != 0) {
-        path.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
-        path.minimum_rtt = Duration(static_cast<Duration::rep>(info.min_rtt));
-        path.rtt_variance = Duration(static_cast<Duration::rep>(info.rttvar));
-        auto seconds = std::chrono::duration<double>(path.smoothed_rtt).count();
-        if (seconds > 0)
-            path.rate = static_cast<std::uint64_t>(static_cast<double>(info.cwnd) / seconds);
-    }
-    path.in_flight = info.bytes_in_flight;
-#if NGTCP2_VERSION_NUM >= 0x011000
-    path.packets_sent = info.pkt_sent;
-    path.packets_lost = info.pkt_lost;
-    if (info.pkt_sent > 0)
-        path.loss = static_cast<double>(info.pkt_lost) / static_cast<double>(info.pkt_sent);
-#endif
-    return path;
 }
 
 // Tokens.

@@ -32,7 +32,8 @@ bool Host::has(const Address& ip) const {
 
 Result<Address> Host::bind(const HostIo& io, SocketId socket, Protocol protocol, Address local,
                            Io::Share share, std::uint32_t interface) {
-    if (local.family == Address::Family::none || (!local.is_any() && !has(local)))
+    if (local.family == Address::Family::none ||
+        (!local.is_any() && (!has(local) || !carries(local))))
         return Error(std::error_code(EADDRNOTAVAIL, std::generic_category()));
     if (interface > nics_.size() + 1)
         return Error(Errc::no_route, std::make_error_code(std::errc::no_such_device));
@@ -94,7 +95,7 @@ Address Host::source_for(const Address& to) const {
     if (has(to)) return without_port(to);
     const Address* fallback = nullptr;
     for (const Address& own : addresses_) {
-        if (own.family != to.family) continue;
+        if (own.family != to.family || !carries(own)) continue;
         if (world_.has_link(*this, own, to)) return own;
         if (!fallback) fallback = &own;
     }
@@ -102,6 +103,7 @@ Address Host::source_for(const Address& to) const {
 }
 
 void Host::arrive(Packet packet) {
+    if (!carries(packet.to)) return;
     const bool tcp = packet.protocol == Protocol::tcp ||
                      (packet.protocol == Protocol::icmp && packet.about == Protocol::tcp);
     if (tcp) return tcp_.arrive(packet);

@@ -51,6 +51,11 @@ public:
     // None: it has none. Whoever watches hears of it, as of set_up(); packets are not held back.
     void set_gateway(const std::string& interface, std::string_view ip);
     void set_up(const std::string& interface, bool up);
+    // As set_up(); and while it is down its addresses are nobody's: what leaves from them is
+    // refused, and what comes for them is lost.
+    void plug(const std::string& interface, bool in);
+    // Whether the address is there, or anybody's.
+    bool carries(const Address& ip) const;
     std::vector<Interface> interfaces() const;
     std::uint64_t interface_changes() const { return interface_changes_; }
     bool has(const Address& ip) const;  // loopback addresses included; ports do not count
@@ -100,6 +105,7 @@ private:
         std::vector<Address> addresses{};
         std::vector<Address> gateways{};
         bool up = true;
+        bool plugged = true;
     };
     Nic& nic(const std::string& name);
     // Of the interface that has the address; 0: none has.

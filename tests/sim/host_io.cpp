@@ -81,7 +81,7 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     Address from = datagrams.local;
     if (from.family == Address::Family::none || from.is_any()) from = found->second.local;
     if (from.is_any()) from = host_.source_for(to);
-    if (from.family != to.family || !host_.has(from)) {
+    if (from.family != to.family || !host_.has(from) || !host_.carries(from)) {
         handle_trouble(socket, to, ENETUNREACH);
         return true;
     }
@@ -215,6 +215,7 @@ void HostIo::wait(Instant until) {
 }
 
 bool HostIo::ready() const {
+    if (watches_ && changes_ != host_.interface_changes()) return true;
     return woken_.load(std::memory_order_acquire) || !troubles_.empty() || !resolved_.empty() ||
            tcp_.ready() || std::any_of(sockets_.begin(), sockets_.end(), [](const auto& entry) {
                return !entry.second.queue.empty();

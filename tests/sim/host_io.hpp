@@ -62,6 +62,7 @@ public:
 
     Result<std::vector<Interface>> interfaces() override {
         changes_ = host_.interface_changes();
+        watches_ = true;
         return host_.interfaces();
     }
     bool poll_interfaces_changed() override {
@@ -125,6 +126,7 @@ private:
     std::vector<Resolved> resolved_;
     std::uint64_t overflowed_ = 0;
     std::uint64_t changes_ = 0;  // of the host's interfaces, as far as they are known here
+    bool watches_ = false;
     std::atomic<bool> woken_{false};
 };
 

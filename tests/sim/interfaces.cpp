@@ -37,6 +37,16 @@ void Host::set_up(const std::string& interface, bool up) {
     ++interface_changes_;
 }
 
+void Host::plug(const std::string& interface, bool in) {
+    nic(interface).plugged = in;
+    set_up(interface, in);
+}
+
+bool Host::carries(const Address& ip) const {
+    const std::uint32_t index = index_of(ip);
+    return index < 2 || nics_[index - 2].plugged;
+}
+
 Host::Nic& Host::nic(const std::string& name) {
     const auto found = std::find_if(nics_.begin(), nics_.end(),
                                     [&](const Nic& each) { return each.name == name; });
