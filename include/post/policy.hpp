@@ -55,7 +55,9 @@ struct InterfacePreference {
 
 // Preferences beyond the order of stacks. Nothing is required unless it is said, but for security:
 // RFC 9622 requires reliability, order, congestion control and full checksums by default, and so do
-// the default stacks, each of which has them; who names another stack means it. Features and stacks: what is required has to be given
+// the default stacks, each of which has them; who names another stack means it.
+//
+// Features and stacks: what is required has to be given
 // (natively or emulated), what is prohibited must not be; of what is left those come first that
 // give more of what is preferred and less of what is avoided, and what is equal stays in the order
 // of Policy::stacks. Interfaces go before stacks: first the path is chosen, then the stack (RFC
