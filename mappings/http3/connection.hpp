@@ -161,6 +161,7 @@ private:
     void feed(Request& request, const Piece& piece);
     void write(Request& request, const Piece& piece, Supply& supply);
     void answer(Request& request, std::string_view status);
+    void answer_all();
     void wait_for_leave(Request& request, const Piece& piece, Supply& supply);
     void go_on(Request& request);
     void take_all();
@@ -192,6 +193,7 @@ private:
     wire::Ring<Outgoing> ready_;  // for below
     Block block_;
     const Bytes* reading_ = nullptr;  // while nghttp3 reads it
+    std::size_t given_ = 0;           // above, of what is read
     std::exception_ptr thrown_;       // out of one of its callbacks
     std::size_t waiting_for_leave_ = 0;
     std::int64_t highest_ = -1;  // of the streams of a client's requests

@@ -71,6 +71,7 @@ void Connection::read(CarrierId carrier, const Bytes& bytes, bool finish) {
     if (!request && !is_one_way(id)) return;
     if (request && request->refused) return give_back(id, bytes.size());
     reading_ = &bytes;
+    given_ = 0;
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
 #if NGHTTP3_VERSION_NUM >= 0x010c00
     const auto consumed = nghttp3_conn_read_stream2(
@@ -83,6 +84,14 @@ void Connection::read(CarrierId carrier, const Bytes& bytes, bool finish) {
 #endif
     reading_ = nullptr;
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    const bool malformed = consumed == NGHTTP3_ERR_MALFORMED_HTTP_HEADER ||
+                           consumed == NGHTTP3_ERR_MALFORMED_HTTP_MESSAGING;
+    if (malformed && request) {
+        // Of the message alone (RFC 9114, 4.1.2), and nghttp3 is not asked about it again.
+        give_back(id, bytes.size() - given_);
+        on_unwanted(id, code::message_error);
+        return on_given_up(id, code::message_error);
+    }
     if (consumed < 0) return fail(static_cast<int>(consumed));
     give_back(id, static_cast<std::uint64_t>(consumed));
     if (retired_ && role_ == Role::client && requests_.empty())
@@ -282,6 +291,7 @@ void Connection::on_body(std::int64_t id, std::span<const std::byte> bytes) {
         *request, slice
                       ? reading_->slice(static_cast<std::size_t>(bytes.data() - from), bytes.size())
                       : Bytes(bytes));
+    given_ += bytes.size();
     request->received += bytes.size();
     if (request->received == request->total) {
         request->arriving = false;
@@ -335,8 +345,9 @@ void Connection::on_unwanted(std::int64_t id, std::uint64_t code) {
     Request* request = find_stream(id);
     const CarrierId carrier = request ? request->carrier
                                       : CarrierId{static_cast<std::uint64_t>(id)};
-    below_->stop(carrier, http3::below(code));
+    if (!request || !request->peer_done) below_->stop(carrier, http3::below(code));
     if (!request || std::exchange(request->refused, true)) return;
+    nghttp3_conn_shutdown_stream_read(native_.get(), id);
     if (request->opened)
         events_.push_back(event::Reset{carrier, error_of(Errc::protocol_violation, code,
                                                          "what came breaks the rules of HTTP/3")});
@@ -347,6 +358,7 @@ void Connection::on_given_up(std::int64_t id, std::uint64_t code) {
     if (!request) return;
     request->out = Request::Out::ended;
     request->chunk = {};
+    nghttp3_conn_shutdown_stream_write(native_.get(), id);
     below_->reset(request->carrier, http3::below(code));
     if (request->opened)
         events_.push_back(event::Stopped{

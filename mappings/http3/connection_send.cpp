@@ -43,6 +43,7 @@ Outgoing* Connection::Filling::next() {
         if (self.ended_ || !self.native_) return nullptr;
         if (!self.bound_) {
             if (!self.bind()) return nullptr;
+            self.answer_all();
             self.take_all();
             continue;
         }
@@ -293,6 +294,10 @@ void Connection::go_on(Request& request) {
 
 // An answer of our own, without content.
 void Connection::answer(Request& request, std::string_view status) {
+    if (!bound_) {
+        request.answer = status;
+        return;
+    }
     Properties properties{{":status", std::string(status)}};
     const Fields fields(properties, Section::response, {});
     const auto& native = fields.native();
@@ -302,6 +307,12 @@ void Connection::answer(Request& request, std::string_view status) {
     }
     request.out = Request::Out::ended;
     nghttp3_conn_submit_response(native_.get(), request.id, native.data(), native.size(), nullptr);
+}
+
+// Those of requests that came before there was anything to answer with.
+void Connection::answer_all() {
+    for (auto& [carrier, request] : requests_)
+        if (!request.answer.empty()) answer(request, std::exchange(request.answer, {}));
 }
 
 // To below.

@@ -96,7 +96,8 @@ std::uint64_t to_wire(const Error& reason) {
 }
 
 Error below(std::uint64_t code, Bytes detail) {
-    return Error(Errc::cancelled, framing::application_code(AbortCode{static_cast<std::uint32_t>(code)}),
+    return Error(Errc::cancelled,
+                 framing::application_code(AbortCode{static_cast<std::uint32_t>(code)}),
                  Stage::established, std::move(detail));
 }
 

@@ -61,6 +61,7 @@ struct Request {
     bool head = false;       // it asks for fields alone
     bool refused = false;    // nothing more of it is wanted
     bool peer_done = false;  // the peer's direction has ended
+    std::string answer{};    // `:status` of one of our own, which waits for our streams
     bool counted = false;    // as one that the peer gave up
 };
 

@@ -232,6 +232,7 @@ TEST_SUITE("scenario") {
         carrier.send("");
         REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
         gather_end(scene.accepted[0], ends);
+        scene.reply(scene.accepted[0]);
         carrier.abort();
         REQUIRE(scene.until([&] { return ends.size() == 1; }));
         CHECK(ends[0] == Errc::carrier_reset);
