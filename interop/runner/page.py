@@ -101,6 +101,7 @@ function chart(line, inside) {
 function show(index) {
     const cell = cells[index];
     dialog.replaceChildren();
+    history.replaceState(null, '', named(cell));
     const close = element('button', '\\u00d7', dialog);
     close.className = 'close';
     close.setAttribute('aria-label', 'Close');
@@ -132,6 +133,11 @@ document.querySelector('.matrix').addEventListener('click', (event) => {
     const button = event.target.closest('button');
     if (button) show(Number(button.dataset.cell));
 });
+// A cell has an address of its own, to be sent to somebody: matrix.html#client/server/case.
+const named = (cell) => `#${cell.client}/${cell.server}/${cell.case}`;
+const meant = cells.findIndex((cell) => named(cell) === location.hash);
+if (meant >= 0) show(meant);
+dialog.addEventListener('close', () => history.replaceState(null, '', location.pathname));
 dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
 """
 
