@@ -53,13 +53,14 @@ Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors
                        const Local& local, const ListenOptions& options) {
     const auto& stacks = options.policy.stacks;
     if (of_datagrams(options.policy))
-        return open_each(
-            doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
-                auto port = open_datagram_port(at, interface, stacks.front(), options.udp);
-                if (!port) return port.error();
-                opened.datagrams.push_back(std::move(*port));
-                return opened.datagrams.back()->local;
-            });
+        return open_each(doors, number,
+                         [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                             auto port = open_datagram_port(at, interface, {local.shared, local.of},
+                                                            stacks.front(), options.udp);
+                             if (!port) return port.error();
+                             opened.datagrams.push_back(std::move(*port));
+                             return opened.datagrams.back()->local;
+                         });
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };

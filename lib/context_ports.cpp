@@ -168,8 +168,6 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
     if (options.tickets > 16) return wrong("ListenOptions::tickets is 0 to 16");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
-    if (local.of > 1 && of_datagrams(options.policy))
-        return wrong("nothing in a datagram says to which Context a flow belongs: Local::of is 1");
     if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
         return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
     if (local.of > 1 && local.port == 0 && local.address.port == 0)

@@ -348,7 +348,8 @@ private:
     Result<Started> connect_udp(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local,
-                                                             std::uint32_t interface, Stack stack,
+                                                             std::uint32_t interface,
+                                                             Io::Share share, Stack stack,
                                                              const UdpOptions& options);
     udp::FlowOptions flow(Stack stack, const Address& local, const Address& remote, SocketId socket,
                           const UdpOptions& options, std::size_t mtu = 0);

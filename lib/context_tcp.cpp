@@ -122,15 +122,17 @@ void Root::serve(Association& association, Way& way, const LinkWant& want) {
     const auto at = way.links.find(want.link);
     if (at == way.links.end()) return;
     const SocketId socket = at->second;
-    if (const auto* hold = std::get_if<link::Hold>(&want.what)) {
-        io_->hold(socket, hold->held);
+    if (const auto* take = std::get_if<link::Take>(&want.what)) {
+        if (take->most > 0) io_->take_at_most(socket, take->most);
+        io_->hold(socket, take->most == 0);
     } else if (const auto* close = std::get_if<link::Close>(&want.what)) {
         way.links.erase(at);
         connections_.erase(socket);
         close->reset ? io_->abort(socket) : io_->close(socket);
     } else {
         association.handle_link(now_, way.attempt,
-                                {want.link, link::Unacknowledged{io_->unacknowledged(socket)}});
+                                {want.link, link::Unacknowledged{io_->unacknowledged(socket),
+                                                                 io_->round_trip(socket)}});
     }
 }
 

@@ -59,12 +59,13 @@ Result<Root::Started> Root::connect_udp(const Association& association, const Se
 
 Result<std::unique_ptr<Root::DatagramPort>> Root::open_datagram_port(const Address& local,
                                                                      std::uint32_t interface,
-                                                                     Stack stack,
+                                                                     Io::Share share, Stack stack,
                                                                      const UdpOptions& options) {
     if (local.is_multicast())
         return of_call(Errc::invalid_argument, "a group is listened to by listen_sink");
     Io::UdpOptions udp;
     udp.local = local;
+    udp.share = share;
     udp.datagrams = Io::DatagramSocket{stack == Stack::udp_lite, {}, false, options};
     udp.outlet = {.interface = interface, .strict = true};
     const auto socket = io_->open_udp(udp);

@@ -10,6 +10,7 @@
 
 #include <post/address.hpp>
 #include <post/error.hpp>
+#include <post/time.hpp>
 
 #include "mappings/wire/datagrams.hpp"
 
@@ -39,18 +40,21 @@ struct Ended {};
 struct Broken {
     std::error_code code;
 };
-// How many of the bytes that were sent the peer's system has not acknowledged.
+// How many of the bytes that were sent the peer's system has not acknowledged, and the round trip
+// that ours has measured; zero: none.
 struct Unacknowledged {
     std::uint64_t bytes = 0;
+    Duration round_trip{};
 };
 
 // What is wanted.
 
 // A connection to the association's remote address.
 struct Connect {};
-// Leave in the system what comes, so that the peer is held back; or take it again.
-struct Hold {
-    bool held = true;
+// Take at most so many bytes in one go: what else comes is left in the system, so that the peer is
+// held back. 0: nothing at all.
+struct Take {
+    std::size_t most = 0;
 };
 // Say how much is Unacknowledged.
 struct Ask {};
@@ -71,7 +75,7 @@ struct LinkNews {
 
 struct LinkWant {
     LinkId link;
-    std::variant<link::Connect, link::Hold, link::Ask, link::Close> what;
+    std::variant<link::Connect, link::Take, link::Ask, link::Close> what;
 };
 
 }  // namespace post

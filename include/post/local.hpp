@@ -34,7 +34,10 @@ struct Local {
     // of the same user listen on the same port, the same address and with the same options, as
     // number `shared` = 0 to of - 1 (at most 1024). The system spreads peers over them, each
     // connection belongs to one of them for good, and datagrams that reach the wrong one are handed
-    // on. Such a port must be named; a place that is taken is address_in_use.
+    // on. Of udp and udp_lite nothing in a datagram says whose it is: a flow belongs to whom the
+    // system gives its datagrams, and may get another one, where it begins anew, when a place is
+    // taken or given up; a Sink shares its port anyway. What is shared must be named; a place that
+    // is taken is address_in_use.
     std::uint16_t shared = 0;
     std::uint16_t of = 1;
     // Not 0: `port` to `last_port`, both included, and the first of them that is free. A socket of

@@ -135,6 +135,8 @@ struct Bounds {
     std::uint64_t largest_message = 16 * 1024 * 1024;
     std::uint64_t receive_budget = 64 * 1024 * 1024;  // received and untaken, an Association
     std::uint64_t send_budget = 1024 * 1024;          // not yet in a packet, a Carrier, bytes
+    // All Carriers; the last quarter in shares of a 1024th each, so that Carriers whose peer takes
+    // nothing cannot have it all, and beyond it one message each.
     std::uint64_t association_send_budget = 64 * 1024 * 1024;
     // Packed and not yet acked, bytes. Each Carrier may go beyond it by one message, or by 576 KiB
     // of each long one that is begun, so that the peer has something to acknowledge.

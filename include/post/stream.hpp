@@ -93,7 +93,10 @@ public:
     // itself, which leaves the Context, where nothing of it is here (so soon after activate());
     // elsewhere it is one end of a local stream that the Context serves while it turns, with
     // backpressure both ways, and which run() waits for: let another thread or process use it.
-    // A Stream that ends by an error reads as one that ends: there is no word for that here.
+    // A local stream has no word for a Stream that ends by an error: it reads as one that ends, and
+    // who writes on comes to EPIPE, or to ECONNRESET where some of what was written is unread. Who
+    // has to know calls on_closed before, which hears the reason all the same: carrier_closed is
+    // the good one. (On tcp the system says ECONNRESET itself.)
     // Errors: carrier_closed, context_closed, too_many (no descriptors are left), unsupported
     // (simulated networks have none).
     Result<int> as_descriptor();

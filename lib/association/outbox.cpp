@@ -19,14 +19,16 @@ MessageId id_of(const OutLane& lane, const OutEntry& entry, std::uint64_t sequen
 
 bool Outbox::writable(const OutLane& lane, NicenessClass niceness) const {
     if (lane.finish_wanted) return false;
-    if (lane.queued < limits_.carrier_budget && queued_bytes_ < limits_.budget) return true;
+    if (lane.queued < limits_.carrier_budget && queued_bytes_ < limits_.budget - reserve())
+        return true;
     std::uint64_t of_lane = 0;
     if (lane.work)
         for (const auto& queue : lane.work->classes)
             if (queue->niceness <= niceness) of_lane += queue->queued;
     std::uint64_t of_all = 0;
     for (std::size_t i = 0; i <= niceness.value(); ++i) of_all += queued_of_class_[i];
-    return of_lane < limits_.carrier_budget && of_all < limits_.budget;
+    if (of_all >= limits_.budget) return of_lane == 0;
+    return of_lane < (of_all < limits_.budget - reserve() ? limits_.carrier_budget : share());
 }
 
 Sequence Outbox::push_rare(OutLane& lane, Bytes&& content, const Terms& terms) {

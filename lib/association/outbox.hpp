@@ -192,6 +192,11 @@ private:
         heard_ = true;
     }
     bool spent() const { return unsettled_bytes_ >= limits_.unsettled; }
+    // The last quarter of the budget, which Carriers have in small shares: those that stand still,
+    // since nobody reads them, may have filled the rest. When all is gone a Carrier has one message
+    // at a time, as it has one that waits in its send.
+    std::uint64_t reserve() const { return limits_.budget / 4; }
+    std::uint64_t share() const { return limits_.budget / 1024; }
     bool owed(const OutLane& lane) const;
     void release_held_up();
 

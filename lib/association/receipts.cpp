@@ -38,8 +38,9 @@ bool Receipts::has(Sequence sequence) const {
 
 void Receipts::add(Sequence first, std::uint64_t count) {
     changed_ = true;
-    if (partial_ && partial_->value() >= first.value() && partial_->value() - first.value() < count)
-        partial_.reset();
+    std::erase_if(partial_, [&](const Partial& one) {
+        return one.sequence >= first && one.sequence.value() - first.value() < count;
+    });
     const std::uint64_t from = first.value();
     const std::uint64_t end = from + count;
     if (from <= watermark_) {
@@ -61,9 +62,13 @@ bool Receipts::drop(Sequence sequence) {
 }
 
 void Receipts::progress(Sequence sequence, std::uint64_t bytes) {
-    partial_ = sequence;
-    progress_ = bytes;
     changed_ = true;
+    for (Partial& one : partial_) {
+        if (one.sequence != sequence) continue;
+        one = {sequence, bytes};
+        return;
+    }
+    partial_.push_back({sequence, bytes});
 }
 
 Receipts Receipts::brief() const {
@@ -89,10 +94,14 @@ Delivered Receipts::take(CarrierId carrier) {
     delivered.watermark = Sequence{watermark_};
     delivered.ranges.assign(ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(std::min(
                                                                    ranges_.size(), most_ranges)));
-    if (partial_) {
-        delivered.partial = partial_;
-        delivered.progress = progress_;
-    }
+    if (partial_.empty()) return delivered;
+    const auto untold = [](const Partial& one) { return !one.told; };
+    auto next = std::find_if(partial_.begin(), partial_.end(), untold);
+    if (next == partial_.end()) --next;
+    next->told = true;
+    delivered.partial = next->sequence;
+    delivered.progress = next->bytes;
+    changed_ = std::any_of(next, partial_.end(), untold);
     return delivered;
 }
 

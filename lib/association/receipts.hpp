@@ -23,7 +23,7 @@ public:
     bool has(Sequence sequence) const;
     // True, and they are settled, when the first is the very next one with nothing behind it.
     bool next(Sequence first, std::uint64_t count) {
-        if (first.value() != watermark_ || !ranges_.empty() || partial_) return false;
+        if (first.value() != watermark_ || !ranges_.empty() || !partial_.empty()) return false;
         watermark_ += count;
         return changed_ = true;
     }
@@ -33,7 +33,8 @@ public:
     // nothing has happened, when more have been dropped than can be remembered until they are
     // reported.
     bool drop(Sequence sequence);
-    // Of an unfinished message so much is here.
+    // Of an unfinished message so much is here. A report says it of one; those of which nothing was
+    // said yet come first, each in a report of its own.
     void progress(Sequence sequence, std::uint64_t bytes);
     bool changed() const { return changed_; }
     // What is settled, in little memory: as far as one report says it.
@@ -42,19 +43,24 @@ public:
     std::uint64_t watermark() const { return watermark_; }
     // The watermark of class 0 says all.
     bool plain() const {
-        return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && !partial_;
+        return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && partial_.empty();
     }
     // What to tell the peer now; while changed(), there is more.
     Delivered take(CarrierId carrier);
 
 private:
+    struct Partial {
+        Sequence sequence;
+        std::uint64_t bytes = 0;
+        bool told = false;
+    };
+
     NicenessClass niceness_;
     bool changed_ = false;
     std::uint64_t watermark_ = 0;
     std::vector<Delivered::Range> ranges_;                // above the watermark, ascending, apart
     core::Boxed<std::vector<Delivered::Range>> dropped_;  // unreported, ascending, apart
-    std::optional<Sequence> partial_;
-    std::uint64_t progress_ = 0;
+    std::vector<Partial> partial_;  // unfinished; as many as a Carrier may have
 };
 
 }  // namespace post::core

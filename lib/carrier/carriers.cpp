@@ -136,35 +136,9 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
     waiting->fed = fed;
     ++awaited_;
     callbacks(*row).sending.push_back(waiting);
+    limit(*waiting.get());
     association->starve(row->carrier, options.niceness);
     return Sending(Operation<MessageId>(WaitingRef<Waiting<MessageId>>(waiting), anchor()));
-}
-
-void WaitingSend::dropped(Anchor& anchor) {
-    if (anchor.carriers) anchor.carriers->give_up(*this);
-}
-
-// The operation was dropped while it held its message: that is the message's end.
-void Carriers::give_up(WaitingSend& waiting) {
-    Row* row = rows_.find(waiting.carrier);
-    if (!row || !row->callbacks) return;
-    auto& queue = row->callbacks->sending;
-    const auto at = std::find_if(queue.begin(), queue.end(),
-                                 [&](const auto& one) { return one.get() == &waiting; });
-    if (at == queue.end()) return;
-    const bool heard = hears(row, waiting.on_fate);
-    Error error(Errc::would_block, {}, Stage::call,
-                "send() found no room in the budget and its operation was dropped; await it, or "
-                "send when writable()");
-    const MessageId id{row->carrier, waiting.options.niceness, {}};
-    trace_refused(id, row->association, waiting.size(), error);
-    queue.erase(at);
-    if (heard)
-        return handle(happened::Progress{
-            tag_of(waiting.carrier), Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
-    unhandled(std::move(error));
-    fates_.erase(waiting.on_fate);
-    const auto made = generated_.extract(waiting.on_fate);  // destroyed last: it may hold handles
 }
 
 Operation<Fate> Carriers::deliver(CarrierKey key, Content content, const SendOptions& options) {

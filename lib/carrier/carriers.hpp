@@ -31,7 +31,13 @@ struct WaitingSend final : Waiting<MessageId> {
     SendOptions options;
     FateToken on_fate = no_fate;
     std::uint64_t fed = 0;  // the length of one that is made while it is sent
+    Instant due = never;    // its lifetime ends
+    Alarm alarm;            // and rings then
     std::uint64_t size() const { return content.size() + fed; }
+    // What is left of its lifetime.
+    void age(Instant now) {
+        if (due != never) options.lifetime = std::max(due - now, Duration(1));
+    }
     void dropped(Anchor& anchor) override;
 };
 
@@ -165,6 +171,8 @@ public:
     void abandoned(WaitingBase& waiting);
     void listened(WaitingRef<WaitingBase> waiting);
     void give_up(WaitingSend& waiting);
+    void limit(WaitingSend& waiting);
+    void expire(WaitingSend& waiting);
     void set(Alarm& alarm);
     void cancel(Alarm& alarm) { alarms_.remove(alarm); }
     // A handle is used: who sleeps elsewhere hears of it.

@@ -222,12 +222,15 @@ void Carriers::make(happened::Writable& event) {
     Niceness full{0xffffffff};
     std::erase_if(row->callbacks->sending, [&](const auto& waiting) {
         const Niceness niceness = waiting->options.niceness;
+        if (waiting->due <= now_) return false;  // its alarm rings in this turn
         const Error wrong = association->send_error(row->carrier, waiting->size());
         if (!wrong && (niceness >= full || !association->writable(row->carrier, niceness))) {
             full = std::min(full, niceness);
             association->starve(row->carrier, niceness);
             return false;
         }
+        waiting->age(now_);
+        waiting->alarm.cancel();
         const auto sent = association->send(now_, row->carrier, std::move(waiting->content),
                                             waiting->options, waiting->on_fate, waiting->fed);
         MessageId id{row->carrier, niceness, {}};

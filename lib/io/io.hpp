@@ -131,7 +131,8 @@ public:
     // comes meanwhile is discarded. After 5 s at most nothing of it is left.
     virtual void close(SocketId socket) = 0;
     // TCP: ends the connection at once; the peer hears so by a reset (RFC 9293, 3.10.5), and what
-    // was sent may be lost.
+    // was sent may be lost. Of a stream inside this system: who reads at the other end comes to
+    // ECONNRESET behind what was sent, in place of its end.
     virtual void abort(SocketId socket) = 0;
     // TCP: gives the connection away, in blocking mode; it is the caller's to close. Nothing that
     // was sent waits here, and nothing that came is lost but what was received.
@@ -152,6 +153,11 @@ public:
     virtual void measure(SocketId socket, Path& path) const {
         static_cast<void>(socket), static_cast<void>(path);
     }
+    // TCP: one receive() takes so many bytes at most, from 1 on; what no turn takes at all needs no
+    // such bound. Whoever holds it is not asked.
+    virtual void take_at_most(SocketId socket, std::size_t bytes) = 0;
+    // TCP: the smoothed round trip that the system has measured; zero: none.
+    virtual Duration round_trip(SocketId socket) const = 0;
     // TCP: how many of the bytes that were sent the peer's system has not acknowledged.
     virtual std::uint64_t unacknowledged(SocketId socket) const = 0;
 

@@ -14,8 +14,6 @@
 namespace post::io {
 namespace {
 
-// What one turn takes from one connection: 16 records of TLS.
-constexpr std::size_t most_a_turn = 256 * 1024;
 // What one turn takes from all, as much as from UDP. Only as much is ever touched as came.
 constexpr std::size_t arena_size = 2 * 1024 * 1024;
 constexpr std::size_t arena_step = 64;
@@ -54,7 +52,8 @@ Result<SocketId> TcpSockets::connect(const Io::TcpOptions& options, const Addres
     if (!made->error() && !watch(made->fd(), id, all_events))
         return Error(Errc::too_many, last_error(), Stage::call, "watching a TCP connection");
     if (!arena_) arena_.reset(new std::byte[arena_size]);
-    Connection& connection = connections_.emplace(id, Connection{std::move(*made)}).first->second;
+    Connection& connection =
+        connections_.emplace(id, Connection{.socket = std::move(*made)}).first->second;
     connection.thorough = connection.socket.multipath();
     // What failed at once is told in the next turn, as if it had failed later.
     if (connection.socket.error()) list(id, connection);
@@ -117,7 +116,7 @@ Result<Io::Handed> TcpSockets::open_pair() {
     if (!watch(pair->ours.fd(), id, all_events))
         return Error(Errc::too_many, last_error(), Stage::call, "watching a socket");
     if (!arena_) arena_.reset(new std::byte[arena_size]);
-    connections_.emplace(id, Connection{std::move(pair->ours)});
+    connections_.emplace(id, Connection{.socket = std::move(pair->ours)});
     return Io::Handed{id, pair->other.release()};
 }
 
@@ -138,6 +137,10 @@ void TcpSockets::hold(SocketId id, bool held) {
     if (!connection || connection->closing) return;
     connection->held = held;
     if (!held && connection->readable) list(id, *connection);
+}
+
+void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
+    if (Connection* connection = find(id)) connection->most = std::min(most_a_turn, bytes);
 }
 
 void TcpSockets::handle_event(SocketId id, std::uint32_t events) {
@@ -212,7 +215,7 @@ bool TcpSockets::take(SocketId id, Connection& connection, std::vector<Io::Recei
     if (connection.held || connection.finished || connection.told) return false;
     TcpSocket& socket = connection.socket;
     std::byte* const begin = arena_.get() + used_;
-    const std::size_t most = std::min(most_a_turn, arena_size - used_);
+    const std::size_t most = std::min(connection.most, arena_size - used_);
     std::size_t total = 0;
     bool more = true;
     while (more && total < most) {
@@ -281,7 +284,8 @@ bool TcpSockets::take(SocketId id, Listener& listener, Instant now) {
             pause(listener, last_error(), now);
             return false;
         }
-        const auto at = connections_.emplace(taken, Connection{std::move(*accepted.socket)}).first;
+        const auto at =
+            connections_.emplace(taken, Connection{.socket = std::move(*accepted.socket)}).first;
         TcpSocket& socket = at->second.socket;
         at->second.thorough = socket.multipath();
         taken_.push_back({id, taken, socket.local(), socket.remote()});
@@ -336,6 +340,11 @@ void TcpSockets::measure(SocketId id, Path& path) const {
 std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     const Connection* connection = find(id);
     return connection ? connection->socket.unacknowledged() : 0;
+}
+
+Duration TcpSockets::round_trip(SocketId id) const {
+    const Connection* connection = find(id);
+    return connection ? connection->socket.round_trip() : Duration{};
 }
 
 std::size_t TcpSockets::run(SocketId id) const {

@@ -35,6 +35,7 @@ public:
     bool send(SocketId id, std::span<const std::byte> bytes);
     void end_sending(SocketId id);
     void hold(SocketId id, bool held);
+    void take_at_most(SocketId id, std::size_t bytes);
 
     void handle_event(SocketId id, std::uint32_t events);
     // A turn's input, appended; the bytes stay valid until the next call.
@@ -50,14 +51,19 @@ public:
     bool bound(SocketId id) const;
     void measure(SocketId id, Path& path) const;
     std::uint64_t unacknowledged(SocketId id) const;
+    Duration round_trip(SocketId id) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;
 
 private:
     static constexpr std::uint32_t id_bit = std::uint32_t{1} << 31;
 
+    // What one turn takes from one connection: 16 records of TLS.
+    static constexpr std::size_t most_a_turn = 256 * 1024;
+
     struct Connection {
         TcpSocket socket;
+        std::size_t most = most_a_turn;
         bool listed = false;    // stands in ready_
         bool readable = false;  // there may be input, or an error
         bool thorough = false;  // a short read does not mean that nothing is left

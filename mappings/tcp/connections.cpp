@@ -59,6 +59,14 @@ Link* Connections::find(LinkId id) {
     return at == links_.end() ? nullptr : at->second.get();
 }
 
+// In an order that does not depend on the table.
+std::vector<LinkId> Connections::all_links() const {
+    std::vector<LinkId> all;
+    for (const auto& [id, link] : links_) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
 Link* Connections::find(CarrierId carrier) {
     const auto at = by_carrier_.find(carrier);
     return at == by_carrier_.end() ? nullptr : find(at->second);
@@ -80,9 +88,7 @@ void Connections::give(Link& link, CarrierId carrier) {
     link.reader.emplace(carrier);
     link.allowed = transport_.limits.carrier_window;
     by_carrier_[carrier] = link.id();
-    const auto early = std::exchange(link.early, {});
-    receive(link, early);
-    if (link.finished) inbox_.add(event::Finished{carrier});
+    hand_up_early(link);
     hold_back(link);
 }
 
@@ -115,6 +121,7 @@ void Connections::establish(const Link& link) {
     established.connections = true;
     inbox_.add(std::move(established));
     if (role_ == Role::client) return;
+    want(link, link::Ask{});  // for the round trip
     // The client's first Carrier, and its only one here.
     inbox_.add(event::Opened{Open{CarrierId{0}, {}}});
     give(*find(link.id()), CarrierId{0});
@@ -135,7 +142,7 @@ void Connections::follow(Link& link, crypto::TlsStream::Progress progress) {
 }
 
 void Connections::end_if_over(Link& link) {
-    if (!link.carrier || !link.sent_all() || !(link.finished || link.discarding)) return;
+    if (!link.carrier || !link.sent_all() || !(link.told || link.discarding)) return;
     inbox_.add(event::Ended{*link.carrier});
     forget(link, false, Error(Errc::carrier_closed));
 }
@@ -207,6 +214,7 @@ void Connections::stop(CarrierId carrier, Error) {
     Link* link = find(carrier);
     if (!link) return;
     link->discarding = true;
+    link->early = {};
     hold_back(*link);
     end_if_over(*link);
 }
@@ -215,13 +223,20 @@ void Connections::extend_window(CarrierId carrier, std::uint64_t bytes) {
     Link* link = find(carrier);
     if (!link) return;
     link->allowed += bytes;
+    hand_up_early(*link);
     hold_back(*link);
+    end_if_over(*link);
 }
 
 void Connections::extend_budget(std::uint64_t bytes) {
     allowed_ += bytes;
     if (received_ >= allowed_ || !std::exchange(budget_spent_, false)) return;
-    for (auto& [id, link] : links_) hold_back(*link);
+    for (const LinkId id : all_links()) {
+        Link& link = *find(id);
+        hand_up_early(link);
+        hold_back(link);
+        end_if_over(link);
+    }
 }
 
 // A fresh Carrier would have taken the first one.
@@ -247,10 +262,7 @@ void Connections::close(Error) {
     mute_ = true;
     state_ = State::over;
     if (std::exchange(half_open_, false)) endpoint_.closed_half();
-    std::vector<LinkId> all;
-    for (const auto& [id, link] : links_) all.push_back(id);
-    std::sort(all.begin(), all.end());
-    for (const LinkId id : all) {
+    for (const LinkId id : all_links()) {
         Link& link = *find(id);
         const bool cut = link.state == Link::State::open && !link.at_rest();
         if (cut || link.state != Link::State::open) {
@@ -290,7 +302,7 @@ void Connections::handle(Link& link, const link::Writable& news) {
         list(link);
         return arm(link);
     }
-    if (link.id() == spare_) connect_time_ = now_ - link.began();
+    if (link.id() == spare_) measure(now_ - link.began());
     connect_->security ? begin_session(link) : open(link);
 }
 
@@ -331,10 +343,17 @@ void Connections::handle(Link& link, const link::Broken& news) {
 }
 
 void Connections::handle(Link& link, const link::Unacknowledged& news) {
+    if (news.round_trip > Duration::zero()) measure(news.round_trip);
     const std::uint64_t pieces = link.flight.handle_unacknowledged(now_, news.bytes);
     if (pieces > 0 && link.carrier) inbox_.add(event::Acked{*link.carrier, pieces});
     arm(link);
     end_if_over(link);
+}
+
+void Connections::measure(Duration round_trip) {
+    const bool first = round_trip_ == Duration::zero();
+    round_trip_ = round_trip;
+    shortest_round_trip_ = first ? round_trip : std::min(shortest_round_trip_, round_trip);
 }
 
 // Time.
@@ -389,7 +408,8 @@ Path Connections::path() const {
     path.local = local_;
     path.remote = remote_;
     path.mtu = transport_.segment;
-    path.smoothed_rtt = path.minimum_rtt = connect_time_;
+    path.smoothed_rtt = round_trip_;
+    path.minimum_rtt = shortest_round_trip_;
     path.rate = rate_.rate();
     path.bytes_sent = bytes_sent_;
     path.bytes_received = bytes_received_;

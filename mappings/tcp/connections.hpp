@@ -73,6 +73,7 @@ private:
     void advance(Instant now) { now_ = std::max(now_, now); }
     Link* find(LinkId id);
     Link* find(CarrierId carrier);
+    std::vector<LinkId> all_links() const;
 
     // The life of a link.
     Link& make_link();
@@ -95,10 +96,15 @@ private:
     void handle(Link& link, const link::Ended& news);
     void handle(Link& link, const link::Broken& news);
     void handle(Link& link, const link::Unacknowledged& news);
+    void measure(Duration round_trip);
 
     // Receiving.
     void end_reading(Link& link);
     void receive(Link& link, std::span<const std::byte> content);
+    void hand_up(Link& link, std::span<const std::byte> content);
+    void hand_up_early(Link& link);
+    std::uint64_t window(const Link& link) const;
+    std::size_t most_to_take(const Link& link) const;
     void hold_back(Link& link);
 
     // Sending.
@@ -141,8 +147,9 @@ private:
     std::string alpn_;
     std::uint64_t received_ = 0;  // bytes of content on all links
     std::uint64_t allowed_ = 0;
-    bool budget_spent_ = false;
-    Duration connect_time_{};  // of the first link: a round trip
+    bool budget_spent_ = false;  // somebody waits for it
+    Duration round_trip_{};      // as last measured, and the shortest
+    Duration shortest_round_trip_{};
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
     bool half_open_ = false;  // counted by the endpoint

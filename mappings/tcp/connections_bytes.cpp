@@ -6,6 +6,13 @@
 
 namespace post::tcp {
 
+namespace {
+
+// Who has room for more than so many bytes is not told how many: the edge takes no more in one go.
+constexpr std::uint64_t most_in_one_go = 256 * 1024;
+
+}  // namespace
+
 // Receiving.
 
 void Connections::handle_input(Instant now, const Datagrams& bytes) {
@@ -28,13 +35,19 @@ void Connections::handle_input(Instant now, const Datagrams& bytes) {
     follow(*link, progress);
 }
 
+// What its windows have no room for waits here: at most what the system was allowed to take, and of
+// TLS a record.
 void Connections::receive(Link& link, std::span<const std::byte> content) {
     if (link.discarding || content.empty() || mute_) return;
-    if (!link.carrier) {
-        // At most what came in one go: then the system holds back.
-        link.early.insert(link.early.end(), content.begin(), content.end());
-        return;
-    }
+    hand_up_early(link);
+    const auto now = content.first(
+        std::min<std::uint64_t>(content.size(), link.early.empty() ? window(link) : 0));
+    if (!now.empty()) hand_up(link, now);
+    const auto rest = content.subspan(now.size());
+    link.early.insert(link.early.end(), rest.begin(), rest.end());
+}
+
+void Connections::hand_up(Link& link, std::span<const std::byte> content) {
     link.received += content.size();
     received_ += content.size();
     Bytes kept = inbox_.keep(content);
@@ -44,20 +57,48 @@ void Connections::receive(Link& link, std::span<const std::byte> content) {
     for (auto& [id, other] : links_) hold_back(*other);
 }
 
-// A Carrier that nobody reads holds its own peer, and a spent budget all of them. Of what comes in
-// one go all is taken, so that a window is passed by that at most.
+// There is a Carrier now, or more room.
+void Connections::hand_up_early(Link& link) {
+    const std::size_t size = std::min<std::uint64_t>(link.early.size(), window(link));
+    if (size > 0) {
+        hand_up(link, std::span(link.early).first(size));
+        link.early.erase(link.early.begin(),
+                         link.early.begin() + static_cast<std::ptrdiff_t>(size));
+        if (link.early.empty()) link.early = {};
+    }
+    if (link.carrier && link.finished && link.early.empty() && !std::exchange(link.told, true))
+        inbox_.add(event::Finished{*link.carrier});
+}
+
+std::uint64_t Connections::window(const Link& link) const {
+    if (!link.carrier || link.received >= link.allowed || received_ >= allowed_) return 0;
+    return std::min(link.allowed - link.received, allowed_ - received_);
+}
+
+// A Carrier that nobody reads holds its own peer, and a spent budget all of them. Whoever has no
+// Carrier yet is given the window of one. A record of TLS is worth nothing before all of it is
+// here.
+std::size_t Connections::most_to_take(const Link& link) const {
+    constexpr std::size_t any = ~std::size_t{0};
+    if (link.discarding || link.state != Link::State::open) return any;
+    const std::uint64_t left = link.carrier ? window(link) : transport_.limits.carrier_window;
+    if (left <= link.early.size()) return 0;
+    const std::uint64_t most = left - link.early.size() +
+                               (link.tls ? crypto::tls_header_size + crypto::largest_tls_fragment
+                                         : 0);
+    return most < most_in_one_go ? most : any;
+}
+
 void Connections::hold_back(Link& link) {
-    if (link.state != Link::State::open) return;
-    const bool full = link.received >= link.allowed || budget_spent_;
-    const bool held = !link.carrier || (full && !link.discarding);
-    if (held == link.held) return;
-    link.held = held;
-    want(link, link::Hold{held});
+    const std::size_t most = most_to_take(link);
+    if (most == link.most) return;
+    link.most = most;
+    want(link, link::Take{most});
 }
 
 void Connections::end_reading(Link& link) {
     if (std::exchange(link.finished, true)) return;
-    if (link.carrier) inbox_.add(event::Finished{*link.carrier});
+    hand_up_early(link);
     end_if_over(link);
 }
 
@@ -176,7 +217,7 @@ Datagrams Connections::write(Link& link, Supply& supply, std::span<std::byte> sp
     const std::uint64_t acknowledged = link.flight.poll_acknowledged();
     if (acknowledged > 0 && link.carrier) inbox_.add(event::Acked{*link.carrier, acknowledged});
     bytes_sent_ += written.bytes.size();
-    rate_.sent(now_, written.content, written.content >= link.run / 2, connect_time_);
+    rate_.sent(now_, written.content, written.content >= link.run / 2, round_trip_);
     if (link.has_output()) list(link);
     arm(link);
     Datagrams run;

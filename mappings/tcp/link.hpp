@@ -73,11 +73,12 @@ public:
     // Receiving.
     std::uint64_t received = 0;  // bytes of content
     std::uint64_t allowed = 0;
-    bool held = false;             // the system was told to hold back
-    bool discarding = false;       // nobody wants what comes
-    bool finished = false;         // the peer's direction has ended in good order
-    std::vector<std::byte> early;  // came before there was a Carrier
-    Instant armed = never;         // in the table of timers
+    std::size_t most = ~std::size_t{0};  // what the system was told to take at most
+    bool discarding = false;             // nobody wants what comes
+    bool finished = false;               // the peer's direction has ended in good order
+    bool told = false;                   // and the Carrier has heard so
+    std::vector<std::byte> early;        // came before there was a Carrier, or room in its window
+    Instant armed = never;               // in the table of timers
 
 private:
     // Content to the front of `space`; of each part how long it is, and whether a piece ends there.

@@ -138,11 +138,13 @@ void Pair::transmit(End& from, bool to_server) {
     if (!from.mapping) return;
     static std::vector<std::byte> space(largest_run);
     for (;;) {
+        serve_links(to_server);
         auto run = from.mapping->poll_transmit(now_, from.supply, space);
         from.drain();
-        if (run.empty()) return;
+        if (run.empty() && !run.end) break;
         launch(to_server, run);
     }
+    serve_links(to_server);
 }
 
 // One moment: what is due is delivered, timers run, and both ends send. False at the end.

@@ -1,6 +1,6 @@
 // Pair: two mappings joined by a link in memory, in virtual time. One clock, one queue of datagrams
-// in flight, one seed: a run is repeated by its seed. FakePair and QuicPair fill in what is between
-// the two ends.
+// in flight, one seed: a run is repeated by its seed. FakePair, QuicPair and the others fill in
+// what is between the two ends.
 #pragma once
 
 #include <cstdint>
@@ -150,8 +150,10 @@ protected:
     virtual void moved() {}
     // What serves both mappings, and has a deadline of its own.
     virtual Instant shared_deadline() const { return never; }
+    // The byte streams of an end are looked after, before it fills runs and after it.
+    virtual void serve_links(bool) {}
     virtual void serve_shared() {}
-    void launch(bool to_server, const Datagrams& run);
+    virtual void launch(bool to_server, const Datagrams& run);
 
     static Address address(bool of_server);
     bool step(Instant end);

@@ -9,6 +9,7 @@
 #include "tests/contract/fake_pair.hpp"
 #include "tests/contract/quic_pair.hpp"
 #include "tests/contract/sctp_pair.hpp"
+#include "tests/contract/tcp_pair.hpp"
 #include "tests/contract/tls_pair.hpp"
 #include "tests/seed.hpp"
 
@@ -43,3 +44,5 @@ TYPE_TO_STRING(post::test::QuicPair);
 TYPE_TO_STRING(post::test::SctpPair);
 TYPE_TO_STRING(post::test::TlsPair);
 TYPE_TO_STRING(post::test::SctpUdpPair);
+TYPE_TO_STRING(post::test::TcpPair);
+TYPE_TO_STRING(post::test::TlsBytesPair);

@@ -304,6 +304,56 @@ TEST_SUITE("live") {
         ::close(fd);
     }
 
+    TEST_CASE("on_closed tells an aborted stream from one that ended, where a descriptor cannot") {
+        for (const bool aborts : {true, false}) {
+            CAPTURE(aborts);
+            const Identity identity = Identity::self_signed("127.0.0.1");
+            Context server, context;
+            auto listener = server.listen(
+                {.address = *Address::parse("127.0.0.1"), .identity = identity},
+                {.policy = policy(Stack::quic)});
+            Carrier taken;
+            listener.accept([&](Carrier carrier) {
+                taken = std::move(carrier);
+                return true;
+            });
+            Turning turning{server, context};
+            InitiateOptions options;
+            options.policy = policy(Stack::quic);
+            options.trust = Trust::pinned(identity.pin());
+            auto carrier = context.initiate(Remote("127.0.0.1", listener.port()),
+                                            std::move(options));
+            auto stream = carrier.as_stream().value();
+            std::optional<Error> reason;
+            stream.on_closed([&](const Error& error) { reason = error; });
+            const int fd = stream.as_descriptor().value();
+            REQUIRE(write_all(fd, "hello"));
+            REQUIRE(turning.until([&] { return static_cast<bool>(taken); }));
+            auto answer = taken.as_stream().value();
+            answer.write("tail");
+            bool read = false;
+            answer.ready([&](Stream&, Bytes) { return read = true; });
+            REQUIRE(turning.until([&] { return read; }));
+            if (aborts)
+                answer.abort();
+            else
+                answer.close();
+            std::atomic<bool> ended = false;
+            std::string got;
+            std::thread reader([&] {
+                got = read_all(fd);
+                ended = true;
+                ::shutdown(fd, SHUT_WR);
+            });
+            CHECK(turning.until([&] { return ended && reason; }));
+            reader.join();
+            if (!aborts) CHECK(got == "tail");
+            REQUIRE(reason);
+            CHECK((*reason == Errc::carrier_closed) == !aborts);
+            ::close(fd);
+        }
+    }
+
     TEST_CASE("a pumped descriptor is not much slower than its Carrier") {
         const auto timed = [](bool descriptor) {
             Echo echo(Stack::quic);

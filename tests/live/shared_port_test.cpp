@@ -1,4 +1,4 @@
-// Two Contexts in two threads on one real port.
+// Several Contexts on one real port: two in two threads, and flows of datagrams.
 #include <doctest/doctest.h>
 
 #include <post/post.hpp>
@@ -124,6 +124,48 @@ TEST_SUITE("live") {
         carrier = {};
         context.run();
         CHECK(answer == "hello");
+    }
+
+    TEST_CASE("flows of datagrams are spread over the Contexts of a port, on real sockets") {
+        const Policy datagrams{.security = Security::none, .stacks = {Stack::udp}};
+        Context servers[2], client;
+        const std::uint16_t port = free_port(Identity::self_signed("127.0.0.1"));
+        int taken[2] = {};
+        std::vector<Listener> listeners;
+        for (const std::uint16_t index : {std::uint16_t{0}, std::uint16_t{1}}) {
+            listeners.push_back(servers[index].listen(
+                {.port = port, .address = *Address::parse("127.0.0.1"), .shared = index, .of = 2},
+                {.policy = datagrams}));
+            listeners.back().accept([&taken, index](Carrier carrier) {
+                ++taken[index];
+                carrier.ready([](Carrier& self, InMessage message) {
+                    self.send(std::move(message).content());
+                    return true;
+                });
+                return true;
+            });
+        }
+        int answers = 0;
+        std::vector<Carrier> carriers;
+        for (int i = 0; i < 24; ++i) {
+            InitiateOptions options;
+            options.policy = datagrams;
+            carriers.push_back(client.initiate(Remote("127.0.0.1", port), options));
+            carriers.back().ready([&](Carrier&, InMessage) {
+                ++answers;
+                return true;
+            });
+        }
+        const Instant end = client.now() + 10s;
+        for (int round = 1; round <= 3; ++round) {
+            for (Carrier& carrier : carriers) carrier.send("datagram");
+            while (answers < round * 24 && client.now() < end)
+                for (Context* one : {&client, &servers[0], &servers[1]}) one->turn();
+        }
+        CHECK(answers == 3 * 24);
+        CHECK(taken[0] + taken[1] == 24);
+        CHECK(taken[0] > 0);
+        CHECK(taken[1] > 0);
     }
 }
 

@@ -8,6 +8,14 @@ namespace {
 
 const std::string kilobyte(1000, 'k');
 
+// The window of who reads nothing, and the send budget behind it.
+void fill_up(Scene& scene, Carrier& carrier, Fates& fates) {
+    for (int i = 0; i < 30; ++i) {
+        while (carrier.writable()) carrier.send(kilobyte, {}, fates.watch());
+        scene.world.run_for(100ms);
+    }
+}
+
 }  // namespace
 
 TEST_SUITE("scenario") {
@@ -124,6 +132,99 @@ TEST_SUITE("scenario") {
             CHECK(late.size() == 900);
             lazy_fates.check();
         }
+    }
+
+    TEST_CASE("Carriers that nobody reads cannot take all of the send budget") {
+        for (const std::uint64_t budget : {std::uint64_t{400'000}, std::uint64_t{4'000'000}}) {
+            CAPTURE(budget);
+            Scene scene;
+            scene.collect();
+            auto first = scene.initiate(
+                {.bounds = {.send_budget = 100'000, .association_send_budget = budget}});
+            std::vector<Carrier> stuck;
+            Fates theirs;
+            for (int i = 0; i < 60; ++i) {
+                stuck.push_back(i == 0 ? std::move(first) : stuck.front().fork());
+                while (stuck.back().writable()) stuck.back().send(kilobyte, {}, theirs.watch());
+                scene.world.run_for(10ms);
+                while (stuck.back().writable()) stuck.back().send(kilobyte, {}, theirs.watch());
+            }
+            scene.world.run_for(1s);
+            // Another one has room, and goes as fast as what is read.
+            auto busy = stuck.front().fork();
+            CHECK(busy.writable());
+            Fates fates;
+            std::vector<Sending> sendings;
+            for (int i = 0; i < 200; ++i)
+                sendings.push_back(busy.send(kilobyte, {}, fates.watch()));
+            REQUIRE(scene.until([&] { return scene.accepted.size() == 61; }));
+            Texts got;
+            gather(scene.accepted.back(), got);
+            CHECK(scene.until([&] { return fates.all(); }, 10s));
+            CHECK(fates.acked() == 200);
+            CHECK(got.size() == 200);
+            // Of theirs no more is kept than that, apart from what is in their windows.
+            CHECK(theirs.size() * kilobyte.size() <= budget + 60 * 64 * 1024);
+        }
+    }
+
+    TEST_CASE("a send that waits for room expires when its lifetime is over") {
+        Scene scene;
+        scene.collect();
+        auto carrier = scene.initiate({.bounds = {.send_budget = 5000}});
+        Fates fill, fates;
+        fill_up(scene, carrier, fill);
+        const Duration begin = scene.world.elapsed();
+        const auto send = [&](Duration lifetime) {
+            return carrier.send(kilobyte, {.lifetime = lifetime}, fates.watch());
+        };
+        auto late = send(2s);
+        auto soon = send(300ms);
+        auto patient = carrier.send("has time", {}, fates.watch());
+        scene.world.run_for(299ms);
+        CHECK_FALSE(soon.ready());
+        CHECK(fates.expired() == 0);
+        REQUIRE(scene.until([&] { return soon.ready(); }));
+        CHECK(scene.world.elapsed() - begin <= 301ms);
+        CHECK(soon.get().error() == Errc::expired);
+        REQUIRE(scene.until([&] { return fates.expired() == 1; }));
+        CHECK(fates[1].expired == 1);
+        CHECK(fates[1].sent == 0);
+        CHECK_FALSE(fates[1].maybe_delivered);
+        // Whoever gets room has what is left of his time, and not all of it again.
+        scene.world.run_for(1s);
+        Texts got;
+        gather(scene.accepted[0], got);
+        REQUIRE(scene.until([&] { return fates.all() && fill.all(); }));
+        CHECK(late.get());
+        CHECK(patient.get());
+        CHECK(fates.acked() == 2);
+        CHECK(got[got.size() - 1] == "has time");
+        fates.check();
+        CHECK(scene.unhandled.empty());
+    }
+
+    TEST_CASE("a lifetime goes on while its message changes from waiting to sent") {
+        Scene scene;
+        scene.collect();
+        auto carrier = scene.initiate({.bounds = {.send_budget = 5000}});
+        Fates fill, fates;
+        fill_up(scene, carrier, fill);
+        const Duration begin = scene.world.elapsed();
+        // The seventh waits for 700 ms, has room then, and no window.
+        std::vector<Sending> sendings;
+        for (int i = 0; i < 20; ++i)
+            sendings.push_back(carrier.send(kilobyte, {.lifetime = i == 6 ? 1s : Duration()},
+                                            i == 6 ? fates.watch() : fill.watch()));
+        CHECK_FALSE(sendings[6].ready());
+        scene.world.run_for(700ms);
+        std::vector<Operation<InMessage>> taken;
+        for (int i = 0; i < 9; ++i) taken.push_back(scene.accepted[0].receive());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        const Duration took = scene.world.elapsed() - begin;
+        CHECK(fates.expired() == 1);
+        CHECK(took >= 1s);
+        CHECK(took <= 1001ms);
     }
 
     TEST_CASE("messages larger than the window arrive, many at once, with a small budget") {

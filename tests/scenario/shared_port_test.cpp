@@ -68,6 +68,47 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE(
+        "two Contexts on one port share flows of datagrams, each of which stays with its own") {
+        Scene scene;
+        sim::Node second(scene.world, scene.far);
+        const Policy datagrams{.security = Security::none, .stacks = {Stack::udp}};
+        std::vector<Listener> listeners;
+        for (const std::uint16_t index : {std::uint16_t{0}, std::uint16_t{1}}) {
+            Context& context = index == 0 ? scene.far_context() : *second;
+            listeners.push_back(context.listen({.port = server_port, .shared = index, .of = 2},
+                                               {.policy = datagrams}));
+            listeners.back().accept([index](Carrier carrier) {
+                carrier.ready([index](Carrier& self, InMessage) {
+                    self.send(std::to_string(index));
+                    return true;
+                });
+                return true;
+            });
+        }
+        std::set<std::string> answers;
+        for (int i = 0; i < 16; ++i) {
+            CAPTURE(i);
+            InitiateOptions options;
+            options.policy = datagrams;
+            auto carrier = scene.near_context().initiate(Remote("server.test", server_port),
+                                                         options);
+            Texts got;
+            gather(carrier, got);
+            for (std::size_t n = 1; n <= 5; ++n) {
+                carrier.send("who is there?");
+                REQUIRE(scene.until([&] { return got.size() == n; }));
+                CHECK(got[n - 1] == got[0]);
+            }
+            answers.insert(got[0]);
+        }
+        CHECK(answers == std::set<std::string>{"0", "1"});
+        // A place is taken once here, too.
+        CHECK(scene.far_context()
+                  .try_listen({.port = server_port, .shared = 0, .of = 2}, {.policy = datagrams})
+                  .error() == Errc::address_in_use);
+    }
+
     TEST_CASE("a place on a shared port is taken once, and must exist") {
         Scene scene;
         const auto at = [&](std::uint16_t shared, std::uint16_t of, std::uint16_t port) {

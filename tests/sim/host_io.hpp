@@ -42,6 +42,10 @@ public:
     Result<Handed> open_pair() override { return no_descriptors(); }
     void end_sending(SocketId socket) override { tcp_.end_sending(socket); }
     void hold(SocketId socket, bool held) override { tcp_.hold(socket, held); }
+    void take_at_most(SocketId socket, std::size_t bytes) override {
+        tcp_.take_at_most(socket, bytes);
+    }
+    Duration round_trip(SocketId socket) const override { return tcp_.round_trip(socket); }
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }

@@ -67,6 +67,7 @@ public:
     void end(Instant now);         // our direction, behind what was written
     void reset();                  // all is given up, and the peer hears so
     void take(std::size_t count);  // was read
+    Duration rtt() const { return rtt_; }
     void discard() { take(readable().size()); }
     // No program has it any more; it goes on by itself until all has been delivered.
     void orphan(Instant now);

@@ -13,7 +13,6 @@ namespace post::sim {
 namespace {
 
 // As the real edge has them.
-constexpr std::size_t most_a_turn = 256 * 1024;
 constexpr Duration linger_time = std::chrono::seconds(5);
 
 }  // namespace
@@ -111,6 +110,10 @@ void TcpSockets::hold(SocketId id, bool held) {
     handle_change(id);
 }
 
+void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
+    if (Socket* socket = find(id)) socket->most = std::min(Socket{}.most, bytes);
+}
+
 SocketId TcpSockets::handle_taken(SocketId listener, const TcpStack::Key& key) {
     const SocketId id = next_id();
     sockets_[id] = {.key = key, .writable = true};
@@ -161,7 +164,7 @@ void TcpSockets::receive(std::vector<Io::Received>& received) {
 void TcpSockets::take(SocketId id, Socket& socket, std::vector<Io::Received>& received) {
     TcpConnection& it = connection(socket);
     const auto bytes = it.readable();
-    const std::size_t size = std::min(bytes.size(), most_a_turn);
+    const std::size_t size = std::min(bytes.size(), socket.most);
     socket.buffer.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
     socket.finished = it.ended() && size == bytes.size();
     received.push_back({id,
@@ -190,6 +193,11 @@ Address TcpSockets::local_address(SocketId id) const {
 std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     const Socket* socket = find(id);
     return socket ? connection(*socket).unacknowledged() : 0;
+}
+
+Duration TcpSockets::round_trip(SocketId id) const {
+    const Socket* socket = find(id);
+    return socket ? connection(*socket).rtt() : Duration{};
 }
 
 std::size_t TcpSockets::run(SocketId id) const {

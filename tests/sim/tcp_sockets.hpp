@@ -35,6 +35,7 @@ public:
     bool send(SocketId id, std::span<const std::byte> bytes);
     void end_sending(SocketId id);
     void hold(SocketId id, bool held);
+    void take_at_most(SocketId id, std::size_t bytes);
 
     // From the stack: a connection was taken, or something about one has changed.
     // Too many wait to be polled: who comes now is not heard.
@@ -52,6 +53,7 @@ public:
     Instant deadline() const;
     Address local_address(SocketId id) const;
     std::uint64_t unacknowledged(SocketId id) const;
+    Duration round_trip(SocketId id) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;
 
@@ -63,6 +65,7 @@ private:
         TcpStack::Key key;
         bool writable = false;  // when somebody last looked
         bool held = false;
+        std::size_t most = 256 * 1024;  // as the real edge has it
         bool finished = false;  // the peer's end was told
         bool told = false;      // its trouble was
         Instant until = never;  // closed, and cut then

@@ -99,6 +99,31 @@ TEST_SUITE("unit") {
         CHECK_FALSE(receipts.take({}).partial);
     }
 
+    TEST_CASE("the progress of several long messages is said of each, one a report") {
+        Receipts receipts(NicenessClass{0});
+        receipts.progress(Sequence{0}, 300'000);
+        receipts.progress(Sequence{1}, 262'144);
+        receipts.progress(Sequence{2}, 400'000);
+        receipts.progress(Sequence{0}, 600'000);
+        std::vector<std::pair<Sequence, std::uint64_t>> said;
+        while (receipts.changed()) {
+            const Delivered report = receipts.take({});
+            REQUIRE(report.partial);
+            said.emplace_back(*report.partial, report.progress);
+        }
+        CHECK(said == decltype(said){
+                          {Sequence{0}, 600'000}, {Sequence{1}, 262'144}, {Sequence{2}, 400'000}});
+        receipts.progress(Sequence{1}, 500'000);
+        add(receipts, 2);
+        const Delivered report = receipts.take({});
+        CHECK(report.partial == Sequence{1});
+        CHECK(report.progress == 500'000);
+        CHECK_FALSE(receipts.changed());
+        add(receipts, 0, 2);
+        CHECK_FALSE(receipts.take({}).partial);
+        CHECK(receipts.next(Sequence{3}, 1));
+    }
+
     TEST_CASE("at most 32 ranges are said, the oldest, and what is left out is said later") {
         Receipts receipts(NicenessClass{0});
         for (std::uint64_t i = 0; i < 40; ++i) add(receipts, 2 * i + 1);
