@@ -136,6 +136,7 @@ private:
         std::string trust{};  // of what it is kept under (AssociationKey)
         // Of DTLS 1.2: what it would resume.
         std::optional<ResumptionTicket> ticket{};
+        Bytes parameters{};  // of the ticket, for early data
         SocketId socket() const {
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
@@ -235,8 +236,9 @@ private:
     void resume(const Association& association, const Setup& setup, Stack stack, Way& way,
                 crypto::ClientSecurity& security);
     Bytes address_token(const Association& association, const Setup& setup, const Way& way);
-    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
-                                         const ListenOptions& options, Stack stack);
+    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, EarlyGuard& guard,
+                                         const Local& local, const ListenOptions& options,
+                                         Stack stack);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
                                                   const Setup& setup, Way& way,
                                                   TransientId transient);
@@ -369,6 +371,7 @@ private:
     std::shared_ptr<AssociationStore> store_;
     std::shared_ptr<TicketKeySource> ticket_source_;
     crypto::TicketKeys ticket_keys_;     // sessions of the mappings use them
+    EarlyGuard early_guard_;             // the same
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::optional<Trace> trace_;         // none: nothing is traced
     std::unique_ptr<sctp::Engine>

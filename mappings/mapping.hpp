@@ -145,6 +145,8 @@ public:
     // Views.
 
     virtual Stack stack() const = 0;
+    // A client's: it pulls from the supply before Established, for early data (0-RTT).
+    virtual bool sends_early() const { return false; }
     // Whether it runs on byte streams that it numbers itself (mappings/links.hpp).
     virtual bool links() const { return false; }
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.

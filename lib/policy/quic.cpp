@@ -12,6 +12,9 @@ std::span<const Cell> quic_cells() {
         {Feature::unreliable, When::always, native,
          "a QUIC DATAGRAM, never sent again, when it is unordered, not the last, and fits into a "
          "packet; else it is reliable"},
+        {Feature::early_data, When::always, native,
+         "idempotent messages go with the first packets of a connection that is resumed (0-RTT), "
+         "where the peer takes them so"},
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},
