@@ -1,7 +1,8 @@
 // EarlyGuard: what a server has taken as early data (0-RTT), exactly, so that nothing of it is
-// taken twice: the first flights of clients (RFC 8446, 8.2), each known by its binder, and the messages
-// that came with them (FORMAT.md, 5.2). It remembers for as long as a ticket can be opened, and not
-// beyond a number; when that is reached early data is refused, and comes behind the handshake.
+// taken twice: the first flights of clients (RFC 8446, 8.2), each known by its binder, and the
+// messages that came with them (FORMAT.md, 5.2). It remembers for as long as a ticket can be
+// opened, and not beyond a number; when that is reached early data is refused, and comes behind
+// the handshake.
 #pragma once
 
 #include <array>
