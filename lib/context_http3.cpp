@@ -41,6 +41,7 @@ void Root::listen_http3(Port& port, const std::vector<Stack>& stacks) {
     };
     port.http3 = named(Stack::http3);
     if (!port.http3) return;
+    port.accept.security.tickets.early = nullptr;  // requests are never early
     auto& alpn = port.accept.alpn;
     if (!named(Stack::quic)) std::erase(alpn, std::string(quic::post_alpn));
     if (std::find(alpn.begin(), alpn.end(), http3::alpn) == alpn.end())

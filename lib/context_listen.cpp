@@ -164,6 +164,9 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
         port.listener = key;
         port.bounds = options.bounds;
         port.accept.security = security(local, options, Stack::tls);
+        // Which protocol a client's early data is of would be known too late.
+        if (!options.alpn.empty() || options.without_alpn)
+            port.accept.security.tickets.early = nullptr;
         port.accept.transport.limits = limits(options.bounds);
         for (const std::string& alpn : options.alpn) port.accept.alpn.push_back(alpn);
         if (options.without_alpn) port.accept.alpn.emplace_back();

@@ -165,6 +165,10 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
         return wrong(
             "a Listener needs an identity: Identity::from_files(certificate, key), or "
             "Identity::self_signed(\"localhost\") for development");
+    if (options.early_data && options.client_certificate != ListenOptions::ClientCertificate::none)
+        return wrong(
+            "ListenOptions::early_data is not for Listeners that ask for certificates: whom early "
+            "data is from is known behind the handshake");
     if (options.tickets > 16) return wrong("ListenOptions::tickets is 0 to 16");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
@@ -292,7 +296,7 @@ crypto::ServerSecurity Root::security(const Local& local, const ListenOptions& o
                                       : crypto::ClientCertificate::none;
     security.client_trust = options.client_trust;
     security.cipher = options.quic.cipher;
-    security.tickets = tickets(ticket_keys_, local, options, stack);
+    security.tickets = tickets(ticket_keys_, early_guard_, local, options, stack);
     return security;
 }
 
@@ -305,6 +309,7 @@ quic::ConnectOptions Root::quic_way(const Association& association, const Setup&
     connect.transport.largest_payload = largest_payload(way.remote, options.quic, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
     resume(association, setup, stack, way, connect.security);
+    connect.parameters = way.parameters;
     connect.token = address_token(association, setup, way);
     connect.transport.initial_rtt = kept_rtt(association, setup, way);
     return connect;

@@ -50,6 +50,7 @@ Root::Root(ContextOptions&& options, Anchor& anchor)
       ticket_source_(std::move(options.ticket_keys)),
       ticket_keys_([this](std::span<std::byte> bytes) { io_->random(bytes); },
                    ticket_source_.get()),
+      early_guard_(ticket_source_.get()),
       carriers_(anchor, associations_),
       protection_(backend_of(options.packet_protection)),
       space_(largest_run) {
@@ -245,8 +246,10 @@ void Root::give(TransientId transient, const Datagrams& datagrams) {
 // The association of a client that the listener takes.
 Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds) {
     ticket_keys_.refresh(now_);
+    early_guard_.refresh(now_);
     Association::Options options;
     options.role = Role::server;
+    options.guard = &early_guard_;
     options.bounds = bounds;
     options.name = random_name();
     Association& made = associations_.create(

@@ -143,6 +143,7 @@ private:
         std::string trust{};  // of what it is kept under (AssociationKey)
         // Of DTLS 1.2: what it would resume.
         std::optional<ResumptionTicket> ticket{};
+        Bytes parameters{};  // of the ticket, for early data
         SocketId socket() const {
             if (out) return out->socket;
             return connection ? *connection : port ? port->socket : datagrams->socket;
@@ -250,8 +251,9 @@ private:
                 crypto::ClientSecurity& security);
     Duration kept_rtt(const Association& association, const Setup& setup, const Way& way) const;
     Bytes address_token(const Association& association, const Setup& setup, const Way& way);
-    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, const Local& local,
-                                         const ListenOptions& options, Stack stack);
+    static crypto::ServerTickets tickets(crypto::TicketKeys& keys, EarlyGuard& guard,
+                                         const Local& local, const ListenOptions& options,
+                                         Stack stack);
     quic::ConnectOptions quic_way(const Association& association, const Setup& setup, Way& way,
                                   Stack stack);
     Result<std::unique_ptr<Mapping>> connect_quic(const Association& association,
@@ -416,6 +418,7 @@ private:
     std::shared_ptr<AssociationStore> store_;
     std::shared_ptr<TicketKeySource> ticket_source_;
     crypto::TicketKeys ticket_keys_;     // sessions of the mappings use them
+    EarlyGuard early_guard_;             // the same
     std::optional<io::LogFolder> logs_;  // none: nothing is logged
     std::optional<Trace> trace_;         // none: nothing is traced
     std::unique_ptr<sctp::Engine>

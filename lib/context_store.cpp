@@ -164,6 +164,7 @@ void Root::keep(Association& association, Setup& setup) {
                 kept.keep(now, ResumptionTicket{.stack = association.stack(),
                                                 .session = ticket->session,
                                                 .parameters = ticket->parameters,
+                                                .early_data = ticket->early_data,
                                                 .issued = now,
                                                 .expires = now + life});
             } else {
@@ -189,6 +190,10 @@ void Root::resume(const Association& association, const Setup& setup, Stack stac
         key, [&](KeptAssociation& value) { ticket = value.take_ticket(now, stack); });
     if (!taken || !ticket) return;
     security.session = ticket->session;
+    if (stack != Stack::http3 && association.has_early()) {
+        security.early_data = ticket->early_data;
+        way.parameters = ticket->parameters;
+    }
     if (stack == Stack::sctp_dtls) way.ticket = std::move(ticket);
 }
 
@@ -218,14 +223,21 @@ Duration Root::kept_rtt(const Association& association, const Setup& setup, cons
 
 // A ticket of one Listener is none for another that shows or demands other certificates: it would
 // get in without showing any.
-crypto::ServerTickets Root::tickets(crypto::TicketKeys& keys, const Local& local,
+crypto::ServerTickets Root::tickets(crypto::TicketKeys& keys, EarlyGuard& guard, const Local& local,
                                     const ListenOptions& options, Stack stack) {
     const bool asks = options.client_certificate != ListenOptions::ClientCertificate::none;
     std::string scope = std::string(to_string(stack)) + ' ' +
                         crypto::digest_of(local.identity.certificates().view()) + ' ' +
                         std::to_string(static_cast<int>(options.client_certificate));
     if (asks) scope += ' ' + trust_text(options.client_trust, {});
-    return {options.tickets > 0 ? &keys : nullptr, std::move(scope), options.tickets};
+    if (options.early_data) {
+        // What the client remembers of our windows has to hold (RFC 9000, 7.4.1).
+        const Limits granted = limits(options.bounds);
+        scope += " early " + std::to_string(granted.carrier_window) + ' ' +
+                 std::to_string(granted.budget) + ' ' + std::to_string(granted.carriers);
+    }
+    return {options.tickets > 0 ? &keys : nullptr, std::move(scope), options.tickets,
+            options.early_data ? &guard : nullptr};
 }
 
 }  // namespace post::core

@@ -47,6 +47,7 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
     Way way;
     way.path = wanted.path;
     resume(association, setup, Stack::tls, way, connect.security);
+    connect.parameters = way.parameters;
     connect.transport.limits = limits(options.bounds);
     connect.transport.segment = segment(remote, wanted.path.mtu);
     auto mapping = tls_endpoint().connect(now_, connect);

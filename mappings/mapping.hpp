@@ -154,6 +154,8 @@ public:
     // Views.
 
     virtual Stack stack() const = 0;
+    // A client's: it pulls from the supply before Established, for early data (0-RTT).
+    virtual bool sends_early() const { return false; }
     // Whether it runs on byte streams that it numbers itself (mappings/links.hpp).
     virtual bool links() const { return false; }
     // Whether it is a client's connection that can go to another path.

@@ -50,6 +50,8 @@ struct Marks {
     bool text = false;   // it is a string
     // Not said to anybody: it is bytes of a Stream, and each of its pieces may travel as a message.
     bool stream = false;
+    // The same: it came before the handshake was complete (0-RTT), and may be a replay.
+    bool early = false;
     bool operator==(const Marks&) const = default;
 };
 
@@ -77,6 +79,7 @@ namespace feature {
 inline constexpr std::uint64_t lifetime = 0x01;
 inline constexpr std::uint64_t antecedents = 0x02;
 inline constexpr std::uint64_t properties = 0x04;
+inline constexpr std::uint64_t early = 0x08;
 inline constexpr std::uint64_t dropped = 0x20;
 inline constexpr std::uint64_t datagrams = 0x40;
 // Messages may leave before those that they come after have come.
@@ -125,6 +128,15 @@ struct Open {
     Priority priority{};                 // of ours, for whom the transport has a word for it
     core::Boxed<ChannelInfo> channel{};  // the same
     core::Boxed<std::string> target{};   // the same: the path and query of its URL
+    // Of ours, when it goes as early data: what race it is of (FORMAT.md, 5.2).
+    std::optional<std::uint64_t> race{};
+};
+
+// Of a Carrier of the peer's, whose first messages came as early data in this race, or as a
+// connection that goes on where others of the association were.
+struct EarlyKey {
+    CarrierId carrier;
+    std::uint64_t race = 0;
 };
 
 // Our direction ends here, in good order.
@@ -192,7 +204,8 @@ using Outgoing =
 // What a mapping hands up. The order is the order in which things happened.
 namespace event {
 
-// The handshake is complete and the peer is who it must be. Always the first event but Lost.
+// The handshake is complete and the peer is who it must be. Always the first event but Lost, and
+// Early.
 struct Established {
     std::string alpn;
     bool post = false;    // the peer speaks Post frames; else the ALPN's own framing, no marks
@@ -214,6 +227,15 @@ struct Established {
     // the last, which says what it is.
     bool fields = false;
     bool resumed = false;  // an earlier session with the peer goes on: no certificates were shown
+    // What became of our early data. `rejected`: nothing of what was pulled counts, and the mapping
+    // has forgotten every Carrier.
+    enum class Early : std::uint8_t { none, accepted, rejected } early = Early::none;
+};
+// Only to servers, before Established: what follows is early data, of a peer that has not yet
+// proved that it is there, and of which each piece has Marks::early. The peer may be answered.
+struct Early {
+    std::string alpn;
+    bool post = false;
 };
 // A session that a later connection of the same stack to the same peer can resume, once. Only to
 // clients.
@@ -221,6 +243,7 @@ struct Ticket {
     Bytes session;     // crypto::ClientSecurity::session
     Bytes parameters;  // the peer's transport parameters that early data would go by, or empty
     std::chrono::seconds lifetime{};
+    std::uint32_t early_data = 0;  // bytes that may go before the handshake; 0: none
 };
 // With it a later connection from the same address needs no proof of it (RFC 9000, 8.1.3), once.
 struct Token {
@@ -308,10 +331,11 @@ struct Lost {
 
 }  // namespace event
 
-using Event = std::variant<
-    event::Arrived, event::ArrivedRun, event::Established, event::Opened, event::Finished,
-    event::Reset, event::Stopped, event::Acked, event::Unblocked, event::Ended, event::Lost,
-    event::ArrivedAlone, event::SettledAlone, event::Soft, event::Ticket, event::Token,
-    event::Moved, event::PathChanged, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+using Event =
+    std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
+                 event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
+                 event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
+                 event::Ticket, event::Token, event::Moved, event::PathChanged, event::Early,
+                 EarlyKey, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 }  // namespace post

@@ -188,6 +188,17 @@ public:
     virtual ~TicketKeySource() = default;
     // Called on the Context's thread, once a minute at most, when clients come; it must not block.
     virtual Secrets secrets() = 0;
+    // Whether nobody of the fleet was asked for this name within `window`: the answer is true once,
+    // and then false for so long. Asked for each first flight with early data, and for each of its
+    // messages, by Listeners with ListenOptions::early_data (RFC 8446, 8.2): "SET name NX EX
+    // window" of a memory that all servers share and that answers at once, since the handshake
+    // waits for it. False is safe for a flight, whose messages then come behind the handshake; a
+    // message that was taken by another server is dropped. A name is of at most 64 bytes, any
+    // bytes. The default takes no early data at all.
+    virtual bool first_use(const Bytes& name, std::chrono::seconds window) {
+        static_cast<void>(name), static_cast<void>(window);
+        return false;
+    }
 };
 
 }  // namespace post

@@ -58,6 +58,10 @@ struct Establishment {
     Instant resolved = never;  // when nothing was left to be looked up
     Instant ended = never;     // when one had won, or all had failed
     bool resumed = false;      // the winner went on where an earlier connection was (Association)
+    // Messages that the winner's first flight carried (0-RTT); and whether the peer took none of
+    // it, so that they were sent again behind the handshake.
+    std::size_t early = 0;
+    bool early_rejected = false;
     std::vector<Answer> answers{};
     std::vector<Attempt> attempts{};
     std::vector<Refused> refused{};

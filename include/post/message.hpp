@@ -200,8 +200,10 @@ public:
     std::optional<Path> path() const;
     // On udp and udp_lite: what its datagram said; nullptr elsewhere.
     const DatagramInfo* datagram() const { return datagram_ ? &*datagram_ : nullptr; }
-    // It came with the first flight, before the peer was known (0-RTT); never, today.
-    bool early() const { return false; }
+    // It came with the first flight, before its sender had proved that it is there and means it now
+    // (0-RTT): somebody may have recorded it, and may play it to a server that has forgotten it.
+    // Only where ListenOptions::early_data says so, and only messages that are idempotent().
+    bool early() const { return early_; }
 
     // For the library: adds the next bytes of a message that comes in parts.
     void append(Bytes segment);
@@ -211,6 +213,7 @@ public:
     }
     void mark_raw() { raw_ = true; }
     void mark_text() { text_ = true; }
+    void mark_early() { early_ = true; }
     void describe(Properties properties) { properties_ = std::move(properties); }
     // Takes the first bytes away, as a part of a message of `total` bytes.
     InMessage take_front(std::size_t bytes, std::uint64_t total);
@@ -245,6 +248,7 @@ private:
     bool final_ = false;
     bool raw_ = false;
     bool text_ = false;
+    bool early_ = false;
 };
 
 }  // namespace post

@@ -20,6 +20,7 @@
 #include <post/message.hpp>
 #include <post/policy.hpp>
 
+#include "lib/association/early_flight.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
 #include "lib/association/lane.hpp"
@@ -68,6 +69,7 @@ public:
         // A Carrier is opened as soon as anything is asked of it, since the peer may be the first
         // who says something.
         bool eager = false;
+        EarlyGuard* guard = nullptr;  // of a listener that takes early data; outlives it
     };
     struct NewCarrier {
         Tag tag = no_tag;
@@ -149,6 +151,9 @@ public:
     // It is about to race, and may still be told how.
     bool will_race() const { return state_ == State::connecting && options_.remote && !race_; }
     void race_by(Race::Options race) { options_.race = std::move(race); }
+    // It holds something that may be early data, and no connection of its race had such before: a
+    // listener has no way yet to bring two of them together (FORMAT.md, 5.2).
+    bool has_early() const;
     // What else the race's report is to say of an attempt.
     void note(AttemptId attempt, const std::string& text) {
         if (race_) race_->note(attempt, text);
@@ -236,7 +241,9 @@ private:
         AttemptId attempt;
         std::unique_ptr<Mapping> mapping;
         bool leaving = false;
+        std::unique_ptr<EarlyFlight> early{};
     };
+    struct EarlySupply;
 
     // Supply.
     Outgoing* next() override;
@@ -307,6 +314,8 @@ private:
     void handle(Instant now, event::SettledAlone& event);
     void handle(Instant now, event::Ticket& event);
     void handle(Instant now, event::Token& event);
+    void handle(Instant now, event::Early& event);
+    void handle(Instant now, EarlyKey& key);
     void handle(Instant now, Skip& skip);
     void handle(Instant now, Abandon& abandon);
     void handle(Instant now, Settings& settings);
@@ -317,6 +326,13 @@ private:
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
                           FateToken on_fate, std::uint64_t fed = 0);
+    // association_early.cpp
+    void begin_use(Instant now, const std::string& alpn, bool post);
+    std::vector<EarlyFlight::Message> find_early() const;
+    void settle_early(event::Established::Early outcome);
+    void adopt_early(EarlyFlight& flight);
+    Datagrams transmit_early(Instant now, Leaf& leaf, std::span<std::byte> space);
+    void drop_copy(Instant now, Lane& lane, const Piece& piece);
     void know_peer(std::uint64_t features);
     bool look_up(Instant now, const Extras& extras, Inbox::After& after);
     bool cut_too_large(Lane& lane);
@@ -388,6 +404,10 @@ private:
     bool chosen_ = false;       // and no other connection takes our place
     bool traffic_ = false;
     bool resumed_ = false;
+    bool early_ = false;                        // a server's: until the handshake is complete
+    std::size_t early_messages_ = 0;            // that came so
+    std::unique_ptr<EarlyFlight> flight_;       // of the leaf that won
+    std::vector<EarlyFlight::Message> copied_;  // by any leaf
 };
 
 }  // namespace post::core

@@ -33,11 +33,8 @@ void Association::relieve_budget() {
 }
 
 void Association::handle(Instant now, event::Established& event) {
-    state_ = State::established;
-    stack_ = mapping_->stack();
-    heard_ = now;
-    alpn_ = std::move(event.alpn);
-    plain_ = !event.post;
+    const bool again = std::exchange(early_, false);
+    if (!again) begin_use(now, event.alpn, event.post);
     alone_ = event.alone;
     messages_ = event.messages;
     connections_ = event.connections;
@@ -48,23 +45,14 @@ void Association::handle(Instant now, event::Established& event) {
     if (datagrams_) inbox_.forget_windows();
     if (datagrams_)
         for (auto& [id, lane] : lanes_) inbox_.begin(lane.in);
-    settings_ = chosen_ = plain_;
     peer_identity_ = std::move(event.peer_identity);
-    if (plain_) know_peer(0);
-    inbox_.set_plain(plain_);
+    if (plain_)
+        know_peer(0);
+    else if (settings_)
+        know_peer(peer_features_);
     if (messages_) inbox_.keep_boundaries();
     if (event.fields) inbox_.keep_fields();
-    if (!plain_) {
-        Settings settings;
-        settings.association = options_.name;
-        if (raced()) settings.race = options_.race_id;
-        settings.largest_message = unlimited;  // each Carrier has its own limit
-        settings.carriers = options_.bounds.carriers;
-        settings.features = feature::lifetime | feature::antecedents | feature::properties |
-                            feature::dropped | feature::datagrams;
-        if (settings.race) control_.push_front(Chosen{*settings.race});
-        control_.push_front(settings);
-    }
+    if (flight_ || !copied_.empty()) settle_early(event.early);
     trace_established();
     events_.push_back(happened::Active{id()});
 }
@@ -138,6 +126,7 @@ void Association::handle(Instant now, event::Arrived& event) {
     Lane* lane = find(event.piece.carrier);
     if (!lane) return;
     last_ = lane;
+    if (lane->keyed) drop_copy(now, *lane, event.piece);
     Inbox::After after;
     const bool comes_after = event.piece.extras && !event.piece.extras->antecedents.empty();
     if (comes_after && !look_up(now, *event.piece.extras, after))

@@ -213,6 +213,7 @@ void Association::win(Instant now, Leaf& winner) {
     resolution_.reset();
     attempt_ = winner.attempt;
     mapping_ = std::move(winner.mapping);
+    flight_ = std::move(winner.early);
     stack_ = mapping_->stack();
     std::erase_if(leaves_, [](const Leaf& one) { return !one.mapping; });
     close_leaves(Error(Errc::lost_the_race));
@@ -249,7 +250,10 @@ Datagrams Association::transmit_leaf(Instant now, AttemptId attempt, std::span<s
     Leaf* const from = leaf(attempt);
     if (!from) return {};
     Nothing nothing;
-    const Datagrams run = from->mapping->poll_transmit(now, nothing, space);
+    const bool early = state_ == State::connecting && !from->leaving &&
+                       from->mapping->sends_early();
+    const Datagrams run = early ? transmit_early(now, *from, space)
+                                : from->mapping->poll_transmit(now, nothing, space);
     if (!run.empty() || run.end || !from->leaving) return run;
     std::erase_if(leaves_, [&](const Leaf& one) { return one.attempt == attempt; });
     if (state_ == State::closing && !mapping_ && leaves_.empty()) after_failure();

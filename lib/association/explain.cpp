@@ -15,6 +15,12 @@ Support Association::explain(Feature feature) const {
     if (connections_ && options_.role == Role::server && feature == Feature::fork)
         return {Support::Level::unsupported,
                 "each Carrier is a connection of its own, and only the client connects"};
+    const Establishment* const known = feature == Feature::early_data ? establishment() : nullptr;
+    if (known && known->early > 0)
+        return {Support::Level::native,
+                known->early_rejected
+                    ? "what went with the first flight was not taken, and was sent again"
+                    : "idempotent messages went with the first flight, and were taken"};
     const Peer peer{.plain = plain_,
                     .datagrams = alone(),
                     .messages = messages_,

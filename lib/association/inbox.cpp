@@ -108,12 +108,13 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     const bool known = !begun && !plain_ &&
                        (receipts(lane, piece.niceness).has(piece.sequence) ||
                         (work.successors > 0 && successors_.find(name)));
-    if (whole && known) {
+    // A copy, or the rest of one.
+    if (known) {
         release(lane, size);
         return {};
     }
     const bool fits = begun ? piece.total == at->total && piece.offset == at->received
-                            : piece.first() && !known;
+                            : piece.first();
     if (!fits && !plain_) {
         release(lane, size);
         return Error(Errc::protocol_violation, {}, Stage::established,
@@ -148,6 +149,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
         at = work.unfinished.end() - 1;
         at->message.mark(piece.marks.idempotent, piece.marks.final);
         if (piece.marks.text) at->message.mark_text();
+        if (piece.marks.early) at->message.mark_early();
         if (piece.extras) at->message.describe(piece.extras->properties);
         touch(lane);
         if (after && (after->failed || !after->missing.empty())) {
@@ -230,6 +232,7 @@ void Inbox::finish(Instant now, InLane& lane, InMessage message, const Anteceden
     if (!plain_) receipts(lane, name.niceness).add(name.sequence);
     message.mark(marks.idempotent, marks.final);
     if (marks.text) message.mark_text();
+    if (marks.early) message.mark_early();
     lane.final |= marks.final;
     lane.ask |= marks.ask && !plain_;
     if (traced_) trace(lane, message);

@@ -15,11 +15,13 @@ struct Lane {
     std::optional<CarrierId> parent;
     CarrierKind kind = CarrierKind::messages;
     bool ours = false;
-    bool opened = false;    // the mapping knows it
-    bool ended = false;     // the mapping has forgotten it
-    bool closing = false;   // close() or abort() was called
-    bool listed = false;    // in the list of those that wait for a stream
-    bool draining = false;  // counted in Shared::draining
+    bool opened = false;     // the mapping knows it
+    bool ended = false;      // the mapping has forgotten it
+    bool closing = false;    // close() or abort() was called
+    bool listed = false;     // in the list of those that wait for a stream
+    bool draining = false;   // counted in Shared::draining
+    bool keyed = false;      // the peer's: its first messages may be early data
+    std::uint64_t race = 0;  // that they are of
     core::Boxed<ChannelInfo> channel;
     core::Boxed<std::string> target;
     std::unique_ptr<Error> error;  // what ended it, where that was not good order

@@ -95,6 +95,7 @@ struct OutEntry {
     bool final = false;
     bool reliable = true;  // else it may travel alone, where it is not ordered either
     bool text = false;
+    bool early = false;  // a copy went as early data, and it is not known what became of it
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 

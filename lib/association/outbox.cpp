@@ -432,8 +432,9 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
         expiries_.erase({entry.deadline, lane.carrier, queue.niceness, sequence, &lane});
     const bool alone = entry.alone != OutEntry::Alone::no;
     if (entry.state == OutEntry::State::packed && !entry.bound() && !alone) --packed_messages_;
-    const bool maybe = kind == Fate::Kind::failed ? entry.state >= OutEntry::State::pulled
-                                                  : entry.alone == OutEntry::Alone::lost;
+    const bool maybe = kind == Fate::Kind::failed
+                           ? entry.state >= OutEntry::State::pulled || entry.early
+                           : entry.alone == OutEntry::Alone::lost;
     if (!entry.passed) count_out(queue, sequence);
     if (entry.feed() && kind == Fate::Kind::acked)
         events_.push_back(happened::Furthered{entry.on_fate, entry.size()});

@@ -137,6 +137,24 @@ public:
     // The piece that was pulled last travels alone, and is in a packet.
     void packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequence);
 
+    // Early data (outbox_early.cpp): copies of messages that may leave before the peer is known.
+
+    struct Early {
+        NicenessClass niceness;
+        Sequence sequence;
+        std::uint64_t size = 0;
+    };
+    // Those of the lane that may, in the order of sending, up to `messages` and `bytes`.
+    std::vector<Early> find_early(const OutLane& lane, std::size_t messages,
+                                  std::uint64_t bytes) const;
+    // The message as one piece; it stays queued, and does not expire before it is known what became
+    // of the copy. False: it is there no more.
+    bool copy_early(OutLane& lane, NicenessClass niceness, Sequence sequence, Piece& piece);
+    // The copy counts: the message was pulled with it.
+    void went_early(OutLane& lane, NicenessClass niceness, Sequence sequence);
+    // It does not: the message goes as any other.
+    void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence);
+
     // Views and events.
 
     Instant deadline() const;

@@ -67,6 +67,10 @@ public:
     Error report() const;
     // The winner's handshake went on where an earlier one was.
     void note_resumed(bool resumed) { data_.resumed = resumed; }
+    void note_early(std::size_t messages, bool rejected) {
+        data_.early = messages;
+        data_.early_rejected = rejected;
+    }
     const Establishment& establishment() const { return data_; }
 
 private:

@@ -139,7 +139,7 @@ std::span<const Cell> stream_cells() {
         {Feature::order, When::always, native, "a stream keeps it"},
         {Feature::congestion_control, When::always, native, "one window for the connection"},
         {Feature::early_data, When::always, unsupported,
-         "nothing is sent before the handshake is complete"},
+         "its handshake carries no messages: nothing is sent before it is complete"},
         {Feature::keep_alive, When::always, native, "Bounds::keep_alive"},
         {Feature::soft_errors, When::always, unsupported,
          "ICMP errors end attempts, and are not told later on"},

@@ -16,6 +16,9 @@ std::span<const Cell> quic_cells() {
          "a client goes to another path and stays the same connection (RFC 9000, 9)"},
         {Feature::advertises_altaddr, When::always, native,
          "of a server, what QuicOptions::preferred_v4 and preferred_v6 say"},
+        {Feature::early_data, When::always, native,
+         "idempotent messages go with the first packets of a connection that is resumed (0-RTT), "
+         "where the peer takes them so"},
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::checksum_sent, When::always, native,
          "authenticated encryption covers every byte"},

@@ -9,6 +9,9 @@ std::span<const Cell> tls_cells() {
         {Feature::one_way, When::post, native, "a unidirectional stream"},
         {Feature::unreliable, When::always, unsupported,
          "TCP delivers all that was sent, whatever it takes"},
+        {Feature::early_data, When::post, native,
+         "idempotent messages go with the ClientHello of a connection that is resumed (early data "
+         "of TLS 1.3), where the peer takes them so; with TlsOptions::fast_open in the SYN"},
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::multipath, When::always, native,
          "TlsOptions::multipath: MPTCP (RFC 8684) where both systems have it"},

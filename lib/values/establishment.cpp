@@ -54,6 +54,10 @@ std::string Establishment::string() const {
     else
         text += (winner() ? "connected after " : "given up after ") + milliseconds(ended - began);
     if (resumed) text += ", resumed";
+    if (early > 0) {
+        text += ", " + std::to_string(early) + (early == 1 ? " message" : " messages") + " early";
+        if (early_rejected) text += ", rejected and sent again";
+    }
     for (const Answer& answer : answers) {
         std::string line = answer.question + ": " + plural(answer.endpoints);
         if (answer.error) line += "; " + answer.error.message();

@@ -53,14 +53,17 @@ std::span<const std::byte> out_of_envelope(const Bytes& session) {
 struct Hello {
     std::optional<TicketKeys::Name> name;
     bool srtp = false;
+    bool early = false;
 };
 
 int read_extension(void* context, unsigned extension, const unsigned char* data, unsigned size) {
     constexpr unsigned use_srtp = 14;
     constexpr unsigned session_ticket = 35;
     constexpr unsigned pre_shared_key = 41;
+    constexpr unsigned early_data = 42;
     auto& hello = *static_cast<Hello*>(context);
     if (extension == use_srtp) hello.srtp = true;
+    if (extension == early_data) hello.early = true;
     if (extension != session_ticket && extension != pre_shared_key) return 0;
     wire::Reader reader(std::as_bytes(std::span(data, size)));
     if (extension == pre_shared_key && (!reader.u16() || !reader.u16())) return 0;
@@ -82,6 +85,24 @@ std::span<const std::byte> ticket_in(std::span<const std::byte> body, bool tls_1
     const auto size = reader.u16();
     if (!size) return {};
     return reader.bytes(*size).value_or(std::span<const std::byte>{});
+}
+
+// RFC 8446, 4.2.10: in a ticket of TLS 1.3, how many bytes of early data come with it; 0: none.
+std::uint32_t early_data_in(std::span<const std::byte> body) {
+    constexpr std::uint16_t early_data = 42;
+    wire::Reader reader(body);
+    if (!reader.u32() || !reader.u32()) return 0;
+    const auto nonce = reader.u8();
+    if (!nonce || !reader.bytes(*nonce)) return 0;
+    const auto ticket = reader.u16();
+    if (!ticket || !reader.bytes(*ticket) || !reader.u16()) return 0;
+    for (;;) {
+        const auto type = reader.u16();
+        const auto size = type ? reader.u16() : std::nullopt;
+        const auto content = size ? reader.bytes(*size) : std::nullopt;
+        if (!content) return 0;
+        if (*type == early_data) return wire::Reader(*content).u32().value_or(0);
+    }
 }
 
 bool is_tls_1_3(gnutls_session_int* native) {
@@ -108,6 +129,8 @@ void SessionTickets::begin_server(gnutls_session_int* native, const ServerTicket
     begun_ = tickets_.keys != nullptr;
     if (begun_)
         gnutls_db_set_cache_expiration(native_, static_cast<int>(TicketKeys::lifetime.count()));
+    if (begun_ && tickets_.early)
+        gnutls_anti_replay_enable(native_, tickets_.keys->anti_replay(*tickets_.early));
 }
 
 int SessionTickets::on_message(unsigned type, unsigned after, bool incoming,
@@ -127,6 +150,7 @@ int SessionTickets::on_message(unsigned type, unsigned after, bool incoming,
     }
     if (server_ || !incoming) return 0;
     const bool fits = is_tls_1_3(native_) || body.size() <= largest_in_datagram;
+    if (before) early_data_ = is_tls_1_3(native_) ? early_data_in(body) : 0;
     if (before)
         lifetime_ = std::chrono::seconds(
             fits ? std::min(wire::Reader(body).u32().value_or(0), longest_lifetime) : 0);
@@ -149,6 +173,7 @@ void SessionTickets::read_client_hello(std::span<const std::byte> message) {
     gnutls_ext_raw_parse(
         &hello, read_extension, &data,
         datagrams_ ? GNUTLS_EXT_RAW_FLAG_DTLS_CLIENT_HELLO : GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    early_ = hello.early;
     if (hello.srtp) return;  // DtlsOptions::srtp says why
     name_ = hello.name;
     if (hello.name) key_ = tickets_.keys->named(tickets_.scope, *hello.name);
@@ -170,7 +195,7 @@ void SessionTickets::collect() {
     if (gnutls_session_get_data2(native_, &session) < 0) return;
     if (session.size == 0 || session.size + digest_size > largest) return;
     ++count_;
-    taken_.push_back({in_envelope(bytes_of(session)), lifetime_});
+    taken_.push_back({in_envelope(bytes_of(session)), lifetime_, early_data_});
 }
 
 void SessionTickets::note_resumed() {

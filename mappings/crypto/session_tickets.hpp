@@ -23,10 +23,14 @@ struct gnutls_session_int;
 
 namespace post::crypto {
 
+// What a server takes of early data on a byte stream, bytes.
+inline constexpr std::size_t largest_early_data = 16 * 1024;
+
 // What a client keeps of a session.
 struct SessionTicket {
     Bytes session;  // in its envelope
     std::chrono::seconds lifetime{};
+    std::uint32_t early_data = 0;  // bytes; 0: none
 };
 
 class SessionTickets {
@@ -53,6 +57,8 @@ public:
     bool resumed() const { return resumed_; }
     // A client's: it asked to resume a session.
     bool offered() const { return offered_; }
+    // A server's: the client said that early data follows its first message.
+    bool early_announced() const { return early_; }
     void note_resumed();
     // A client's, those that came since the last call.
     std::vector<SessionTicket> take();
@@ -66,6 +72,7 @@ private:
     std::optional<TicketKeys::Name> name_;  // of the client's ticket
     std::vector<SessionTicket> taken_;
     std::chrono::seconds lifetime_{};  // of the one that is being read
+    std::uint32_t early_data_ = 0;     // the same
     std::size_t count_ = 0;
     bool server_ = false;
     bool begun_ = false;
@@ -73,6 +80,7 @@ private:
     bool hello_ = false;      // the client's first message was here
     bool offered_ = false;
     bool resumed_ = false;
+    bool early_ = false;
 };
 
 }  // namespace post::crypto

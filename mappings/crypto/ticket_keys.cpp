@@ -4,6 +4,9 @@
 #include <algorithm>
 
 #include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "mappings/crypto/handles.hpp"
 
 namespace post::crypto {
 
@@ -11,6 +14,20 @@ namespace {
 
 std::string_view text_of(const RotatingSecret::Secret& secret) {
     return {reinterpret_cast<const char*>(secret.data()), secret.size()};
+}
+
+// RFC 8446, 8.2. GnuTLS names a ClientHello by its binder, behind 12 bytes that change in time, so
+// that it would not know an older one again.
+int add_hello(void* pointer, time_t, const gnutls_datum_t* key, const gnutls_datum_t*) noexcept
+    try {
+    constexpr std::size_t time_size = 12;
+    const auto name = bytes_of(*key);
+    if (name.size() <= time_size) return GNUTLS_E_DB_ENTRY_EXISTS;
+    return static_cast<EarlyGuard*>(pointer)->admit(name.subspan(time_size))
+               ? 0
+               : GNUTLS_E_DB_ENTRY_EXISTS;
+} catch (...) {
+    return GNUTLS_E_DB_ENTRY_EXISTS;
 }
 
 }  // namespace
@@ -58,6 +75,25 @@ void TicketKeys::learn(const Name& name, const Key& key) {
     if (!in_use || known) return;
     if (known_.size() == most_known) known_.pop_front();
     known_.push_back({name, key.generation});
+}
+
+void TicketKeys::Free::operator()(gnutls_anti_replay_st* replay) const noexcept {
+    gnutls_anti_replay_deinit(replay);
+}
+
+// What GnuTLS calls the window is also when it forgets all tickets from before; the guard remembers
+// for as long as tickets are good, and needs none (RFC 8446, 8.3, has it for those that forget).
+gnutls_anti_replay_st* TicketKeys::anti_replay(EarlyGuard& guard) {
+    constexpr unsigned no_window = 0x7fffffff;  // milliseconds: 24 days
+    if (!anti_replay_) {
+        gnutls_anti_replay_t made = nullptr;
+        must(gnutls_anti_replay_init(&made), "anti-replay");
+        anti_replay_.reset(made);
+        gnutls_anti_replay_set_window(made, no_window);
+        gnutls_anti_replay_set_add_function(made, add_hello);
+        gnutls_anti_replay_set_ptr(made, &guard);
+    }
+    return anti_replay_.get();
 }
 
 std::optional<TicketKeys::Key> TicketKeys::derive(std::string_view scope, const Secret& secret) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,9 @@
 #include <post/time.hpp>
 
 #include "mappings/crypto/rotating_secret.hpp"
+#include "mappings/early_guard.hpp"
+
+struct gnutls_anti_replay_st;
 
 namespace post::crypto {
 
@@ -49,6 +53,9 @@ public:
     std::optional<Key> current(std::string_view scope) const;
     // For the tickets of this name; none: it is not known, or too old.
     std::optional<Key> named(std::string_view scope, const Name& name) const;
+    // What a session asks whether a first flight is new: the guard, which outlives this. Throws
+    // Failure when the machine cannot.
+    gnutls_anti_replay_st* anti_replay(EarlyGuard& guard);
     // A ticket of this name was sealed with the key.
     void learn(const Name& name, const Key& key);
 
@@ -75,13 +82,18 @@ private:
     Secret previous_;
     std::uint64_t generations_ = 0;
     std::deque<Known> known_;
+    struct Free {
+        void operator()(gnutls_anti_replay_st* replay) const noexcept;
+    };
+    std::unique_ptr<gnutls_anti_replay_st, Free> anti_replay_;
 };
 
 // What a server's sessions give and take; no keys: none.
 struct ServerTickets {
     TicketKeys* keys = nullptr;  // outlives them
     std::string scope{};
-    unsigned count = 3;  // of each new session
+    unsigned count = 3;           // of each new session
+    EarlyGuard* early = nullptr;  // early data is taken; outlives them, too
 };
 
 // A text of any length as one that stands for it: SHA-256 in hexadecimal.

@@ -86,7 +86,10 @@ std::size_t TlsKeys::seal(TlsType type, std::span<std::byte> space, std::size_t 
 std::optional<TlsKeys::Opened> TlsKeys::open(const TlsRecord& record, std::span<std::byte> out) {
     const auto& sealed = record.fragment;
     if (sealed.size() < tls_trailer_size || out.size() < sealed.size()) return std::nullopt;
-    if (!key_->open(out.data(), sealed, next_nonce(), record.header)) return std::nullopt;
+    if (!key_->open(out.data(), sealed, next_nonce(), record.header)) {
+        --sequence_;  // it may be one of those before ours, and not meant for these keys
+        return std::nullopt;
+    }
     std::size_t size = sealed.size() - tag_size;
     while (size > 0 && out[size - 1] == std::byte{0}) --size;
     if (size == 0) return Opened{TlsType{}, out.first(0)};

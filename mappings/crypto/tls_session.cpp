@@ -7,17 +7,33 @@
 
 namespace post::crypto {
 
+namespace {
+
+unsigned end_of_early(TlsSession::For use) {
+    return use == TlsSession::For::quic ? GNUTLS_NO_END_OF_EARLY_DATA : 0;
+}
+
+}  // namespace
+
 TlsSession::TlsSession(CredentialStore& store, const ClientSecurity& security,
-                       const std::vector<std::string>& alpn)
+                       const std::vector<std::string>& alpn, For use)
     : verification_(store, security) {
-    start(store, GNUTLS_CLIENT | GNUTLS_NO_END_OF_EARLY_DATA, security.cipher, alpn);
+    const unsigned early = security.early_data > 0 ? GNUTLS_ENABLE_EARLY_DATA : 0;
+    start(store, GNUTLS_CLIENT | end_of_early(use) | early, security.cipher, alpn);
 }
 
 TlsSession::TlsSession(CredentialStore& store, const ServerSecurity& security,
-                       const std::vector<std::string>& alpn)
+                       const std::vector<std::string>& alpn, For use)
     : verification_(store, security) {
-    start(store, GNUTLS_SERVER | GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_NO_AUTO_SEND_TICKET,
+    const bool early = security.tickets.keys && security.tickets.early;
+    start(store,
+          GNUTLS_SERVER | end_of_early(use) | GNUTLS_NO_AUTO_SEND_TICKET |
+              (early ? GNUTLS_ENABLE_EARLY_DATA : 0),
           security.cipher, alpn);
+    // RFC 9001, 4.6.1: in QUIC the transport's windows are the limit.
+    if (early)
+        gnutls_record_set_max_early_data_size(native_,
+                                              use == For::quic ? 0xffffffff : largest_early_data);
 }
 
 void TlsSession::start(CredentialStore& store, unsigned flags, Cipher cipher,
@@ -30,6 +46,10 @@ void TlsSession::start(CredentialStore& store, unsigned flags, Cipher cipher,
     gnutls_handshake_set_timeout(native_, GNUTLS_INDEFINITE_TIMEOUT);
     verification_.equip(native_, alpn, TlsProtocol::tls_1_3);
     (void)guard.release();
+}
+
+bool TlsSession::early_accepted() const {
+    return (gnutls_session_get_flags(native_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
 }
 
 TlsSession::~TlsSession() { gnutls_deinit(native_); }

@@ -16,12 +16,14 @@ namespace post::crypto {
 
 class TlsSession {
 public:
+    // QUIC does without the message that ends early data (RFC 9001, 8.3).
+    enum class For : std::uint8_t { quic, records };
     // `alpn`: what we offer or accept, best first; an empty text among them: it may be none. Throws
     // Failure when the machine cannot.
     TlsSession(CredentialStore& store, const ClientSecurity& security,
-               const std::vector<std::string>& alpn);
+               const std::vector<std::string>& alpn, For use = For::quic);
     TlsSession(CredentialStore& store, const ServerSecurity& security,
-               const std::vector<std::string>& alpn);
+               const std::vector<std::string>& alpn, For use = For::quic);
     TlsSession(const TlsSession&) = delete;
     TlsSession& operator=(const TlsSession&) = delete;
     ~TlsSession();
@@ -40,6 +42,10 @@ public:
     // DER; empty where the peer showed none.
     Bytes peer_certificate() const { return verification_.peer_certificate(); }
 
+    // Once the server has answered, for a client; once the client has spoken, for a server.
+    bool early_accepted() const;
+    // A server's: the client has sent some, whatever becomes of it.
+    bool early_announced() const { return verification_.tickets().early_announced(); }
     // Without certificates: it goes on where an earlier one was (ClientSecurity::session).
     bool resumed() const { return verification_.tickets().resumed(); }
     // A client's: what the server gave since the last call.

@@ -13,7 +13,8 @@ namespace post::crypto {
 
 namespace {
 
-constexpr std::byte key_update{24};  // RFC 8446, 4.6.3
+constexpr std::byte end_of_early_data{5};  // RFC 8446, 4.5
+constexpr std::byte key_update{24};        // RFC 8446, 4.6.3
 constexpr std::size_t message_header = 4;
 
 constexpr const char* longer_than_tls = "a record longer than TLS has them";
@@ -65,13 +66,17 @@ struct TlsStream::Hooks {
 
 TlsStream::TlsStream(CredentialStore& store, const ClientSecurity& security,
                      const std::vector<std::string>& alpn, const PacketProtection& protection)
-    : session_(store, security, alpn), protection_(protection), server_(false) {
+    : session_(store, security, alpn, TlsSession::For::records),
+      protection_(protection),
+      server_(false) {
     watch();
 }
 
 TlsStream::TlsStream(CredentialStore& store, const ServerSecurity& security,
                      const std::vector<std::string>& alpn, const PacketProtection& protection)
-    : session_(store, security, alpn), protection_(protection), server_(true) {
+    : session_(store, security, alpn, TlsSession::For::records),
+      protection_(protection),
+      server_(true) {
     watch();
 }
 
@@ -146,14 +151,16 @@ bool TlsStream::handle_record(const TlsRecord& record, std::span<std::byte> room
     if (!read_) {
         if (record.type == TlsType::alert) return handle_alert(record.fragment);
         if (record.type == TlsType::handshake) return handle_handshake(record.fragment);
+        if (skip_early(record)) return true;
         return unexpected("application data before the handshake");
     }
     // A peer that failed before it had keys says so without.
     if (record.type == TlsType::alert && progress_ == Progress::waiting &&
-        read_level_ == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE && server_)
+        read_level_ != GNUTLS_ENCRYPTION_LEVEL_APPLICATION && server_)
         return handle_alert(record.fragment);
     if (record.type != TlsType::application_data) return unexpected("a record without protection");
     const auto opened = read_->open(record, room);
+    if (!opened && skip_early(record)) return true;
     if (!opened) {
         fail(Error(Errc::protocol_violation, {}, Stage::established,
                    "a record of TLS was damaged or forged on the way"),
@@ -163,13 +170,27 @@ bool TlsStream::handle_record(const TlsRecord& record, std::span<std::byte> room
     return handle_content(*opened, sink);
 }
 
+// RFC 8446, 4.2.10: of a client whose early data is not taken, what cannot be opened is dropped, up
+// to the most that there may be.
+bool TlsStream::skip_early(const TlsRecord& record) {
+    constexpr std::size_t most_skipped = 2 * largest_early_data;  // with small records' overhead
+    const bool rejected = server_ && session_.early_announced() && progress_ == Progress::waiting &&
+                          record.type == TlsType::application_data &&
+                          (!read_ || read_level_ == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE);
+    if (!rejected || record.fragment.size() > most_skipped - skipped_) return false;
+    skipped_ += record.fragment.size();
+    return true;
+}
+
+bool TlsStream::reads_early() const { return read_level_ == GNUTLS_ENCRYPTION_LEVEL_EARLY; }
+
 bool TlsStream::handle_content(const TlsKeys::Opened& opened, Sink& sink) {
     // RFC 8446, 5.1: "Handshake messages MUST NOT be interleaved with other record types."
     if (!incoming_.empty() && opened.type != TlsType::handshake)
         return unexpected("a record inside a handshake message");
     switch (opened.type) {
         case TlsType::application_data:
-            if (read_level_ != GNUTLS_ENCRYPTION_LEVEL_APPLICATION)
+            if (read_level_ != GNUTLS_ENCRYPTION_LEVEL_APPLICATION && !reads_early())
                 return unexpected("application data inside the handshake");
             return sink(opened.content);
         case TlsType::handshake: return handle_handshake(opened.content);
@@ -247,6 +268,7 @@ bool TlsStream::advance(std::span<const std::byte> bytes) {
     if (progress == TlsSession::Progress::complete && progress_ == Progress::waiting) {
         progress_ = Progress::complete;
         write_handshake_.reset();
+        write_early_.reset();
     }
     return true;
 }
@@ -262,23 +284,29 @@ bool TlsStream::unexpected(const char* what) { return refuse(what, GNUTLS_A_UNEX
 // From GnuTLS.
 
 void TlsStream::on_message(int level, std::span<const std::byte> message) {
+    // GnuTLS calls the keys of a client's early data those of its first message.
+    if (!message.empty() && message.front() == end_of_early_data)
+        level = GNUTLS_ENCRYPTION_LEVEL_EARLY;
     if (level != messages_level_) flush();
     messages_level_ = level;
     messages_.insert(messages_.end(), message.begin(), message.end());
 }
 
 void TlsStream::on_secrets(int level, const void* receive, const void* send, std::size_t size) {
-    if (level == GNUTLS_ENCRYPTION_LEVEL_EARLY) return;
-    const Suite* suite = suite_of(session_.native(), false);
+    const bool early = level == GNUTLS_ENCRYPTION_LEVEL_EARLY;
+    const Suite* suite = suite_of(session_.native(), early);
     if (suite == nullptr) must(GNUTLS_E_UNKNOWN_CIPHER_SUITE, "cipher of the handshake");
     const auto view = [&](const void* secret) {
         return std::span(static_cast<const std::byte*>(secret), size);
     };
+    // It has one direction, and both ends are told its secret.
+    if (early && !server_ && send != nullptr) write_early_.emplace(protection_, *suite, view(send));
+    if (early && !server_) return;
     if (receive != nullptr) {
         read_.emplace(protection_, *suite, view(receive));
         read_level_ = level;
     }
-    if (send == nullptr) return;
+    if (send == nullptr || early) return;
     auto& keys = level == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE ? write_handshake_ : write_;
     keys.emplace(protection_, *suite, view(send));
 }
@@ -297,6 +325,8 @@ void TlsStream::flush() {
 void TlsStream::write_record(TlsType type, std::span<const std::byte> content) {
     TlsKeys* keys = nullptr;
     if (type == TlsType::handshake) {
+        if (messages_level_ == GNUTLS_ENCRYPTION_LEVEL_EARLY && write_early_)
+            keys = &*write_early_;  // EndOfEarlyData
         if (messages_level_ == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE && write_handshake_)
             keys = &*write_handshake_;
         if (messages_level_ == GNUTLS_ENCRYPTION_LEVEL_APPLICATION && write_) keys = &*write_;
@@ -329,6 +359,10 @@ std::size_t TlsStream::take_output(std::span<std::byte> out) {
 
 std::size_t TlsStream::seal(std::span<std::byte> space, std::size_t size) {
     return write_->seal(TlsType::application_data, space, size);
+}
+
+std::size_t TlsStream::seal_early(std::span<std::byte> space, std::size_t size) {
+    return write_early_->seal(TlsType::application_data, space, size);
 }
 
 void TlsStream::update_keys(bool both) {

@@ -58,6 +58,17 @@ public:
     // `space`, which has tls_overhead more than that. Makes a record of it; how long it is.
     std::size_t seal(std::span<std::byte> space, std::size_t size);
 
+    // A client's, until something is heard of the server: what is sealed now is early data (RFC
+    // 8446, 2.3), in the same form.
+    bool can_seal_early() const {
+        return write_early_.has_value() && !heard_ && progress_ == Progress::waiting;
+    }
+    std::size_t seal_early(std::span<std::byte> space, std::size_t size);
+    // Once complete, of a client's: the server took it.
+    bool early_accepted() const { return session_.early_accepted(); }
+    // A server's: what the sink is given is early data.
+    bool reads_early() const;
+
     // Says that we send nothing more. Receiving goes on.
     void close();
     // Ends the session, and tells the peer by an alert.
@@ -85,6 +96,7 @@ private:
     void watch();
     bool handle_record(const TlsRecord& record, std::span<std::byte> room, Sink& sink);
     bool handle_content(const TlsKeys::Opened& opened, Sink& sink);
+    bool skip_early(const TlsRecord& record);
     bool handle_handshake(std::span<const std::byte> bytes);
     bool handle_message(std::span<const std::byte> message, bool last);
     bool handle_key_update(std::span<const std::byte> body, bool last);
@@ -102,7 +114,9 @@ private:
     const PacketProtection& protection_;
     std::optional<TlsKeys> read_;
     std::optional<TlsKeys> write_handshake_;
-    std::optional<TlsKeys> write_;     // for content
+    std::optional<TlsKeys> write_;  // for content
+    std::optional<TlsKeys> write_early_;
+    std::size_t skipped_ = 0;          // bytes of early data that was rejected
     std::vector<std::byte> partial_;   // the front of a record
     std::vector<std::byte> output_;    // of which taken_ bytes are with the caller
     std::vector<std::byte> messages_;  // of the handshake, for one record or more

@@ -36,6 +36,8 @@ struct ClientSecurity {
     // To be resumed (SessionTicket::session), of a session with the same server and the same Trust;
     // empty: none.
     Bytes session{};
+    // How many bytes of early data its ticket allows, and are wanted; 0: none is.
+    std::uint32_t early_data = 0;
 };
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };

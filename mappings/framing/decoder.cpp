@@ -408,9 +408,13 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
             return whole(parser.given_up(unwanted.carrier, unwanted.code),
                          [&] { frame = unwanted; });
         }
-        // Not in use yet: checked and dropped.
-        case Type::early: return whole(parser.early(), nothing);
-        case Type::attach: return whole(parser.attach(), nothing);
+        case Type::early: {
+            std::optional<std::uint64_t> race;
+            return whole(parser.early(race), [&] {
+                if (race) frame = EarlyKey{CarrierId{carrier_}, *race};
+            });
+        }
+        case Type::attach: return whole(parser.attach(), nothing);  // not in use yet
     }
     return 0;
 }

@@ -178,6 +178,7 @@ std::size_t Encoder::write(std::span<std::byte> out, const Open& open) {
     Writer writer(out);
     type(writer, Type::open).varint(open.carrier.value()).varint(flags);
     if (open.parent) writer.varint(open.parent->value());
+    if (open.race) type(writer, Type::early).u8(0).u64(*open.race);
     return done(writer);
 }
 

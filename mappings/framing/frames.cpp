@@ -108,11 +108,13 @@ bool Parser::open(Open& open) {
 }
 
 // EARLY { type = 0x36, scope (8), key (64 for a race, 128 for an association) }
-bool Parser::early() {
+bool Parser::early(std::optional<std::uint64_t>& race) {
     const auto scope = reader_.u8();
     if (!scope) return false;
     if (*scope > 1) return fail("scope", *scope, "is above 1");
-    return fixed(*scope == 0 ? 8 : 16);
+    if (*scope == 1) return fixed(16);
+    race = reader_.u64();
+    return race.has_value();
 }
 
 // SETTINGS { type = 0x38, length (i), parameters { id (i), size (i), value } ... }

@@ -148,7 +148,8 @@ public:
     bool slot(std::uint8_t& slot);
     bool skip(Skip& skip);
     bool open(Open& open);
-    bool early();
+    // Of a race; an association's is none of ours, today.
+    bool early(std::optional<std::uint64_t>& race);
     bool settings(Settings& settings);
     bool refuse(Refuse& refuse);
     bool delivered(Delivered& delivered);

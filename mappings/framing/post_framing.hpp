@@ -90,7 +90,7 @@ enum class Type : std::uint8_t;
 struct Violation;
 
 using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered,
-                           Credit, GivenUp, Unwanted>;
+                           Credit, GivenUp, Unwanted, EarlyKey>;
 
 // One receiving direction of one stream.
 class Decoder {

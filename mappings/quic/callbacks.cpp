@@ -38,7 +38,10 @@ struct Callbacks {
     }
 
     static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) {
-        return guarded(user_data, [&](Connection& self) { return self.streams_.on_opened(id); });
+        return guarded(user_data, [&](Connection& self) {
+            self.begin_early();
+            return self.streams_.on_opened(id);
+        });
     }
     static int recv_stream_data(ngtcp2_conn*, std::uint32_t flags, std::int64_t, std::uint64_t,
                                 const std::uint8_t* data, std::size_t size, void* user_data,

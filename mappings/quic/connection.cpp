@@ -106,6 +106,7 @@ Result<void> Connection::begin(std::uint32_t version) {
     native_streams_.attach(native);
     start_tls(std::make_unique<crypto::TlsSession>(endpoint_.credentials(), options.security,
                                                    options.alpn));
+    offer_early(options);
     return {};
 }
 
@@ -422,6 +423,7 @@ int Connection::advance_tls(ngtcp2_encryption_level level, std::span<const std::
 void Connection::on_handshake_completed() {
     auto alpn = tls_->alpn();
     post_ = alpn == post_alpn && !raw_;
+    const auto early = end_early();
     state_ = State::established;
     established_ = true;
     left_handshake();
@@ -438,6 +440,7 @@ void Connection::on_handshake_completed() {
     established.peer_identity = tls_->peer_certificate();
     established.alone = alone;
     established.resumed = tls_->resumed();
+    established.early = early;
     streams_.inbox().add(std::move(established));
 }
 

@@ -71,6 +71,7 @@ public:
     std::string log() const override { return log_; }
     bool quiet() const override;
     Stack stack() const override { return Stack::quic; }
+    bool sends_early() const override { return early_ && role_ == Role::client; }
     Instant heard() const override { return heard_; }
     bool over() const override { return state_ == State::over; }
 
@@ -107,6 +108,14 @@ private:
     void rethrow();
     void remember_last_word(std::span<const std::byte> packet);
     Circumstances circumstances() const;
+
+    // early.cpp
+    void offer_early(const ConnectOptions& options);
+    void begin_early();
+    event::Established::Early end_early();
+    bool may_write() const {
+        return state_ == State::established || (early_ && state_ == State::handshaking);
+    }
 
     // upkeep.cpp
     void start_log(ngtcp2_settings& settings, const ConnectionId& original);
@@ -175,6 +184,8 @@ private:
     bool mute_ = false;  // after close(): no event follows
     bool pacing_ = true;
     bool raw_ = false;
+    bool early_ = false;        // early data goes, or comes, until the handshake is complete
+    bool early_tried_ = false;  // a client's
     bool keep_alive_ = false;
     bool marked_ = false;  // what was sent last carries a congestion mark
     bool read_ = false;    // something came since the last poll_transmit

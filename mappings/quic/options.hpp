@@ -78,7 +78,8 @@ struct ConnectOptions {
     crypto::ClientSecurity security;
     std::vector<std::string> alpn{std::string(post_alpn)};
     TransportOptions transport;
-    Bytes token{};  // of event::Token; empty: none
+    Bytes token{};       // of event::Token; empty: none
+    Bytes parameters{};  // of the event::Ticket that is resumed, for early data
 };
 
 struct AcceptOptions {

@@ -130,7 +130,7 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
     for (;;) {
         Stream* stream = nullptr;
         std::uint64_t window = 0;
-        if (state_ == State::established) {
+        if (may_write()) {
             window = ngtcp2_conn_get_max_data_left(native);
             Streams::Allowance allowance;
             allowance.room = size - std::min<std::uint64_t>(size, used);

@@ -96,8 +96,8 @@ void Connection::take_tickets() {
         if (size > 0)
             parameters = Bytes(
                 std::as_bytes(std::span(space).first(static_cast<std::size_t>(size))));
-        streams_.inbox().add(
-            event::Ticket{std::move(ticket.session), std::move(parameters), ticket.lifetime});
+        streams_.inbox().add(event::Ticket{std::move(ticket.session), std::move(parameters),
+                                           ticket.lifetime, ticket.early_data});
     }
 }
 

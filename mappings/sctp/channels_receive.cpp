@@ -320,6 +320,7 @@ bool Channels::on_carrier_frame(Channel& channel, framing::Frame&& frame) {
             },
             [&](Skip& value) { return channel.receive_dropped || pass_on(std::move(value)); },
             [&](Abandon& value) { return channel.receive_dropped || pass_on(std::move(value)); },
+            [&](EarlyKey&) { return true; },  // DTLS 1.2 has no early data
             [&](auto&) { return violate("a frame that does not belong on a Carrier's stream"); },
         },
         frame);

@@ -61,6 +61,7 @@ struct Stream {
     bool stopped = false;          // the peer wants nothing more
     bool stop_pending = false;     // stop_code waits for OPEN
     bool stop_read_pending = false;
+    bool keyed = false;  // EARLY stands behind its OPEN
 };
 
 // Streams with something for a packet, first come first served: what is in it was begun in the

@@ -19,6 +19,15 @@ Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools&
 
 void Streams::establish(bool post) { post_ = post; }
 
+void Streams::begin_again() {
+    std::vector<Stream*> all;
+    table_.each([&](const Stream& stream) { all.push_back(const_cast<Stream*>(&stream)); });
+    for (Stream* stream : all) erase(*stream);
+    waiting_.clear();
+    waiting_one_way_.clear();
+    stopped_ = {};
+}
+
 void Streams::reset(CarrierId carrier, const Error& reason) {
     auto* stream = find(carrier);
     if (stream == nullptr || !stream->may_send()) return;

@@ -40,8 +40,12 @@ public:
 
     // The connection on which streams are opened; it outlives the calls.
     void attach(Transport& transport) { transport_ = &transport; }
-    // The handshake is complete.
+    // Streams may be used: the handshake is complete, or early data comes or goes.
     void establish(bool post);
+    // What comes is early data, or is not any more.
+    void take_early(bool early) { early_ = early; }
+    // Early data was rejected: nothing of it was ever there.
+    void begin_again();
 
     // Commands.
 
@@ -146,6 +150,7 @@ private:
     bool on_raw(Stream& stream, std::span<const std::byte> bytes);
     bool on_finish(Stream& stream);
     bool deliver(Stream& stream, Piece&& piece);
+    bool mark_early(const Stream& stream, Piece& piece);
     bool on_frame(Stream& stream, framing::Frame&& frame);
     bool on_open_frame(Stream& stream, const Open& open);
     bool on_settings(Stream& stream, const Settings& settings);
@@ -199,6 +204,7 @@ private:
     Error violation_;
     const Role role_;
     bool post_ = false;
+    bool early_ = false;
 };
 
 template <class Change> void Streams::change_send(Stream& stream, Change change) {

@@ -34,7 +34,8 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     std::uint64_t content = 0;
     for (;;) {
         // Short messages are the common case: a run of them is one event.
-        if (const auto run = decoder.next_run(inbox_.list()); !run.contents.empty()) {
+        const auto run = early_ ? event::ArrivedRun{} : decoder.next_run(inbox_.list());
+        if (!run.contents.empty()) {
             content += run.bytes;
             stream.brought_message = true;
             inbox_.arrived(run);
@@ -66,11 +67,21 @@ bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {
     piece.sequence = Sequence{stream.arrivals++};
     piece.total = kept.size();
     piece.bytes = std::move(kept);
+    piece.marks.early = early_;
     inbox_.arrived(std::move(piece));
     return true;
 }
 
+// FORMAT.md, 5.2.
+bool Streams::mark_early(const Stream& stream, Piece& piece) {
+    piece.marks.early = true;
+    if (!stream.keyed) return violate(broken_rule("early data of a Carrier without EARLY"));
+    return piece.marks.idempotent ||
+           violate(broken_rule("a message that is not idempotent came as early data"));
+}
+
 bool Streams::deliver(Stream& stream, Piece&& piece) {
+    if (early_ && !mark_early(stream, piece)) return false;
     stream.brought_message = stream.brought_message || piece.last();
     inbox_.arrived(std::move(piece));
     return true;
@@ -83,6 +94,11 @@ bool Streams::on_frame(Stream& stream, framing::Frame&& frame) {
                           // Counts with the end of the stream: on_finish.
                           [&](Finish&) { return true; },
                           [&](Settings& settings) { return on_settings(stream, settings); },
+                          [&](EarlyKey& key) {
+                              stream.keyed = true;
+                              inbox_.add(key);
+                              return true;
+                          },
                           // QUIC has words of its own for these.
                           [&](framing::Credit&) { return true; },
                           [&](framing::GivenUp&) { return true; },

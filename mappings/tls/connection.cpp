@@ -38,13 +38,11 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
 
 // QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
 // roles end the handshake (crypto::Verification).
-//
-// QMux, Using 0-RTT: not done, because TlsSession neither sends nor accepts early data. So nothing
-// has to be remembered of a server's parameters, and none of ours bind us later.
 Connection::Connection(Endpoint& endpoint, Instant now, const ConnectOptions& options)
     : Connection(endpoint, now, Role::client, options.transport, options.local, options.remote) {
     tls_ = std::make_unique<crypto::TlsStream>(endpoint_.credentials(), options.security,
                                                options.alpn, endpoint_.protection());
+    offer_early(options);
     tls_->start();
 }
 
@@ -95,6 +93,7 @@ void Connection::handle_input(Instant now, const Datagrams& bytes) {
     bytes_received_ += bytes.bytes.size();
     const auto records = qmux_.records_received();
     crypto::TlsStream::Sink sink = [&](std::span<const std::byte> content) {
+        note_early();
         return qmux_.handle_input(now_, content);
     };
     const auto progress = tls_->handle_input(bytes.bytes, endpoint_.room(), sink);
@@ -112,7 +111,8 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
     using Progress = crypto::TlsStream::Progress;
     const bool undecided = state_ == State::handshaking && role_ == Role::server;
     if (undecided && tls_->can_seal() && tls_->alpn() != post_alpn) return hand_over();
-    if (state_ == State::handshaking && qmux_.ready()) establish();
+    const bool complete = tls_->progress() != Progress::waiting;
+    if (state_ == State::handshaking && complete && qmux_.ready()) establish();
     if (state_ == State::established) take_tickets();
     if (progress == Progress::failed) {
         // The alert that says so is in TLS's output.
@@ -139,7 +139,9 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
 void Connection::take_tickets() {
     if (role_ == Role::server) return;
     for (auto& ticket : tls_->take_tickets())
-        streams_.inbox().add(event::Ticket{std::move(ticket.session), {}, ticket.lifetime});
+        streams_.inbox().add(event::Ticket{std::move(ticket.session),
+                                           Bytes(encode(qmux_.theirs().value_or(Parameters{}))),
+                                           ticket.lifetime, ticket.early_data});
 }
 
 // The client's first message has said what it speaks, which is nothing of ours.
@@ -156,11 +158,18 @@ void Connection::establish() {
     state_ = State::established;
     half_open_ = false;
     endpoint_.closed_half();
-    auto& established = established_.emplace();
+    event::Established established;
     established.alpn = tls_->alpn();
     established.post = true;
     established.peer_identity = tls_->peer_certificate();
     established.resumed = tls_->resumed();
+    established.early = outcome_;
+    // What came early stands before it.
+    if (role_ == Role::server && early_)
+        streams_.inbox().add(std::move(established));
+    else
+        established_ = std::move(established);
+    streams_.take_early(false);
     qmux_.ping(now_);  // the first sample of the round trip
 }
 
@@ -250,6 +259,8 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
             if (!tls_->has_output()) state_ = State::over;
         } else if (tls_->can_seal()) {
             used += write_records(supply, space.subspan(used));
+        } else if (sends_early() && tls_->can_seal_early()) {
+            used += write_early(supply, space.subspan(used));
         }
     }
     bytes_sent_ += used;

@@ -54,6 +54,9 @@ public:
     Instant deadline() const override;
 
     Stack stack() const override { return Stack::tls; }
+    bool sends_early() const override {
+        return early_ && role_ == Role::client && state_ == State::handshaking;
+    }
     std::uint64_t send_window(CarrierId carrier) const override;
     Path path() const override;
     bool quiet() const override;
@@ -74,6 +77,10 @@ private:
     Instant advance(Instant now) { return now_ = std::max(now_, now); }
     void follow(crypto::TlsStream::Progress progress);
     void hand_over();
+    // early.cpp
+    void offer_early(const ConnectOptions& options);
+    void note_early();
+    std::size_t write_early(Supply& supply, std::span<std::byte> space);
     void take_tickets();
     void establish();
     void end_by_peer(const Qmux::PeerClose& close);
@@ -109,6 +116,9 @@ private:
     crypto::RecordSize record_size_;
     std::unique_ptr<Mapping> successor_;
     bool half_open_ = true;
+    bool early_ = false;            // early data goes, or came
+    std::uint64_t early_left_ = 0;  // bytes that may go so
+    event::Established::Early outcome_ = event::Established::Early::none;
     bool keep_alive_ = false;
     bool mute_ = false;           // after close(): no event follows
     bool asked_ = false;          // a ping of ours waits for its answer

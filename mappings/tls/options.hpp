@@ -52,6 +52,7 @@ struct ConnectOptions {
     crypto::ClientSecurity security;
     std::vector<std::string> alpn{std::string(post_alpn)};
     TransportOptions transport;
+    Bytes parameters{};  // of the event::Ticket that is resumed, for early data
 };
 
 struct AcceptOptions {

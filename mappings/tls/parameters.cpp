@@ -59,6 +59,17 @@ std::vector<std::byte> encode(const Parameters& parameters) {
     return {written.begin(), written.end()};
 }
 
+bool covers(const Parameters& parameters, const Parameters& remembered) {
+    return parameters.max_data >= remembered.max_data &&
+           parameters.stream_data_ours >= remembered.stream_data_ours &&
+           parameters.stream_data_theirs >= remembered.stream_data_theirs &&
+           parameters.stream_data_one_way >= remembered.stream_data_one_way &&
+           parameters.streams >= remembered.streams &&
+           parameters.streams_one_way >= remembered.streams_one_way &&
+           parameters.record_size >= remembered.record_size &&
+           parameters.datagram_frame_size >= remembered.datagram_frame_size;
+}
+
 bool decode(std::span<const std::byte> bytes, Parameters& parameters, std::string& why) {
     std::vector<std::uint64_t> seen;
     for (wire::Reader reader(bytes); !reader.empty();) {

@@ -32,4 +32,7 @@ std::vector<std::byte> encode(const Parameters& parameters);
 // False, and why, for what must be answered with TRANSPORT_PARAMETER_ERROR.
 bool decode(std::span<const std::byte> bytes, Parameters& parameters, std::string& why);
 
+// Whether nothing of what early data goes by is less than what is remembered (RFC 9000, 7.4.1).
+bool covers(const Parameters& parameters, const Parameters& remembered);
+
 }  // namespace post::tls

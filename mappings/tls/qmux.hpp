@@ -42,7 +42,14 @@ public:
     };
     const std::optional<PeerClose>& peer_close() const { return peer_close_; }
     // The peer's parameters have come: streams may be used.
-    bool ready() const { return theirs_.has_value(); }
+    bool ready() const { return told_; }
+    // Instead of them, until they come: what the peer said the last time, for early data (QMux,
+    // Using 0-RTT).
+    void remember(const Parameters& theirs);
+    // Early data was rejected: nothing of it was ever there.
+    void begin_again();
+    // The peer's parameters.
+    const std::optional<Parameters>& theirs() const { return theirs_; }
 
     // Output: each writes one record to `space` and says how long it is; 0 for nothing.
 
@@ -158,6 +165,8 @@ private:
     bool charge(Link& link, std::uint64_t bytes);
     void sample(Duration rtt);
 
+    void grant(const Parameters& theirs);
+
     // qmux_send.cpp
     void write_control(wire::Writer& out);
     void write_due(wire::Writer& out, std::int64_t id);
@@ -167,7 +176,7 @@ private:
 
     const Role role_;
     const Parameters ours_;
-    std::optional<Parameters> theirs_;
+    std::optional<Parameters> theirs_;  // or what is remembered of them
     streams::Streams& streams_;
     std::unordered_map<std::int64_t, Link> links_;
     std::vector<std::int64_t> due_;  // streams with a word to say
@@ -187,6 +196,7 @@ private:
     Duration rtt_variance_{};
     Instant now_{};
     std::uint64_t records_received_ = 0;
+    bool told_ = false;      // the peer's parameters have come
     bool declared_ = false;  // our parameters are sent
     bool ping_due_ = false;
     bool carried_ = false;

@@ -60,7 +60,7 @@ bool Qmux::handle_record(std::span<const std::byte> record) {
         // QMux: "If the first frame being received by an endpoint is not a QX_TRANSPORT_PARAMETERS
         // frame [...] the endpoint MUST close the connection with an error of type
         // PROTOCOL_VIOLATION."
-        if (!theirs_ && !std::holds_alternative<frame::TransportParameters>(*frame))
+        if (!told_ && !std::holds_alternative<frame::TransportParameters>(*frame))
             return violate(TransportError::protocol_violation,
                            "a frame before QX_TRANSPORT_PARAMETERS");
         if (!std::visit([&](const auto& one) { return handle(one); }, *frame)) return false;
@@ -204,17 +204,39 @@ bool Qmux::handle(const frame::ConnectionClose& frame) {
 bool Qmux::handle(const frame::TransportParameters& frame) {
     // QMux: "or if a QX_TRANSPORT_PARAMETERS frame is received other than as the first frame, the
     // endpoint MUST close the connection with an error of type PROTOCOL_VIOLATION."
-    if (theirs_)
-        return violate(TransportError::protocol_violation, "QX_TRANSPORT_PARAMETERS twice");
+    if (told_) return violate(TransportError::protocol_violation, "QX_TRANSPORT_PARAMETERS twice");
     Parameters parameters;
     std::string why;
     if (!decode(frame.content, parameters, why))
         return violate(TransportError::transport_parameter_error, why);
-    theirs_ = parameters;
-    send_.most = parameters.max_data;
-    own_[0].most = parameters.streams;
-    own_[1].most = parameters.streams_one_way;
+    // RFC 9000, 7.4.1: a server that took early data has not reduced what it was sent by.
+    if (theirs_ && !covers(parameters, *theirs_))
+        return violate(TransportError::protocol_violation,
+                       "the peer took early data, and reduced the limits that it went by");
+    told_ = true;
+    grant(parameters);
     return true;
+}
+
+void Qmux::grant(const Parameters& theirs) {
+    theirs_ = theirs;
+    send_.most = theirs.max_data;
+    own_[0].most = theirs.streams;
+    own_[1].most = theirs.streams_one_way;
+    for (auto& [id, link] : links_)
+        if (is_ours(static_cast<std::uint64_t>(id)))
+            link.send.most = link.one_way ? theirs.stream_data_one_way : theirs.stream_data_theirs;
+}
+
+void Qmux::remember(const Parameters& theirs) { grant(theirs); }
+
+void Qmux::begin_again() {
+    theirs_.reset();
+    links_.clear();
+    due_.clear();
+    send_ = {};
+    own_ = {};
+    declared_ = ping_due_ = false;
 }
 
 bool Qmux::handle(const frame::Ping& frame) {

@@ -295,7 +295,7 @@ TEST_SUITE("scenario") {
         CHECK(refused([&] { context.initiate("post://server.test", options); },
                       Errc::invalid_argument));
         options = {};
-        options.policy.preferences.features = {{Feature::early_data, Preference::require}};
+        options.policy.preferences.features = {{Feature::datagram_options, Preference::require}};
         CHECK(refused([&] { context.initiate("post://server.test", options); }, Errc::unsupported));
         scene.collect();
         const auto again = scene.far_context().try_listen(

@@ -77,6 +77,9 @@ inline std::string describe(const Open& open) {
            std::to_string(static_cast<int>(open.kind)) +
            (open.parent ? " parent " + std::to_string(open.parent->value()) : "");
 }
+inline std::string describe(const EarlyKey& key) {
+    return "early " + std::to_string(key.carrier.value()) + " of " + std::to_string(key.race);
+}
 inline std::string describe(const Finish& finish) {
     return "finish " + std::to_string(finish.carrier.value());
 }

@@ -89,10 +89,9 @@ TEST_SUITE("unit") {
     TEST_CASE("it reads as what will happen, with each reason") {
         Policy policy;
         policy.preferences.stacks = {{Stack::sctp_dtls, Preference::prohibit}};
-        const std::string text = planned(policy,
-                                         {{.address = v6(1), .from = "AAAA"},
-                                          {.address = v4(1), .from = "A"},
-                                          {.address = *Address::parse("224.0.0.1", 1)}})
+        const std::string text = planned(policy, {{.address = v6(1), .from = "AAAA"},
+                                                  {.address = v4(1), .from = "A"},
+                                                  {.address = *Address::parse("224.0.0.1", 1)}})
                                      .string();
         for (const char* part :
              {"post://a.example:4433\n",
@@ -106,11 +105,11 @@ TEST_SUITE("unit") {
 
     TEST_CASE("what cannot be met leaves no candidate, and the error says what it is") {
         Policy policy;
-        policy.preferences.features = {{Feature::early_data, Preference::require}};
+        policy.preferences.features = {{Feature::datagram_options, Preference::require}};
         const Plan plan = planned(policy, {{.address = v6(1)}});
         CHECK(plan.candidates.empty());
         CHECK(plan.error == Errc::unsupported);
-        CHECK(contains(plan.string(), "'zeroRttMsg' is required"));
+        CHECK(contains(plan.string(), "'datagramOptions' is required"));
     }
 
     TEST_CASE("without addresses it says what resolution said") {

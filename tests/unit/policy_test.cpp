@@ -55,13 +55,21 @@ TEST_SUITE("unit") {
     }
 
     TEST_CASE("a requirement that no stack can meet is an error that names it") {
-        const auto selection = select(with(Feature::early_data, Preference::require));
+        const auto selection = select(with(Feature::datagram_options, Preference::require));
         CHECK(selection.chosen.empty());
         CHECK(selection.error == Errc::unsupported);
         CHECK(selection.error.stage == Stage::call);
-        for (const char* part : {"'zeroRttMsg' is required", "quic", "sctp-dtls", "tls",
-                                 "before the handshake is complete"})
+        for (const char* part : {"'datagramOptions' is required", "quic", "sctp-dtls", "tls",
+                                 "messages share packets"})
             CHECK_MESSAGE(mentions(selection.error, part), part);
+    }
+
+    TEST_CASE("who has to be early gets the stacks whose first flight has room for messages") {
+        CHECK(order(select(with(Feature::early_data, Preference::require))) == "quic tls");
+        CHECK(select({.security = Security::required,
+                      .stacks = {Stack::sctp_dtls},
+                      .preferences = {.features = {{Feature::early_data, Preference::require}}}})
+                  .error == Errc::unsupported);
     }
 
     TEST_CASE("what cannot be met together names each, on each stack") {
@@ -117,7 +125,7 @@ TEST_SUITE("unit") {
         CHECK(Policy{.stacks = {Stack::quic}}.explain(system).find("gives way") !=
               std::string::npos);
         // What the application demands does not.
-        CHECK(select(with(Feature::early_data, Preference::require), system).error);
+        CHECK(select(with(Feature::datagram_options, Preference::require), system).error);
     }
 
     TEST_CASE("a policy explains itself") {

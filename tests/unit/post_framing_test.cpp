@@ -186,13 +186,24 @@ TEST_SUITE("unit") {
     }
 
     TEST_CASE("from capture: EARLY") {
-        for (const char* early : {"36 00 01 02 03 04 05 06 07 08",  // a race's key
-                                  "36 01 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"}) {
-            Decoder decoder;
-            const auto heard = hear(decoder, hex("35 04 00" + std::string(early) + "01 78"));
-            CHECK(heard.frames ==
-                  std::vector<std::string>{"open 4 kind 0", "message 4:0/0 +0/1: x"});
-        }
+        Open open{carrier, std::nullopt, CarrierKind::messages};
+        open.race = 0x0102030405060708;
+        const std::string capture =
+            "35 04 00"                        // OPEN
+            "36 00 01 02 03 04 05 06 07 08";  // EARLY, a race's key
+        Encoder encoder;
+        std::vector<std::byte> stream;
+        say(encoder, stream, open);
+        CHECK(stream == hex(capture));
+        Decoder decoder;
+        CHECK(hear(decoder, hex(capture + "01 78")).frames ==
+              std::vector<std::string>{"open 4 kind 0", "early 4 of 72623859790382856",
+                                       "message 4:0/0 +0/1: x"});
+        // An association's, which says nothing to us today.
+        Decoder other;
+        CHECK(hear(other, hex("35 04 00 36 01 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+                              "01 78"))
+                  .frames == std::vector<std::string>{"open 4 kind 0", "message 4:0/0 +0/1: x"});
     }
 
     TEST_CASE("from capture: SETTINGS") {

@@ -1,0 +1,185 @@
+// Early data (0-RTT): what a client's leaves may send before anybody has answered, what becomes of
+// it, and what a listener makes of it. Messages go as copies, so that nothing has to be taken back
+// when another leaf wins, or the peer refuses.
+#include <algorithm>
+
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+// What a leaf pulls before it is established.
+struct Association::EarlySupply final : Supply {
+    EarlySupply(Association& owner, EarlyFlight& to)
+        : self(owner), flight(to), waiting(owner.find_early()) {}
+
+    Outgoing* next() override {
+        for (; at < waiting.size(); ++at) {
+            const EarlyFlight::Message& message = waiting[at];
+            const auto& sent = flight.messages;
+            if (std::find(sent.begin(), sent.end(), message) != sent.end()) continue;
+            Lane& lane = *self.find(message.carrier);
+            if (Outgoing* const open = open_first(lane)) return open;
+            Piece piece;
+            if (!self.outbox_.copy_early(lane.out, message.niceness, message.sequence, piece))
+                continue;
+            flight.messages.push_back(message);
+            self.copied_.push_back(message);
+            ++at;
+            out = std::move(piece);
+            return &out;
+        }
+        return nullptr;
+    }
+    // A fork opens its parent first, so that the peer knows whom to ask.
+    Outgoing* open_first(const Lane& lane) {
+        const auto is_open = [&](CarrierId carrier) {
+            return std::find(flight.opened.begin(), flight.opened.end(), carrier) !=
+                   flight.opened.end();
+        };
+        const Lane* first = &lane;
+        while (first->parent && !is_open(*first->parent)) {
+            const Lane* const parent = self.find(*first->parent);
+            if (!parent || !parent->ours) break;
+            first = parent;
+        }
+        if (is_open(first->id())) return nullptr;
+        flight.opened.push_back(first->id());
+        Open open{first->id(), first->parent, first->kind, first->out.priority, first->channel};
+        open.race = self.options_.race_id;
+        out = std::move(open);
+        return &out;
+    }
+    void packed(CarrierId carrier, std::uint64_t pieces) override {
+        flight.packed[carrier] += pieces;
+    }
+    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
+    void blocked(CarrierId carrier) override { flight.blocked.push_back(carrier); }
+
+    Association& self;
+    EarlyFlight& flight;
+    const std::vector<EarlyFlight::Message> waiting;
+    std::size_t at = 0;
+    Outgoing out;
+};
+
+Datagrams Association::transmit_early(Instant now, Leaf& leaf, std::span<std::byte> space) {
+    if (!leaf.early) leaf.early = std::make_unique<EarlyFlight>();
+    EarlySupply supply(*this, *leaf.early);
+    return leaf.mapping->poll_transmit(now, supply, space);
+}
+
+// In the order of sending, as far as that is told by priority and niceness.
+std::vector<EarlyFlight::Message> Association::find_early() const {
+    std::vector<const Lane*> lanes;
+    const std::uint64_t end = std::min(next_carrier_, 2 * EarlyFlight::most_carriers);
+    for (std::uint64_t id = 0; id < end; id += 2)
+        if (const Lane* const lane = find(CarrierId{id}); lane && lane->ours && lane->out.work &&
+                                                          !lane->out.stream &&
+                                                          lane->kind != CarrierKind::stream)
+            lanes.push_back(lane);
+    std::stable_sort(lanes.begin(), lanes.end(), [](const Lane* left, const Lane* right) {
+        return left->out.priority.value() < right->out.priority.value();
+    });
+    std::vector<EarlyFlight::Message> found;
+    std::uint64_t bytes = EarlyFlight::most_bytes;
+    for (const Lane* lane : lanes) {
+        const std::size_t room = EarlyFlight::most_messages - found.size();
+        for (const auto& one : outbox_.find_early(lane->out, room, bytes)) {
+            found.push_back({lane->id(), one.niceness, one.sequence, one.size});
+            bytes -= one.size;
+        }
+    }
+    return found;
+}
+
+bool Association::has_early() const {
+    const bool first = copied_.empty() &&
+                       std::none_of(leaves_.begin(), leaves_.end(),
+                                    [](const Leaf& leaf) { return leaf.mapping->sends_early(); });
+    return first && !find_early().empty();
+}
+
+// The peer of the leaf that won has taken its early data, or not; whatever else was early was in
+// vain.
+void Association::settle_early(event::Established::Early outcome) {
+    using Outcome = event::Established::Early;
+    const auto flight = std::exchange(flight_, nullptr);
+    const bool accepted = outcome == Outcome::accepted;
+    if (flight && race_) race_->note_early(flight->messages.size(), !accepted);
+    if (flight && accepted) adopt_early(*flight);
+    for (const EarlyFlight::Message& message : std::exchange(copied_, {}))
+        if (Lane* const lane = find(message.carrier))
+            outbox_.not_early(now_, lane->out, message.niceness, message.sequence);
+    relieve();
+}
+
+void Association::adopt_early(EarlyFlight& flight) {
+    for (const CarrierId carrier : flight.opened) {
+        Lane* const lane = find(carrier);
+        if (!lane) {
+            mapping_->reset(carrier, Error(Errc::cancelled));
+            mapping_->stop(carrier, Error(Errc::cancelled));
+            continue;
+        }
+        lane->opened = true;
+        outbox_.opened(lane->out);
+        if (lane->closing && lane->receives()) closed_early_.push_back(carrier);
+    }
+    for (const EarlyFlight::Message& message : flight.messages)
+        if (Lane* const lane = find(message.carrier))
+            outbox_.went_early(lane->out, message.niceness, message.sequence);
+    for (const auto& [carrier, pieces] : flight.packed) packed(carrier, pieces);
+    for (const CarrierId carrier : flight.blocked) blocked(carrier);
+}
+
+// Of a listener.
+
+void Association::begin_use(Instant now, const std::string& alpn, bool post) {
+    state_ = State::established;
+    stack_ = mapping_->stack();
+    heard_ = now;
+    alpn_ = alpn;
+    plain_ = !post;
+    settings_ = chosen_ = plain_;
+    inbox_.set_plain(plain_);
+    if (plain_) return;
+    Settings settings;
+    settings.association = options_.name;
+    if (raced()) settings.race = options_.race_id;
+    settings.largest_message = unlimited;  // each Carrier has its own limit
+    settings.carriers = options_.bounds.carriers;
+    settings.features = feature::lifetime | feature::antecedents | feature::properties |
+                        feature::early | feature::dropped | feature::datagrams;
+    if (settings.race) control_.push_front(Chosen{*settings.race});
+    control_.push_front(settings);
+}
+
+void Association::handle(Instant now, event::Early& event) {
+    early_ = true;
+    begin_use(now, event.alpn, event.post);
+    if (plain_) know_peer(0);
+}
+
+// Its first messages are the application's at once, whatever becomes of the race.
+void Association::handle(Instant, EarlyKey& key) {
+    Lane* const lane = find(key.carrier);
+    if (!lane) return;
+    lane->keyed = true;
+    lane->race = key.race;
+    if (!chosen_ && early_ && std::erase(held_, lane->id()) > 0) offer(*lane);
+}
+
+// Each message of a race is taken once, whichever leaf brings it: a copy counts as settled, and is
+// dropped as it comes. Until the peer's SETTINGS have come nothing tells what was early and was
+// only lost on the way.
+void Association::drop_copy(Instant now, Lane& lane, const Piece& piece) {
+    const bool asks = options_.guard && piece.first() && piece.marks.idempotent &&
+                      (piece.marks.early || !settings_);
+    if (!asks) return;
+    if (++early_messages_ > EarlyGuard::most_messages)
+        return violation("more early messages than there may be");
+    if (options_.guard->first(lane.race, lane.id(), piece.niceness, piece.sequence)) return;
+    inbox_.handle_skip(now, lane.in, Skip{lane.id(), piece.niceness, piece.sequence, 1});
+}
+
+}  // namespace post::core
