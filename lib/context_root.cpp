@@ -237,7 +237,7 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
 
 // What came for one of our connections.
 void Root::give(TransientId transient, const Datagrams& datagrams) {
-    const Route route = route_of(transient);
+    const Route route = associations_.route(transient);
     if (Association* found = associations_.use(route.association))
         found->handle_input(now_, route.attempt, datagrams);
 }
@@ -280,6 +280,7 @@ void Root::collect(AssociationId id) {
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));
+    serve_continuity(*found);
 }
 
 void Root::transmit(AssociationId id) {
@@ -292,6 +293,7 @@ void Root::transmit(AssociationId id) {
     happened_.clear();
     found->poll_events(happened_);
     for (Happened& event : happened_) carriers_.handle(std::move(event));
+    serve_continuity(*found);
     keep(*found, setup);
     drop_ways(*found, setup);
     remember(*found, setup);

@@ -51,6 +51,12 @@ struct Marks {
     bool operator==(const Marks&) const = default;
 };
 
+// By which the two ends of an association know each other again on another connection, and what
+// shows that an end has it (FORMAT.md, 7.2).
+using AssociationName = std::array<std::uint8_t, 16>;
+using ContinuityKey = std::array<std::uint8_t, 32>;
+using ContinuityProof = std::array<std::uint8_t, 32>;
+
 // What few messages have beside: for the receiving library and application. Of a message in several
 // pieces the first has it.
 struct Extras {
@@ -73,6 +79,7 @@ namespace feature {
 inline constexpr std::uint64_t lifetime = 0x01;
 inline constexpr std::uint64_t antecedents = 0x02;
 inline constexpr std::uint64_t properties = 0x04;
+inline constexpr std::uint64_t attach = 0x10;
 inline constexpr std::uint64_t dropped = 0x20;
 inline constexpr std::uint64_t datagrams = 0x40;
 // Messages may leave before those that they come after have come.
@@ -120,6 +127,7 @@ struct Open {
     CarrierKind kind = CarrierKind::messages;
     Priority priority{};                 // of ours, for whom the transport has a word for it
     core::Boxed<ChannelInfo> channel{};  // the same
+    bool resumed = false;  // known from an earlier connection, to a peer that has forgotten that
 };
 
 // Our direction ends here, in good order.
@@ -156,10 +164,19 @@ struct Chosen {
     std::uint64_t race = 0;  // as in its SETTINGS
 };
 
-// A fork was not taken.
+// The connection belongs to an association that there is already (FORMAT.md, 7.2).
+struct Attach {
+    AssociationName association{};
+    std::uint64_t epoch = 0;
+    ContinuityProof proof{};
+    bool early = false;
+};
+
+// A fork was not taken; or, behind ATTACH, a Carrier is over here, which the peer may not know.
 struct Refuse {
     CarrierId carrier;
     Errc reason = Errc::carrier_refused;
+    Error error{};  // why it is over; none: `reason`
 };
 
 // What the peer's library holds whole (FORMAT.md, DELIVERED): every sequence number below
@@ -182,7 +199,7 @@ struct Delivered {
 
 // What an association hands down to be written, in the order of sending.
 using Outgoing =
-    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered, Attach>;
 
 // What a mapping hands up. The order is the order in which things happened.
 namespace event {
@@ -303,6 +320,7 @@ using Event =
     std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
                  event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
                  event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
-                 event::Ticket, event::Token, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+                 event::Ticket, event::Token, Skip, Abandon, Settings, Chosen, Refuse, Delivered,
+                 Attach>;
 
 }  // namespace post

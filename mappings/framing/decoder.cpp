@@ -408,9 +408,13 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
             return whole(parser.given_up(unwanted.carrier, unwanted.code),
                          [&] { frame = unwanted; });
         }
+        case Type::attach: {
+            Attach attach;
+            return whole(parser.attach(attach), [&] { frame = attach; });
+        }
         // Not in use yet: checked and dropped.
         case Type::early: return whole(parser.early(), nothing);
-        case Type::attach: return whole(parser.attach(), nothing);
+        
     }
     return 0;
 }
@@ -441,7 +445,8 @@ void Decoder::begin_chunk(const MessageHeader& header, std::optional<Frame>& fra
         if (!sequence)
             return fail({"CHUNK", "sequence", wire::varint_max + 1, "is above 2^62 - 1"});
         if (header.slot == state.begun.size()) state.begun.emplace_back();
-        state.begun[header.slot] = {header.niceness, *sequence, header.marks, 0, header.total};
+        state.begun[header.slot] = {header.niceness, *sequence, header.marks, header.offset,
+                                    header.total};
         state.used |= std::uint64_t{1} << header.slot;
     } else {
         if (!state.has(header.slot))

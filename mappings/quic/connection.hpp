@@ -69,6 +69,10 @@ public:
     bool quiet() const override;
     Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return heard_; }
+    std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
+    std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                         std::uint64_t epoch) const override;
+    Instant doubt() const override;
     bool over() const override { return state_ == State::over; }
 
     // Some packet of the peer's could be opened.
@@ -106,6 +110,7 @@ private:
     // upkeep.cpp
     void start_log(ngtcp2_settings& settings, const ConnectionId& original);
     void set_keep_alive();
+    void watch_silence(bool heard);
     void give_token();
     void keep_token(std::span<const std::uint8_t> token);
     void take_tickets();
@@ -171,6 +176,7 @@ private:
     std::uint64_t under_key_ = 0;     // packets
     std::uint64_t packets_received_ = 0;
     Instant heard_{};  // when that last grew
+    Instant awaited_ = never;  // since when something is on its way, and nothing was heard
     std::uint64_t key_generations_ = 0;
     std::uint64_t marks_ = 0;  // datagrams
     // How often the peer may move (ATTACKS A7): a few times in a row, as between two networks at

@@ -33,6 +33,9 @@ inline std::string word(const Outgoing& out) {
         }
         std::string operator()(const Settings&) const { return "settings"; }
         std::string operator()(const Chosen&) const { return "chosen"; }
+        std::string operator()(const Attach& attach) const {
+            return "attach " + std::to_string(attach.epoch);
+        }
         std::string operator()(const Refuse& refuse) const {
             return "refuse " + std::to_string(refuse.carrier.value());
         }
