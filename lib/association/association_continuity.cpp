@@ -169,7 +169,8 @@ void Association::attach(Instant now, AttemptId attempt, Husk husk) {
 bool Association::mends(const Error& error) const {
     if (!continuity_ || state_ != State::established) return false;
     if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
-    return error == Errc::connection_lost || error == Errc::stateless_reset;
+    return error == Errc::connection_lost || error == Errc::stateless_reset ||
+           error.cause == make_error_code(Errc::replaced);
 }
 
 // The lanes stay as if nothing had been sent yet of what is not settled.
