@@ -74,6 +74,17 @@ struct Outage : Scene {
         return far_got.size() == near_carriers.size() && near_got.size() == near_carriers.size() &&
                all(far_got) && all(near_got);
     }
+    // Where it stands, for who has to find out why.
+    std::string standing() const {
+        std::string text = "at " + std::to_string(world.elapsed().count() / 1'000'000) + " ms, " +
+                           to_string(association().stack()) + (association().active() ? "" : " (lost)");
+        for (const auto& [number, got] : far_got)
+            text += "; far " + std::to_string(number) + ": " + std::to_string(got.size());
+        for (const auto& [number, got] : near_got)
+            text += "; near " + std::to_string(number) + ": " + std::to_string(got.size());
+        return text + "; acked " + std::to_string(fates.acked()) + " of " +
+               std::to_string(fates.size()) + ", failed " + std::to_string(fates.failed());
+    }
     void check(std::size_t count) const {
         for (const auto* side : {&far_got, &near_got})
             for (const auto& [number, got] : *side) {
@@ -106,17 +117,219 @@ TEST_SUITE("scenario") {
                 CAPTURE(loss);
                 Outage scene(seed, loss, stacks({Stack::quic, Stack::tls}));
                 scene.load(100);
-                const Duration when = 30ms + 1ms * static_cast<int>(seed * 7919 % 150);
-                Path before;
-                scene.world.after(when, [&] {
-                    const auto paths = scene.association().paths();
-                    if (!paths.empty()) before = paths.front();
-                    scene.break_with(sim::udp);
-                });
-                REQUIRE(scene.until([&] { return scene.complete(100) && scene.fates.all(); }, 60s));
+                const Duration when = 45ms + 1ms * static_cast<int>(seed * 7919 % 70);
+                scene.world.after(when, [&] { scene.break_with(sim::udp); });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(100) && scene.fates.all(); }, 60s);
+                INFO(scene.standing());
+                REQUIRE(whole);
                 scene.check(100);
                 CHECK(scene.association().stack() == Stack::tls);
             }
+        }
+    }
+
+    // 1 + 2 probe timeouts, of about a round trip and the peer's delay of acknowledgements each; then
+    // as a race with UDP blocked. What was sent last may have been sent just before.
+    TEST_CASE("continuity: the first message over the new stack is no later than its bound") {
+        for (const auto seed : seeds(20)) {
+            CAPTURE(seed);
+            Outage scene(seed, 0, stacks({Stack::quic, Stack::tls}));
+            scene.load(200);
+            Duration probe{};
+            scene.world.after(100ms + 1ms * static_cast<int>(seed % 50), [&] {
+                const auto paths = scene.association().paths();
+                REQUIRE(!paths.empty());
+                const Path& path = paths.front();
+                probe = path.smoothed_rtt + std::max<Duration>(4 * path.rtt_variance, 1ms) + 25ms;
+                scene.break_with(sim::udp);
+            });
+            const bool whole = scene.until(
+                [&] { return scene.complete(200) && scene.fates.all(); }, 60s);
+            INFO(scene.standing());
+            REQUIRE(whole);
+            scene.check(200);
+            CHECK(scene.first_after - scene.broken <= 3 * probe + 300ms + trip * 5 / 2);
+        }
+    }
+
+    TEST_CASE("continuity: each stack is replaced by itself or by another one") {
+        struct Row {
+            const char* name;
+            std::vector<Stack> stacks;
+            bool udp;  // is what breaks for good; else everything, for a while
+        };
+        const std::vector<Row> rows = {
+            {"quic by sctp-dtls", {Stack::quic, Stack::sctp_dtls}, false},
+            {"sctp-dtls by tls", {Stack::sctp_dtls, Stack::tls}, true},
+            {"quic by quic", {Stack::quic}, false},
+            {"sctp-dtls by sctp-dtls", {Stack::sctp_dtls}, false},
+            {"tls by tls", {Stack::tls}, false},
+        };
+        for (const Row& row : rows) {
+            for (const auto seed : seeds(6)) {
+                CAPTURE(row.name);
+                CAPTURE(seed);
+                Outage scene(seed, 0, stacks(row.stacks));
+                scene.load(100);
+                scene.world.after(100ms + 1ms * static_cast<int>(seed * 31 % 40), [&] {
+                    if (row.udp) return scene.break_with(sim::udp);
+                    scene.break_with([](const sim::Packet&) { return true; });
+                });
+                // Longer than the idle timeout, and not as long as both ends wait.
+                scene.world.after(45s, [&] {
+                    if (!row.udp) scene.break_with({});
+                });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(100) && scene.fates.all(); }, 120s);
+                INFO(scene.standing());
+                REQUIRE(whole);
+                scene.check(100);
+            }
+        }
+    }
+
+    TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
+        for (const bool mended : {true, false}) {
+            CAPTURE(mended);
+            Outage scene(seed(), 0, stacks({Stack::quic}));
+            scene.load(20);
+            scene.world.after(100ms, [&] {
+                scene.broken = scene.near_context().now();
+                scene.link.set({.delay = one_way, .down = true});
+            });
+            if (mended)
+                scene.world.after(40s, [&] { scene.link.set({.delay = one_way}); });
+            Carrier& carrier = scene.near_carriers.front();
+            Fates late;
+            scene.world.after(200ms, [&] { carrier.send("late", {}, late.watch()); });
+            REQUIRE(scene.until([&] { return late.size() > 0 && late.all(); }, 120s));
+            late.check();
+            CHECK(late.acked() == (mended ? 1 : 0));
+            if (!mended) {
+                CHECK(late[0].error == Errc::connection_lost);
+                CHECK(scene.world.elapsed() < 30s + 30s + 10s);
+            }
+        }
+    }
+
+    TEST_CASE("continuity: with a patience of zero a broken connection ends its association") {
+        Scene scene;
+        scene.collect();
+        InitiateOptions options;
+        options.policy = stacks({Stack::quic, Stack::tls});
+        options.bounds.continuity = {};
+        Carrier carrier = scene.initiate(std::move(options));
+        Fates fates;
+        carrier.send("one", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        scene.link.set({.delay = one_way, .drop = sim::udp});
+        carrier.send("two", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }, 40s));
+        CHECK(fates[1].error == Errc::connection_lost);
+        CHECK(fates[1].maybe_delivered);
+    }
+
+    TEST_CASE("continuity: what is closed, aborted, forked and finished meanwhile counts") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Outage scene(seed, 0, stacks({Stack::quic, Stack::tls}));
+            scene.load(10);
+            REQUIRE(scene.until([&] { return scene.complete(10) && scene.fates.all(); }));
+            REQUIRE(scene.far_carriers.size() == 3);
+            Ends near_ends;
+            Ends far_ends;
+            gather_end(scene.near_carriers[1], near_ends);
+            gather_end(scene.far_carriers[2], far_ends);
+            Texts forked;
+            scene.break_with(sim::udp);
+            Carrier fork = scene.near_carriers[0].fork();
+            Fates fates;
+            fork.send("fork", {}, fates.watch());
+            gather(fork, forked);
+            scene.far_carriers[1].abort(AbortCode{7});
+            scene.near_carriers[2].send("last", {}, fates.watch());
+            scene.near_carriers[2].close();
+            REQUIRE(scene.until([&] { return fates.all() && forked.size() == 1 &&
+                                             !near_ends.empty() && !far_ends.empty(); },
+                                60s));
+            fates.check();
+            CHECK(fates.acked() == 2);
+            CHECK(near_ends[0] == Errc::carrier_reset);
+            CHECK(scene.far_got[2].back() == "last");
+            CHECK(scene.association().stack() == Stack::tls);
+        }
+    }
+
+    TEST_CASE("continuity: a long message goes on where it was, and is whole") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Scene scene(seed, {.delay = one_way, .rate = 80'000'000, .queue = 1000});
+            std::string content(3'000'000, 'a');
+            for (std::size_t i = 0; i < content.size(); i += 97)
+                content[i] = static_cast<char>('b' + i % 20);
+            Texts got;
+            scene.listener = scene.listen();
+            scene.listener.accept([&](Carrier carrier) {
+                gather(carrier, got);
+                scene.accepted.push_back(std::move(carrier));
+                return true;
+            });
+            InitiateOptions options;
+            options.policy = stacks({Stack::quic, Stack::tls});
+            Carrier carrier = scene.initiate(std::move(options));
+            Fates fates;
+            carrier.send(content, {.niceness = 1}, fates.watch());
+            carrier.send("urgent", {}, fates.watch());
+            scene.world.after(60ms + 10ms * static_cast<int>(seed % 25), [&] {
+                scene.link.change([](sim::LinkOptions& each) { each.drop = sim::udp; });
+            });
+            REQUIRE(scene.until([&] { return fates.all() && got.size() == 2; }, 60s));
+            fates.check();
+            CHECK(fates.acked() == 2);
+            CHECK(got[0] == "urgent");
+            CHECK(got[1] == content);
+        }
+    }
+
+    TEST_CASE("continuity: a server that was started anew is told again, and only what may be") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Scene scene(seed);
+            scene.collect();
+            InitiateOptions options;
+            options.policy = stacks({Stack::quic, Stack::tls});
+            Carrier carrier = scene.initiate(std::move(options));
+            Fates fates;
+            carrier.send("before", {}, fates.watch());
+            REQUIRE(scene.until([&] { return fates.all(); }));
+            // The process dies, and its goodbye with it.
+            scene.link.set({.delay = one_way, .down = true});
+            carrier.send("once", {}, fates.watch());
+            carrier.send("twice", {.idempotent = true}, fates.watch());
+            scene.world.run_for(50ms);
+            scene.accepted.clear();
+            scene.listener = {};
+            scene.server = std::make_unique<sim::Node>(scene.world, scene.far);
+            Scene::hear(**scene.server, scene.server_unhandled);
+            Texts got;
+            scene.listener = scene.listen();
+            scene.listener.accept([&](Carrier taken) {
+                gather(taken, got);
+                scene.accepted.push_back(std::move(taken));
+                return true;
+            });
+            scene.link.set({.delay = one_way});
+            REQUIRE(scene.until([&] { return fates.all(); }, 60s));
+            fates.check();
+            CHECK(fates[1].failed == 1);
+            CHECK(fates[1].maybe_delivered);
+            CHECK(fates[2].acked == 1);
+            REQUIRE(got.size() == 1);
+            CHECK(got[0] == "twice");
+            carrier.send("after", {}, fates.watch());
+            REQUIRE(scene.until([&] { return fates.all(); }));
+            CHECK(got.size() == 2);
         }
     }
 }
