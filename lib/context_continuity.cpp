@@ -1,4 +1,4 @@
-// A client's connection that belongs to an association which there is already: it is put under that.
+// A client's connection that belongs to an association which there is already is put under that.
 // Its mapping keeps the name by which its endpoint knows it, so that what comes for it is sent on.
 #include <algorithm>
 
@@ -19,8 +19,7 @@ void Root::attach(Association& fresh, const Attach& attach) {
     const bool proved = Association::proves(known, fresh, attach) &&
                         associations_.origin(id) == associations_.origin(fresh.id());
     auto husk = proved ? fresh.give_up_connection() : std::nullopt;
-    if (!husk)
-        return fresh.shut(Error(Errc::not_attached, {}, Stage::established));
+    if (!husk) return fresh.shut(Error(Errc::not_attached, {}, Stage::established));
     husk->attach = attach;
     const Route route{id, known->free_attempt()};
     auto& ways = setups_[fresh.id()].ways;

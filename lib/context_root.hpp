@@ -387,7 +387,7 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
-    wire::RateLimit attaches_{1024, 256};  // connections that name an association, a second
+    wire::RateLimit attaches_{1024, 256};   // connections that name an association, a second
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for

@@ -316,11 +316,10 @@ struct Lost {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
-                 event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
-                 event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
-                 event::Ticket, event::Token, Skip, Abandon, Settings, Chosen, Refuse, Delivered,
-                 Attach>;
+using Event = std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
+                           event::Finished, event::Reset, event::Stopped, event::Acked,
+                           event::Unblocked, event::Ended, event::Lost, event::ArrivedAlone,
+                           event::SettledAlone, event::Soft, event::Ticket, event::Token, Skip,
+                           Abandon, Settings, Chosen, Refuse, Delivered, Attach>;
 
 }  // namespace post

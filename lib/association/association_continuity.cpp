@@ -22,7 +22,8 @@ std::vector<CarrierId> sorted(const Lanes& lanes) {
 // In a time that does not depend on where they differ.
 bool same(const ContinuityProof& one, const ContinuityProof& other) {
     unsigned differs = 0;
-    for (std::size_t i = 0; i < one.size(); ++i) differs |= unsigned{one[i]} ^ unsigned{other[i]};
+    for (std::size_t i = 0; i < one.size(); ++i)
+        differs |= unsigned{one[i]} ^ unsigned { other[i] };
     return differs == 0;
 }
 
@@ -63,8 +64,7 @@ void Association::hold(Event&& event) {
 void Association::replay() {
     shared_.charge.charged -= std::exchange(early_bytes_, 0);
     auto events = std::exchange(early_, {});
-    for (Event& event : events)
-        std::visit([&](auto& happened) { handle(now_, happened); }, event);
+    for (Event& event : events) std::visit([&](auto& happened) { handle(now_, happened); }, event);
 }
 
 // Both ends derive it from the first connection.
@@ -101,8 +101,7 @@ void Association::handle(Instant, Attach& attach) {
     if (!good) violation("ATTACH is not proved");
 }
 
-bool Association::proves(const Association* known, const Association& fresh,
-                         const Attach& attach) {
+bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {
     if (!fresh.mapping_) return false;
     const Continuity* const kept = known ? known->continuity_.get() : nullptr;
     const auto proof = fresh.mapping_->prove(kept ? kept->key : ContinuityKey{}, Role::client,
@@ -319,8 +318,8 @@ void Association::plug(Instant now) {
 
 void Association::say_ended(CarrierId carrier, std::vector<Delivered>&& known, const Error* error) {
     for (Delivered& delivered : known) control_.push_back(std::move(delivered));
-    control_.push_back(Refuse{carrier, Errc::carrier_closed,
-                              error ? *error : Error(Errc::carrier_closed)});
+    control_.push_back(
+        Refuse{carrier, Errc::carrier_closed, error ? *error : Error(Errc::carrier_closed)});
 }
 
 // Of what was given up the peer may not have heard.
@@ -410,8 +409,8 @@ Instant Association::continuity_deadline() const {
     Instant first = std::min(continuity_->lost ? continuity_->give_up : never,
                              continuity_->reopen_by);
     if (racing() && !race_ && options_.remote) first = std::min(first, continuity_->retry);
-    const bool watches = options_.role == Role::client && state_ == State::established && mapping_ &&
-                         !continuity_->doubting && chosen_ && !lanes_.empty();
+    const bool watches = options_.role == Role::client && state_ == State::established &&
+                         mapping_ && !continuity_->doubting && chosen_ && !lanes_.empty();
     return watches ? std::min(first, mapping_->doubt()) : first;
 }
 

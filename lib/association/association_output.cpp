@@ -121,7 +121,7 @@ Outgoing* Association::open_for(Lane& lane) {
     const bool ended = first->known && first->out.failed;
     if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
     if (first->known || first->resumed) say_gaps(*first);
-    out_ = Open{first->id(),          first->parent,  first->kind,
+    out_ = Open{first->id(),         first->parent,  first->kind,
                 first->out.priority, first->channel, first->resumed};
     return &out_;
 }

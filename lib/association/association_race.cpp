@@ -203,8 +203,7 @@ void Association::drain_leaf(Instant now, Leaf& leaf) {
 }
 
 void Association::drain_leaves(Instant now) {
-    for (std::size_t i = 0; i < leaves_.size() && racing(); ++i)
-        drain_leaf(now, leaves_[i]);
+    for (std::size_t i = 0; i < leaves_.size() && racing(); ++i) drain_leaf(now, leaves_[i]);
 }
 
 void Association::win(Instant now, Leaf& winner) {

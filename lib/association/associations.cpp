@@ -102,9 +102,7 @@ AssociationId Associations::find(const AssociationName& name) const {
     return at == by_name_.end() ? AssociationId{} : at->second;
 }
 
-void Associations::move(AssociationId from, const Route& to) {
-    moved_[from] = to;
-}
+void Associations::move(AssociationId from, const Route& to) { moved_[from] = to; }
 
 void Associations::forget_move(const Route& route) {
     std::erase_if(moved_, [&](const auto& one) { return one.second == route; });

@@ -95,8 +95,8 @@ struct OutEntry {
     bool final = false;
     bool reliable = true;  // else it may travel alone, where it is not ordered either
     bool text = false;
-    bool tried = false;    // all of it was handed to a connection that is gone
-    bool said = false;     // its fate `sent`
+    bool tried = false;     // all of it was handed to a connection that is gone
+    bool said = false;      // its fate `sent`
     bool given_up = false;  // settled, and not acknowledged
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;

@@ -83,8 +83,8 @@ public:
     void fail(OutLane& lane, const Error& error);
     // Forgets the lane: nothing of it may be left without a fate.
     void remove(OutLane& lane);
-    // The connection is gone: all that is not settled has still to be sent (outbox_again.cpp). First
-    // each lane, then all of them at once.
+    // The connection is gone: all that is not settled has still to be sent (outbox_again.cpp).
+    // First each lane, then all of them at once.
     void unplug(OutLane& lane);
     void line_up_again(std::span<OutLane* const> lanes);
     // The peer knows nothing of what was sent to it: what it may have taken, and may not take

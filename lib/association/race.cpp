@@ -40,8 +40,7 @@ std::optional<Connect> Race::next(Instant now) {
     if (deadline() > now) return std::nullopt;
     Candidate candidate = std::move(candidates_.front());
     candidates_.erase(candidates_.begin());
-    const AttemptId id{
-        static_cast<std::uint8_t>(options_.first_attempt + data_.attempts.size())};
+    const AttemptId id{static_cast<std::uint8_t>(options_.first_attempt + data_.attempts.size())};
     Connect connect{id, candidate.stack, candidate.endpoint.address, std::move(candidate.path)};
     data_.attempts.push_back({.stack = candidate.stack,
                               .remote = candidate.endpoint.address,

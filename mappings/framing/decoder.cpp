@@ -1,7 +1,6 @@
 // The reading side of Post frames (FORMAT.md). Short messages of class 0 need nothing but the
 // Decoder itself; a State is made for what is incomplete or of another class and goes when it is
-// empty again. Nothing is ever allocated by a length that the peer announced: at most a header
-// (about 1 KiB) is kept, 64 slots of begun messages and 63 classes.
+// empty again. Nothing is allocated by a length that the peer announced.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -414,7 +413,6 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
         }
         // Not in use yet: checked and dropped.
         case Type::early: return whole(parser.early(), nothing);
-        
     }
     return 0;
 }

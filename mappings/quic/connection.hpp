@@ -175,7 +175,7 @@ private:
     std::uint64_t key_update_after_;  // packets
     std::uint64_t under_key_ = 0;     // packets
     std::uint64_t packets_received_ = 0;
-    Instant heard_{};  // when that last grew
+    Instant heard_{};          // when that last grew
     Instant awaited_ = never;  // since when something is on its way, and nothing was heard
     std::uint64_t key_generations_ = 0;
     std::uint64_t marks_ = 0;  // datagrams

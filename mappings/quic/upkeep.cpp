@@ -76,8 +76,8 @@ void Connection::watch_silence(bool heard) {
 
 Instant Connection::doubt() const {
     if (state_ != State::established || awaited_ == never) return never;
-    return later(awaited_, 3 * Duration(static_cast<Duration::rep>(
-                                   ngtcp2_conn_get_pto(native_.get()))));
+    return later(awaited_,
+                 3 * Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native_.get()))));
 }
 
 // Keys.

@@ -38,8 +38,7 @@ struct Outage : Scene {
         for (int i = 0; i < 2; ++i) near_carriers.push_back(near_carriers.front().fork());
         for (std::size_t i = 0; i < near_carriers.size(); ++i)
             near_carriers[i].ready([this, i](Carrier&, InMessage message) {
-                arrived((**client).now(), near_got[i],
-                        std::move(message).content().string());
+                arrived((**client).now(), near_got[i], std::move(message).content().string());
                 return true;
             });
     }
@@ -53,8 +52,7 @@ struct Outage : Scene {
     void load(std::size_t count) {
         for (std::size_t i = 0; i < count; ++i)
             world.after(1ms * static_cast<int>(i), [this, i] {
-                for (Carrier& carrier : near_carriers)
-                    carrier.send(text(i), {}, fates.watch());
+                for (Carrier& carrier : near_carriers) carrier.send(text(i), {}, fates.watch());
             });
     }
     static std::string text(std::size_t i) {
@@ -77,7 +75,8 @@ struct Outage : Scene {
     // Where it stands, for who has to find out why.
     std::string standing() const {
         std::string text = "at " + std::to_string(world.elapsed().count() / 1'000'000) + " ms, " +
-                           to_string(association().stack()) + (association().active() ? "" : " (lost)");
+                           to_string(association().stack()) +
+                           (association().active() ? "" : " (lost)");
         for (const auto& [number, got] : far_got)
             text += "; far " + std::to_string(number) + ": " + std::to_string(got.size());
         for (const auto& [number, got] : near_got)
@@ -129,8 +128,8 @@ TEST_SUITE("scenario") {
         }
     }
 
-    // 1 + 2 probe timeouts, of about a round trip and the peer's delay of acknowledgements each; then
-    // as a race with UDP blocked. What was sent last may have been sent just before.
+    // 1 + 2 probe timeouts, of about a round trip and the peer's delay of acknowledgements each;
+    // then as a race with UDP blocked.
     TEST_CASE("continuity: the first message over the new stack is no later than its bound") {
         for (const auto seed : seeds(20)) {
             CAPTURE(seed);
@@ -144,8 +143,8 @@ TEST_SUITE("scenario") {
                 probe = path.smoothed_rtt + std::max<Duration>(4 * path.rtt_variance, 1ms) + 25ms;
                 scene.break_with(sim::udp);
             });
-            const bool whole = scene.until(
-                [&] { return scene.complete(200) && scene.fates.all(); }, 60s);
+            const bool whole = scene.until([&] { return scene.complete(200) && scene.fates.all(); },
+                                           60s);
             INFO(scene.standing());
             REQUIRE(whole);
             scene.check(200);
@@ -198,8 +197,7 @@ TEST_SUITE("scenario") {
                 scene.broken = scene.near_context().now();
                 scene.link.set({.delay = one_way, .down = true});
             });
-            if (mended)
-                scene.world.after(40s, [&] { scene.link.set({.delay = one_way}); });
+            if (mended) scene.world.after(40s, [&] { scene.link.set({.delay = one_way}); });
             Carrier& carrier = scene.near_carriers.front();
             Fates late;
             scene.world.after(200ms, [&] { carrier.send("late", {}, late.watch()); });
@@ -250,9 +248,12 @@ TEST_SUITE("scenario") {
             scene.far_carriers[1].abort(AbortCode{7});
             scene.near_carriers[2].send("last", {}, fates.watch());
             scene.near_carriers[2].close();
-            REQUIRE(scene.until([&] { return fates.all() && forked.size() == 1 &&
-                                             !near_ends.empty() && !far_ends.empty(); },
-                                60s));
+            REQUIRE(scene.until(
+                [&] {
+                    return fates.all() && forked.size() == 1 && !near_ends.empty() &&
+                           !far_ends.empty();
+                },
+                60s));
             fates.check();
             CHECK(fates.acked() == 2);
             CHECK(near_ends[0] == Errc::carrier_reset);

@@ -328,11 +328,11 @@ TEST_SUITE("unit") {
         piece.total = 10;
         const auto stream = say({piece});
         CHECK(hex_of(stream) ==
-              "3140"      // CHUNK that begins in slot 0
-              "5002"      // flags 0x1002: sequence, offset
-              "07"        // sequence
-              "06"        // the receiver has 6 bytes
-              "0a04"      // of 10; 4 bytes follow
+              "3140"  // CHUNK that begins in slot 0
+              "5002"  // flags 0x1002: sequence, offset
+              "07"    // sequence
+              "06"    // the receiver has 6 bytes
+              "0a04"  // of 10; 4 bytes follow
               "6768696a");
         Decoder decoder(carrier);
         const auto heard = hear(decoder, stream);
