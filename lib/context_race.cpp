@@ -59,7 +59,7 @@ Result<Race::Options> Root::race_options(const Remote& remote, const InitiateOpt
 
 // What came of a race steers the next one to the same Remote.
 void Root::remember(const Association& association, Setup& setup) {
-    const bool over = association.state() != Association::State::connecting;
+    const bool over = !association.racing();
     if (!over || !std::exchange(setup.races, false)) return;
     const Establishment* known = association.establishment();
     if (!known) return;
@@ -80,7 +80,7 @@ void Root::serve_wants(Association& association, Setup& setup) {
             connect(association, setup, std::get<Connect>(*want));
         }
     }
-    if (association.state() != Association::State::connecting) cancel_lookups(setup);
+    if (!association.racing()) cancel_lookups(setup);
 }
 
 void Root::cancel_lookups(Setup& setup) {
@@ -166,6 +166,7 @@ void Root::drop_ways(const Association& association, Setup& setup) {
 void Root::drop_way(AssociationId id, Setup& setup, std::size_t at) {
     Way way = std::move(setup.ways[at]);
     setup.ways.erase(setup.ways.begin() + static_cast<std::ptrdiff_t>(at));
+    if (way.moved) associations_.forget_move({id, way.attempt});
     if (way.connection) {
         connections_.erase(*way.connection);
         blocked_.erase(*way.connection);

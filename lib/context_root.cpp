@@ -238,7 +238,7 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
 
 // What came for one of our connections.
 void Root::give(TransientId transient, const Datagrams& datagrams) {
-    const Route route = route_of(transient);
+    const Route route = associations_.route(transient);
     if (Association* found = associations_.use(route.association))
         found->handle_input(now_, route.attempt, datagrams);
 }
@@ -291,6 +291,7 @@ void Root::hand_up(Association& association) {
         if (std::holds_alternative<happened::Active>(event)) begin_roaming(association);
         carriers_.handle(std::move(event));
     }
+    serve_continuity(association);
 }
 
 void Root::transmit(AssociationId id) {

@@ -29,6 +29,7 @@
 #include "mappings/tcp/endpoint.hpp"
 #include "mappings/tls/endpoint.hpp"
 #include "mappings/udp/endpoint.hpp"
+#include "mappings/wire/rate_limit.hpp"
 
 namespace post::core {
 
@@ -149,6 +150,7 @@ private:
             return connection ? *connection : port ? port->socket : datagrams->socket;
         }
         bool waits = false;  // stands in blocked_
+        bool moved = false;  // it began as another association's
     };
     struct Started {
         Way way;
@@ -288,6 +290,9 @@ private:
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }
+    // context_continuity.cpp
+    void serve_continuity(Association& association);
+    void attach(Association& fresh, const Attach& attach);
     // context_paths.cpp
     static Result<void> check(const Local& local);
     void find_interfaces();
@@ -432,6 +437,7 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
+    wire::RateLimit attaches_{1024, 256};   // connections that name an association, a second
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for

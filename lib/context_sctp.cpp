@@ -156,7 +156,8 @@ void Root::serve_sctp() {
     sctp_->tick(now_);
     touched_.clear();
     sctp_->poll_touched(touched_);
-    for (TransientId transient : touched_) associations_.use(route_of(transient).association);
+    for (TransientId transient : touched_)
+        associations_.use(associations_.route(transient).association);
 }
 
 }  // namespace post::core

@@ -52,8 +52,8 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     for (std::uint64_t number : {bound.largest_message, bound.receive_budget, bound.send_budget,
                                  bound.association_send_budget, bound.unsettled, bound.carriers})
         key.add(bounds, std::to_string(number));
-    for (Duration time :
-         {bound.handshake_timeout, bound.idle_timeout, bound.stalled_after, bound.linger})
+    for (Duration time : {bound.handshake_timeout, bound.idle_timeout, bound.stalled_after,
+                          bound.linger, bound.continuity})
         key.add(bounds, std::to_string(time.count()));
     key.add(bounds, bound.keep_alive ? std::to_string(bound.keep_alive->count()) : "");
     for (QuicVersion version : options.quic.versions)

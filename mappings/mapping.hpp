@@ -169,6 +169,21 @@ public:
     virtual bool quiet() const = 0;
     // When the peer was last heard: something of its came, and it was genuine.
     virtual Instant heard() const = 0;
+    // Continuity (FORMAT.md, 7.2), once established: the key by which the ends of this handshake
+    // know each other again; and the proof, for this very connection, that an end has a key. None
+    // where the connection is not secured, or its handshake has no such secret.
+    virtual std::optional<ContinuityKey> continuity_key(const AssociationName& association) const {
+        static_cast<void>(association);
+        return std::nullopt;
+    }
+    virtual std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                                 std::uint64_t epoch) const {
+        static_cast<void>(key), static_cast<void>(role), static_cast<void>(epoch);
+        return std::nullopt;
+    }
+    // When it will be likely that the path is broken, if nothing is heard until then: something
+    // is on its way, and three probe timeouts have passed. `never`: nothing is awaited.
+    virtual Instant doubt() const { return never; }
     // True after the last flight of close() was written, or the connection was lost: the mapping
     // may be destroyed.
     virtual bool over() const = 0;

@@ -55,6 +55,12 @@ struct Marks {
     bool operator==(const Marks&) const = default;
 };
 
+// By which the two ends of an association know each other again on another connection, and what
+// shows that an end has it (FORMAT.md, 7.2).
+using AssociationName = std::array<std::uint8_t, 16>;
+using ContinuityKey = std::array<std::uint8_t, 32>;
+using ContinuityProof = std::array<std::uint8_t, 32>;
+
 // What few messages have beside: for the receiving library and application. Of a message in several
 // pieces the first has it.
 struct Extras {
@@ -80,6 +86,7 @@ inline constexpr std::uint64_t lifetime = 0x01;
 inline constexpr std::uint64_t antecedents = 0x02;
 inline constexpr std::uint64_t properties = 0x04;
 inline constexpr std::uint64_t early = 0x08;
+inline constexpr std::uint64_t attach = 0x10;
 inline constexpr std::uint64_t dropped = 0x20;
 inline constexpr std::uint64_t datagrams = 0x40;
 // Messages may leave before those that they come after have come.
@@ -130,6 +137,8 @@ struct Open {
     core::Boxed<std::string> target{};   // the same: the path and query of its URL
     // Of ours, when it goes as early data: what race it is of (FORMAT.md, 5.2).
     std::optional<std::uint64_t> race{};
+    // Known from an earlier connection, to a peer that has forgotten that.
+    bool resumed = false;
 };
 
 // Of a Carrier of the peer's, whose first messages came as early data in this race, or as a
@@ -173,10 +182,19 @@ struct Chosen {
     std::uint64_t race = 0;  // as in its SETTINGS
 };
 
-// A fork was not taken.
+// The connection belongs to an association that there is already (FORMAT.md, 7.2).
+struct Attach {
+    AssociationName association{};
+    std::uint64_t epoch = 0;
+    ContinuityProof proof{};
+    bool early = false;
+};
+
+// A fork was not taken; or, behind ATTACH, a Carrier is over here, which the peer may not know.
 struct Refuse {
     CarrierId carrier;
     Errc reason = Errc::carrier_refused;
+    Error error{};  // why it is over; none: `reason`
 };
 
 // What the peer's library holds whole (FORMAT.md, DELIVERED): every sequence number below
@@ -199,7 +217,7 @@ struct Delivered {
 
 // What an association hands down to be written, in the order of sending.
 using Outgoing =
-    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+    std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered, Attach>;
 
 // What a mapping hands up. The order is the order in which things happened.
 namespace event {
@@ -336,6 +354,6 @@ using Event =
                  event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
                  event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
                  event::Ticket, event::Token, event::Moved, event::PathChanged, event::Early,
-                 EarlyKey, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+                 EarlyKey, Skip, Abandon, Settings, Chosen, Refuse, Delivered, Attach>;
 
 }  // namespace post

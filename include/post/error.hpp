@@ -63,6 +63,8 @@ enum class Errc {
     timed_out,           // a wait was given up after its timeout; what it waited for goes on
     file,                // a file cannot be read or written; the cause is its errno
     certificate_dane,    // not the certificate that the name service names (TLSA)
+    replaced,            // a newer connection of the same Association took over
+    not_attached,        // the peer does not know the Association that a connection belongs to
 };
 
 const std::error_category& post_category() noexcept;

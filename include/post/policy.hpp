@@ -151,6 +151,12 @@ struct Bounds {
     // the idle timeout only ends what is broken or unused. None: a third of the idle timeout that
     // both ends agreed on. Zero: never, and silence ends open Carriers too (RFC 9622, 8.1.4).
     std::optional<Duration> keep_alive{};
+    // How long an Association between secured Post peers goes on without a connection when that
+    // broke: it was silent for too long, was reset, or nothing came back for three probe timeouts
+    // while something was on its way. The client races again, over any secured stack that its
+    // policy allows; the server waits. Carriers stay open, each message is delivered once and has
+    // one fate. Zero: a broken connection ends its Association, at both ends. Needs both ends.
+    Duration continuity = std::chrono::seconds(30);
     bool operator==(const Bounds&) const = default;
 };
 

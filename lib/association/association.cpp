@@ -37,6 +37,8 @@ Association::Association(const Options& options, Shared& shared)
 Association::~Association() {
     for (auto& [id, lane] : lanes_)
         if (lane.draining) --shared_.draining;
+    shared_.charge.charged -= unchosen_bytes_;
+    if (continuity_ && continuity_->lost && options_.role == Role::server) --shared_.lost;
 }
 
 Lane* Association::look_up(CarrierId carrier) {
@@ -394,6 +396,8 @@ void Association::cut(Lane& lane, const Error& error) {
         if (lane.sends()) mapping_->reset(lane.id(), error);
         if (lane.receives()) mapping_->stop(lane.id(), error);
     }
+    if (mapping_ && continuity_ && lane.known && !lane.opened && !lane.ended)
+        control_.push_back(Refuse{lane.id(), Errc::carrier_closed, error});
     outbox_.fail(lane.out, error);
     inbox_.end(now_, lane.in, error);
     inbox_.discard(now_, lane.in);
@@ -408,6 +412,7 @@ bool Association::forget_if_over(Lane& lane) {
     if (lane.out.tag != no_tag) events_.push_back(happened::Over{lane.out.tag, error});
     relieve();
     if (traces()) trace(traced::CarrierClosed{lane.id(), std::move(error)});
+    remember_end(lane);
     inbox_.remove(lane.in);
     outbox_.remove(lane.out);
     if (lane.draining) --shared_.draining;

@@ -20,6 +20,7 @@
 #include <post/message.hpp>
 #include <post/policy.hpp>
 
+#include "lib/association/continuity.hpp"
 #include "lib/association/early_flight.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
@@ -44,6 +45,8 @@ struct Shared {
     std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
     std::uint64_t outstanding = 0;              // messages without a fate
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
+    static constexpr std::size_t most_lost = 16384;
+    std::size_t lost = 0;  // servers' associations that wait for another connection
     TraceLog trace;
 
     // What is sent, as it is held until it is settled.
@@ -145,11 +148,29 @@ public:
         now_ = now;
         if (moves()) mapping_->move(now, move);
     }
+    // Continuity (association_continuity.cpp), for the root.
+
+    // By which name the peer may find it again, once, when that is known.
+    std::optional<AssociationName> poll_name();
+    // Of a fresh client's connection: the association that it says it belongs to, once.
+    std::optional<Attach> poll_attach() { return std::exchange(wish_, std::nullopt); }
+    // What of the connection goes to that one; nothing is left behind. None: it is lost already.
+    std::optional<Husk> give_up_connection();
+    // Whether such a connection is one of this association's. What is not known here is not quicker
+    // refused than what is not proved.
+    static bool proves(const Association* known, const Association& fresh, const Attach& attach);
+    // A number for the connection, and the connection, whose predecessor ends.
+    AttemptId free_attempt() const;
+    void attach(Instant now, AttemptId attempt, Husk husk);
 
     // Input, from the root.
 
     // It is about to race, and may still be told how.
-    bool will_race() const { return state_ == State::connecting && options_.remote && !race_; }
+    bool will_race() const { return racing() && options_.remote && !race_; }
+    // It looks for a connection, be it beside one that is in use.
+    bool racing() const {
+        return state_ == State::connecting || (continuity_ && continuity_->doubting);
+    }
     void race_by(Race::Options race) { options_.race = std::move(race); }
     // It holds something that may be early data, and no connection of its race had such before: a
     // listener has no way yet to bring two of them together (FORMAT.md, 5.2).
@@ -322,6 +343,30 @@ private:
     void handle(Instant now, Chosen& chosen);
     void handle(Instant now, Refuse& refuse);
     void handle(Instant now, Delivered& delivered);
+    void handle(Instant now, Attach& attach);
+    // association_continuity.cpp
+    bool holds(const Event& event) const;
+    void hold(Event&& event);
+    void replay();
+    void know_key();
+    bool mends(const Error& error) const;
+    void break_off(Instant now, const Error& cause);
+    void leave_connection(const Error& reason);
+    void race_again(Instant now);
+    void look_for_doubt(Instant now);
+    void trust_again();
+    void unplug();
+    void plug(Instant now);
+    void say_ended(CarrierId carrier, std::vector<Delivered>&& known, const Error* error);
+    void say_end_again(const Lane& lane);
+    void say_gaps(const Lane& lane);
+    void end_over(Lane& lane, const Refuse& refuse);
+    bool pause_race();
+    bool reopen(Lane& lane, const Open& open);
+    void remember_end(const Lane& lane);
+    void start_anew(Instant now);
+    Instant continuity_deadline() const;
+    bool time_continuity(Instant now);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
@@ -378,6 +423,13 @@ private:
     std::vector<CarrierId> held_;              // the peer's Carriers, until it has chosen us
     std::optional<std::uint64_t> peers_race_;  // that we are a leaf of, and not chosen in
     Instant choice_due_ = never;
+    std::unique_ptr<Continuity> continuity_;  // none: it ends with its connection
+    std::optional<Attach> wish_;              // of a fresh client's connection
+    std::optional<event::Established> met_;   // as what it was established, until it is chosen
+    std::vector<Event> unchosen_;             // what came before it was chosen
+    std::uint64_t unchosen_bytes_ = 0;
+    bool named_ = false;  // poll_name has an answer
+    bool wished_ = false;
     std::vector<Event> arrived_;
     std::vector<Keepsake> keepsakes_;
     std::vector<Happened> events_;

@@ -93,6 +93,7 @@ std::vector<EarlyFlight::Message> Association::find_early() const {
 }
 
 bool Association::has_early() const {
+    if (continuity_ || heard_ != Instant{}) return false;  // it had a connection before
     const bool first = copied_.empty() &&
                        std::none_of(leaves_.begin(), leaves_.end(),
                                     [](const Leaf& leaf) { return leaf.mapping->sends_early(); });
@@ -145,11 +146,16 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     if (plain_) return;
     Settings settings;
     settings.association = options_.name;
-    if (raced()) settings.race = options_.race_id;
+    // Nothing is anybody's before the server knows which association it belongs to.
+    if (raced() || continuity_) settings.race = options_.race_id;
     settings.largest_message = unlimited;  // each Carrier has its own limit
     settings.carriers = options_.bounds.carriers;
     settings.features = feature::lifetime | feature::antecedents | feature::properties |
                         feature::early | feature::dropped | feature::datagrams;
+    // Where there is early data there will be a key, when the handshake is complete.
+    if (options_.bounds.continuity > Duration::zero() &&
+        (early_ || mapping_->continuity_key(options_.name)))
+        settings.features |= feature::attach;
     if (settings.race) control_.push_front(Chosen{*settings.race});
     control_.push_front(settings);
 }

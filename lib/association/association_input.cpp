@@ -18,9 +18,15 @@ void Association::drain_mapping(Instant now) {
 }
 
 void Association::handle_arrived(Instant now) {
-    for (Event& event : arrived_) std::visit([&](auto& happened) { handle(now, happened); }, event);
+    for (Event& event : arrived_) {
+        if (holds(event))
+            hold(std::move(event));
+        else
+            std::visit([&](auto& happened) { handle(now, happened); }, event);
+    }
     arrived_.clear();
     forget_done();
+    if (continuity_ && continuity_->doubting && mapping_) look_for_doubt(now);
 }
 
 // Once the application has had the chance to take what came.
@@ -33,6 +39,7 @@ void Association::relieve_budget() {
 }
 
 void Association::handle(Instant now, event::Established& event) {
+    if (options_.role == Role::server) met_ = event;
     const bool again = std::exchange(early_, false);
     if (!again) begin_use(now, event.alpn, event.post);
     alone_ = event.alone;
@@ -53,14 +60,23 @@ void Association::handle(Instant now, event::Established& event) {
     if (messages_) inbox_.keep_boundaries();
     if (event.fields) inbox_.keep_fields();
     if (flight_ || !copied_.empty()) settle_early(event.early);
+    if (!plain_ && continuity_) plug(now);
     trace_established();
     events_.push_back(happened::Active{id()});
 }
 
 void Association::handle(Instant now, event::Opened& event) {
     const Open& open = event.open;
-    if (lanes_.contains(open.carrier)) return violation("a Carrier is opened twice");
+    if (Lane* known = find(open.carrier))
+        return reopen(*known, open) ? void() : violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
+    if (continuity_ && continuity_->epoch > 0 && inbox_.outcomes().was_opened(open.carrier)) {
+        const Error over(Errc::carrier_closed);  // the peer may not have heard of it
+        mapping_->reset(open.carrier, over);
+        mapping_->stop(open.carrier, over);
+        control_.push_back(Refuse{open.carrier, Errc::carrier_closed, over});
+        return;
+    }
     Lane& lane = make(open.carrier);
     inbox_.outcomes().opened(open.carrier);
     lane.kind = open.kind;
@@ -85,6 +101,7 @@ void Association::handle(Instant now, Settings& settings) {
     if (std::exchange(settings_, true)) return violation("SETTINGS came twice");
     peer_largest_ = settings.largest_message;
     know_peer(settings.features);
+    if (options_.role == Role::server) options_.name = settings.association;
     if (!settings.race || options_.role == Role::client) return choose();
     peers_race_ = settings.race;
     choice_due_ = now + choice_patience;
@@ -102,8 +119,11 @@ void Association::choose() {
     chosen_ = true;
     peers_race_.reset();
     choice_due_ = never;
+    met_.reset();
+    know_key();
     for (CarrierId carrier : std::exchange(held_, {}))
         if (Lane* lane = find(carrier)) offer(*lane);
+    replay();
 }
 
 // What of a message's terms the peer's library takes; those that say more than content wait for it.
@@ -235,6 +255,8 @@ void Association::handle(Instant, event::Stopped& event) {
 
 void Association::handle(Instant, Refuse& refuse) {
     Lane* lane = find(refuse.carrier);
+    const bool again = continuity_ && continuity_->epoch > 0;
+    if (lane && again && refuse.error != Errc::carrier_refused) return end_over(*lane, refuse);
     if (!lane || !lane->ours) return;
     cut(*lane, Error(Errc::carrier_refused, {}, Stage::established,
                      "nobody at the peer accepts forks of this Carrier, nor has its Listener an "
@@ -328,7 +350,7 @@ void Association::handle(Instant, event::PathChanged&) {
     events_.push_back(happened::PathChanged{id(), mapping_->path()});
 }
 
-void Association::handle(Instant, event::Lost& event) {
+void Association::handle(Instant now, event::Lost& event) {
     trace_end(*mapping_, attempt_, event.error);
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
@@ -337,6 +359,12 @@ void Association::handle(Instant, event::Lost& event) {
                           (event.error == Errc::connection_closed ||
                            event.error == Errc::handshake_timeout);
     if (stranger) event.error = Error(Errc::carrier_closed);
+    const bool forgotten = continuity_ && continuity_->attaching &&
+                           event.error.cause == make_error_code(Errc::not_attached);
+    if (state_ == State::established && (forgotten || mends(event.error))) {
+        break_off(now, event.error);
+        return forgotten ? start_anew(now) : void();
+    }
     end_ = state_ == State::closing ? end_ : event.error;
     after_failure();
 }

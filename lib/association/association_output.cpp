@@ -23,6 +23,10 @@ void Association::prepare(Instant now) {
     if (!mapping_) return;
     if (traces()) trace_path();
     mapping_->keep_alive(!lanes_.empty());
+    // What was said of those is acknowledged, as all is.
+    if (continuity_ && !continuity_->ended.empty() && control_.empty() && inbox_.silent() &&
+        mapping_->quiet())
+        continuity_->ended = {};
     relieve_budget();
     inbox_.flush(now, *mapping_);
     if (shared_.outstanding == 0) shared_.sent.rest();
@@ -38,8 +42,12 @@ Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<s
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
-    for (CarrierId carrier : std::exchange(closed_early_, {}))
-        mapping_->stop(carrier, Error(Errc::carrier_closed));
+    for (CarrierId carrier : std::exchange(closed_early_, {})) {
+        if (const Lane* lane = find(carrier))
+            say_end_again(*lane);
+        else
+            mapping_->stop(carrier, Error(Errc::carrier_closed));
+    }
     if (mapping_->over() && datagrams.empty() && !datagrams.end) after_failure();
     return datagrams;
 }
@@ -109,9 +117,14 @@ Outgoing* Association::open_for(Lane& lane) {
     }
     first->opened = true;
     outbox_.opened(first->out);
-    if (first->closing && first->receives()) closed_early_.push_back(first->id());
-    out_ = Open{first->id(),         first->parent,  first->kind,
-                first->out.priority, first->channel, first->target};
+    inbox_.plug(now_, first->in);
+    const bool ended = first->known && first->out.failed;
+    if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
+    if (first->known || first->resumed) say_gaps(*first);
+    Open open{first->id(),         first->parent,  first->kind,
+              first->out.priority, first->channel, first->target};
+    open.resumed = first->resumed;
+    out_ = std::move(open);
     return &out_;
 }
 
@@ -145,7 +158,7 @@ Instant Association::deadline() const {
     if (state_ == State::gone) return never;
     Instant first = outbox_.deadline();
     if (mapping_) first = std::min(first, mapping_->deadline());
-    first = std::min(first, race_deadline());
+    first = std::min({first, race_deadline(), continuity_deadline()});
     if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
     if (state_ == State::established) {
         first = std::min(first, inbox_.deadline());
@@ -178,6 +191,7 @@ void Association::handle_timeout(Instant now) {
     }
     inbox_.handle_timeout(now);
     forget_done();
+    if (!time_continuity(now)) return;
     time_leaves(now);
     if (choice_due_ <= now) {
         choice_due_ = never;

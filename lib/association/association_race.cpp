@@ -51,7 +51,8 @@ void Association::begin_race(Instant now) {
 }
 
 std::optional<Want> Association::poll_want(Instant now) {
-    if (state_ != State::connecting || mapping_ || !options_.remote) return std::nullopt;
+    if (!racing() || !options_.remote) return std::nullopt;
+    if (!race_ && continuity_ && now < continuity_->retry) return std::nullopt;
     if (!race_) begin_race(now);
     if (resolution_)
         if (auto lookup = resolution_->poll_lookup()) {
@@ -67,7 +68,7 @@ std::optional<Want> Association::poll_want(Instant now) {
 }
 
 void Association::handle_answer(Instant now, QueryId query, const Answer& answer, bool complete) {
-    if (state_ != State::connecting || !resolution_) return;
+    if (!racing() || !resolution_) return;
     now_ = now;
     const std::string host = traces() ? resolution_->asked(query) : std::string();
     resolution_->handle_answer(query, answer, complete);
@@ -119,7 +120,7 @@ void Association::handle_input(Instant now, AttemptId attempt, const Datagrams& 
     if (!to) return;
     now_ = now;
     to->handle_input(now, datagrams);
-    if (state_ == State::connecting) handle_heard(now, attempt);
+    if (racing()) handle_heard(now, attempt);
     drain(now, attempt);
 }
 
@@ -159,14 +160,15 @@ void Association::handle_trouble(Instant now, AttemptId attempt, const Address& 
 }
 
 void Association::handle_failure(Instant now, AttemptId attempt, const Error& error) {
-    if (state_ != State::connecting || !race_) return;
+    if (!racing() || !race_) return;
     now_ = now;
     if (race_->handle_failure(now, attempt, error)) trace_attempt(attempt);
     fail_if_exhausted();
 }
 
 void Association::fail_if_exhausted() {
-    if (state_ != State::connecting || !race_ || !race_->exhausted()) return;
+    if (!racing() || !race_ || !race_->exhausted()) return;
+    if (pause_race()) return;
     end_ = race_->report();
     // Resolution knows best why there was nothing to try.
     if (resolution_ && race_->establishment().attempts.empty())
@@ -201,8 +203,7 @@ void Association::drain_leaf(Instant now, Leaf& leaf) {
 }
 
 void Association::drain_leaves(Instant now) {
-    for (std::size_t i = 0; i < leaves_.size() && state_ == State::connecting; ++i)
-        drain_leaf(now, leaves_[i]);
+    for (std::size_t i = 0; i < leaves_.size() && racing(); ++i) drain_leaf(now, leaves_[i]);
 }
 
 void Association::win(Instant now, Leaf& winner) {
@@ -211,11 +212,16 @@ void Association::win(Instant now, Leaf& winner) {
         if (race_->establishment().attempts[i].result != Establishment::Result::failed)
             trace_attempt(AttemptId{static_cast<std::uint8_t>(i)});
     resolution_.reset();
-    attempt_ = winner.attempt;
-    mapping_ = std::move(winner.mapping);
-    flight_ = std::move(winner.early);
-    stack_ = mapping_->stack();
+    const AttemptId attempt = winner.attempt;
+    auto mapping = std::move(winner.mapping);
+    auto flight = std::move(winner.early);
     std::erase_if(leaves_, [](const Leaf& one) { return !one.mapping; });
+    // It was looked for beside the one in use.
+    if (mapping_) break_off(now, Error(Errc::replaced, {}, Stage::established));
+    attempt_ = attempt;
+    mapping_ = std::move(mapping);
+    flight_ = std::move(flight);
+    stack_ = mapping_->stack();
     close_leaves(Error(Errc::lost_the_race));
 }
 
@@ -233,13 +239,13 @@ void Association::time_leaves(Instant now) {
         if (one.leaving || one.mapping->deadline() > now) continue;
         one.mapping->handle_timeout(now);
         drain_leaf(now, one);
-        if (state_ != State::connecting) return;
+        if (!racing()) return;
     }
 }
 
 Instant Association::race_deadline() const {
     Instant first = choice_due_;
-    if (state_ != State::connecting) return first;
+    if (!racing()) return first;
     if (race_) first = std::min(first, race_->deadline());
     for (const Leaf& leaf : leaves_)
         if (!leaf.leaving) first = std::min(first, leaf.mapping->deadline());

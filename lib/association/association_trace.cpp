@@ -28,8 +28,9 @@ const char* name_of(CarrierKind kind) {
 
 void Association::trace_attempt(AttemptId attempt) const {
     const auto& attempts = race_->establishment().attempts;
-    if (!traces() || attempt.value() >= attempts.size()) return;
-    trace(traced::Attempted{attempt.value(), attempts[attempt.value()]});
+    const auto index = static_cast<std::size_t>(attempt.value()) - options_.race.first_attempt;
+    if (!traces() || index >= attempts.size()) return;
+    trace(traced::Attempted{attempt.value(), attempts[index]});
 }
 
 void Association::trace_begin(const Mapping& mapping, AttemptId attempt) const {

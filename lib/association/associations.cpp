@@ -97,6 +97,17 @@ Associations::Origin Associations::origin(AssociationId id) const {
     return found ? found->origin : 0;
 }
 
+AssociationId Associations::find(const AssociationName& name) const {
+    const auto at = by_name_.find(name);
+    return at == by_name_.end() ? AssociationId{} : at->second;
+}
+
+void Associations::move(AssociationId from, const Route& to) { moved_[from] = to; }
+
+void Associations::forget_move(const Route& route) {
+    std::erase_if(moved_, [&](const auto& one) { return one.second == route; });
+}
+
 void Associations::take_active(std::vector<AssociationId>& taken) {
     taken.clear();
     taken.swap(active_);
@@ -141,6 +152,9 @@ bool Associations::put_back(AssociationId id) {
                                        [&](const auto& one) { return one.second == id; });
         if (mine != last) by_remote_.erase(mine);
     }
+    if (const auto named = by_name_.find(found->association->options().name);
+        named != by_name_.end() && named->second == id)
+        by_name_.erase(named);
     found->association.reset();
     found->reuse = {};
     found->key.clear();

@@ -3,6 +3,7 @@
 // idle association costs nothing.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -20,13 +21,13 @@ struct Route {
     AttemptId attempt;
     bool operator==(const Route&) const = default;
 };
-// As a mapping's endpoint names it. Attempts are less than 16.
+// As a mapping's endpoint names it. Attempts are less than 32.
 inline TransientId transient_of(const Route& route) {
-    return TransientId{route.association.value() << 4 | route.attempt.value()};
+    return TransientId{route.association.value() << 5 | route.attempt.value()};
 }
 inline Route route_of(TransientId transient) {
-    return {AssociationId{transient.value() >> 4},
-            AttemptId{static_cast<std::uint8_t>(transient.value() & 0xf)}};
+    return {AssociationId{transient.value() >> 5},
+            AttemptId{static_cast<std::uint8_t>(transient.value() & 0x1f)}};
 }
 
 class Associations {
@@ -60,6 +61,20 @@ public:
     Association* peek(AssociationId id);
     const Association* find(AssociationId id) const;
     Origin origin(AssociationId id) const;
+    // A server's, as its peer calls it.
+    void name(const AssociationName& name, AssociationId id) { by_name_[name] = id; }
+    AssociationId find(const AssociationName& name) const;
+    // The only connection of `from` belongs to another association from now on, as this attempt.
+    void move(AssociationId from, const Route& to);
+    // Where a mapping's endpoint leads.
+    Route route(TransientId transient) const {
+        const Route route = route_of(transient);
+        if (moved_.empty()) return route;
+        const auto at = moved_.find(route.association);
+        return at == moved_.end() ? route : at->second;
+    }
+    // A connection that was moved there is gone.
+    void forget_move(const Route& route);
     // Those in use this turn; what is put in meanwhile comes next time.
     void take_active(std::vector<AssociationId>& taken);
     bool any_active() const { return !active_.empty(); }
@@ -114,6 +129,8 @@ private:
     std::set<Timer>::node_type spare_;  // for the next timer
     std::unordered_map<Key, AssociationId> by_key_;
     std::unordered_multimap<std::size_t, AssociationId> by_remote_;  // by a hash of its name
+    std::map<AssociationName, AssociationId> by_name_;
+    std::unordered_map<AssociationId, Route> moved_;
     std::size_t live_ = 0;
 };
 

@@ -42,6 +42,9 @@ struct RaceOptions {
     Address::Family preferred = Address::Family::v6;
     // True when SVCB is asked beside addresses, and is to be waited for.
     bool svcb = false;
+    // Its attempts are numbered from here, so that none has the number of one that still says its
+    // last word.
+    std::uint8_t first_attempt = 0;
     // The application named a group itself, and means it: no name service leads there.
     bool groups = false;
 

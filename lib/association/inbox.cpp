@@ -85,7 +85,7 @@ bool Inbox::handle_run(Instant now, InLane& lane, const event::ArrivedRun& run) 
 }
 
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After* after) {
-    const std::uint64_t size = piece.bytes.size();
+    std::uint64_t size = piece.bytes.size();
     if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
     InWork& work = this->work(lane);
     lane.received += size;
@@ -108,12 +108,13 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     const bool known = !begun && !plain_ &&
                        (receipts(lane, piece.niceness).has(piece.sequence) ||
                         (work.successors > 0 && successors_.find(name)));
-    // A copy, or the rest of one.
+    // A copy, be it of an earlier connection's, or the rest of one.
     if (known) {
         release(lane, size);
         return {};
     }
-    const bool fits = begun ? piece.total == at->total && piece.offset == at->received
+    // Of one that an earlier connection began the front may come again.
+    const bool fits = begun ? piece.total == at->total && piece.offset <= at->received
                             : piece.first();
     if (!fits && !plain_) {
         release(lane, size);
@@ -156,6 +157,12 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
             at->waits = true;
             hold_back(now, lane, name, waiting_for(now, lane, piece.marks, *after));
         }
+    }
+    const std::uint64_t copied = std::min(at->received - piece.offset, size);
+    if (begun && copied > 0) {
+        release(lane, copied);
+        piece.bytes.remove_prefix(copied);
+        size -= copied;
     }
     at->received += size;
     at->marks.ask |= piece.marks.ask;
@@ -286,10 +293,21 @@ void Inbox::append(Assembly& assembly, Bytes bytes) {
 }
 
 void Inbox::handle_skip(Instant now, InLane& lane, const Skip& skip) {
-    receipts(lane, skip.niceness).add(skip.first, skip.count);
+    // What another connection began of them will not go on.
+    if (lane.work)
+        for (const Assembly& one : lane.work->unfinished)
+            if (one.niceness == skip.niceness && one.sequence >= skip.first &&
+                one.sequence.value() - skip.first.value() < skip.count)
+                return handle_abandon(now, lane, {lane.carrier, skip.niceness, one.sequence}),
+                       handle_skip(now, lane, skip);
+    Receipts& known = receipts(lane, skip.niceness);
+    const auto missing = known.missing(skip.first, skip.count);
+    if (missing.empty()) return;
+    known.add(skip.first, skip.count);
     ++lane.work->unreported;
     report_later(now, lane);
-    settle({lane.carrier, skip.niceness, skip.first}, skip.count, false);
+    for (const Delivered::Range& range : missing)
+        settle({lane.carrier, skip.niceness, range.first}, range.count, false);
     give_out_free(now);
 }
 

@@ -93,6 +93,7 @@ struct InLane {
     bool discarding = false;        // what still comes is thrown away
     bool over = false;              // nothing more will come
     bool final = false;             // the peer said of a message that it is the last
+    bool dark = false;              // no connection has its Carrier: windows wait
     bool asked = false;             // the application has taken all, and wants messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
@@ -152,6 +153,19 @@ public:
     }
     // Drops all that the lane holds; the transport may forget the Carrier afterwards.
     void remove(InLane& lane);
+
+    // The connection is gone, and so are its promises. What has come stays.
+    void unplug(InLane& lane);
+    void unplug_all();
+    // Another one has the Carrier.
+    void plug(Instant now, InLane& lane);
+    // The peer has forgotten the Carrier, and numbers its messages anew.
+    void forget(InLane& lane);
+    // All that has come of it, for a peer that may not know.
+    std::vector<Delivered> summary(const InLane& lane) const;
+    static std::vector<Receipts> known_of(const InLane& lane);
+    // Nothing waits to be reported.
+    bool silent() const { return last_words_.empty() && reporting_.empty(); }
 
     // What came. An error is the peer's fault: message_too_large ends the Carrier, anything else
     // the association.
@@ -246,7 +260,6 @@ private:
     void drop_successors(InLane& lane, Instant now);
     Successors::Waiting waiting_for(Instant now, InLane& lane, const Marks& marks,
                                     After after) const;
-    static std::vector<Receipts> known_of(const InLane& lane);
     std::uint64_t limit(const InLane& lane) const;
     void wake_for_part(InLane& lane);
     bool may_part(const Assembly& one, const InLane& lane) const;

@@ -16,6 +16,8 @@ struct Lane {
     CarrierKind kind = CarrierKind::messages;
     bool ours = false;
     bool opened = false;     // the mapping knows it
+    bool known = false;      // an earlier mapping knew it, so that the peer may
+    bool resumed = false;    // and the peer has forgotten that
     bool ended = false;      // the mapping has forgotten it
     bool closing = false;    // close() or abort() was called
     bool listed = false;     // in the list of those that wait for a stream

@@ -95,13 +95,16 @@ struct OutEntry {
     bool final = false;
     bool reliable = true;  // else it may travel alone, where it is not ordered either
     bool text = false;
-    bool early = false;  // a copy went as early data, and it is not known what became of it
+    bool early = false;     // a copy went as early data, and it is not known what became of it
+    bool tried = false;     // all of it was handed to a connection that is gone
+    bool said = false;      // its fate `sent`
+    bool given_up = false;  // settled, and not acknowledged
     // What became of it outside of the stream.
     enum class Alone : std::uint8_t { no, flying, acked, lost } alone = Alone::no;
 
     // In line, of content only, and nothing has happened to it.
     bool plain() const {
-        return !rare && !apart && !final && reliable && !text && deadline == never &&
+        return !rare && pulled == 0 && !apart && !final && reliable && !text && deadline == never &&
                state == State::queued;
     }
     // All of it is pulled.
@@ -237,6 +240,9 @@ struct OutLane {
     bool stream = false;          // its boundaries mean nothing
     bool finish_wanted = false;
     bool finish_pulled = false;
+    bool failed = false;    // it ended by fail()
+    bool again = false;     // another connection had it before
+    bool gaps = false;      // numbers of it were given up
     bool opened = false;    // the mapping knows the Carrier
     bool announce = false;  // the peer shall hear of it before the first message
 

@@ -86,7 +86,7 @@ void Outbox::finish(OutLane& lane) {
 }
 
 void Outbox::fail(OutLane& lane, const Error& error) {
-    lane.finish_wanted = lane.finish_pulled = true;
+    lane.finish_wanted = lane.finish_pulled = lane.failed = true;
     lane.announce = false;
     if (!lane.work) return;
     take_out(lane);
@@ -348,14 +348,19 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     if (delivered.niceness == NicenessClass{}) class_for(lane, delivered.niceness);
     OutClass* queue = lane.find(delivered.niceness);
     if (!queue) return false;
+    bool again = false;
     // Settles what is in [from, end); false: something there was never sent.
     const auto settle_all = [&](std::uint64_t from, std::uint64_t end, Fate::Kind kind,
                                 const Error* error) {
         if (end > queue->end()) return false;
         for (std::uint64_t at = std::max(from, queue->first); at < end; ++at) {
             OutEntry& entry = queue->at(at);
-            if (!entry.passed) return false;
+            if (!entry.passed && !entry.tried && !entry.given_up) return false;
+            const bool waits = !entry.passed && entry.state != OutEntry::State::begun;
             if (entry.state != OutEntry::State::settled) settle(lane, *queue, at, kind, error);
+            // An earlier connection brought it there: it need not go again.
+            if (waits) pass(lane, *queue, at);
+            again |= waits;
         }
         return true;
     };
@@ -381,15 +386,18 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
     if (delivered.partial && delivered.partial->value() >= queue->first) {
         if (!queue->has(delivered.partial->value())) return false;
         OutEntry& entry = queue->at(delivered.partial->value());
-        if (delivered.progress > entry.pulled && entry.state != OutEntry::State::settled)
+        if (delivered.progress > entry.pulled && entry.state != OutEntry::State::settled &&
+            !go_on_from(lane, *queue, delivered))
             return false;
-        if (entry.state != OutEntry::State::settled && delivered.progress > entry.delivered) {
-            count_unsettled(lane, -static_cast<std::int64_t>(delivered.progress - entry.delivered));
-            entry.delivered = delivered.progress;
+        const std::uint64_t progress = std::min(delivered.progress, entry.pulled);
+        if (entry.state != OutEntry::State::settled && progress > entry.delivered) {
+            count_unsettled(lane, -static_cast<std::int64_t>(progress - entry.delivered));
+            entry.delivered = progress;
             if (entry.feed()) release_fed(entry);
         }
     }
     trim(*queue);
+    if (again) arrange(lane, *queue);
     settled_.flush();
     release_if_idle(lane);
     end_doomed();
@@ -433,7 +441,7 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     const bool alone = entry.alone != OutEntry::Alone::no;
     if (entry.state == OutEntry::State::packed && !entry.bound() && !alone) --packed_messages_;
     const bool maybe = kind == Fate::Kind::failed
-                           ? entry.state >= OutEntry::State::pulled || entry.early
+                           ? entry.tried || entry.early || entry.state >= OutEntry::State::pulled
                            : entry.alone == OutEntry::Alone::lost;
     if (!entry.passed) count_out(queue, sequence);
     if (entry.feed() && kind == Fate::Kind::acked)
@@ -446,7 +454,10 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
         const bool in_line = entry.rare->ahead || entry.rare->follower;
         if (!in_line) entry.rare.reset();
     }
-    if (kind != Fate::Kind::acked) remember_failed(id_of(lane, entry, sequence));
+    if (kind != Fate::Kind::acked) {
+        remember_failed(id_of(lane, entry, sequence));
+        entry.given_up = lane.gaps = true;
+    }
     entry.state = OutEntry::State::settled;
     if (!entry.passed) count_in(queue, sequence);
     report(lane, entry, sequence, kind, error, maybe);

@@ -83,6 +83,13 @@ public:
     void fail(OutLane& lane, const Error& error);
     // Forgets the lane: nothing of it may be left without a fate.
     void remove(OutLane& lane);
+    // The connection is gone: all that is not settled has still to be sent (outbox_again.cpp).
+    // First each lane, then all of them at once.
+    void unplug(OutLane& lane);
+    void line_up_again(std::span<OutLane* const> lanes);
+    // The peer knows nothing of what was sent to it: what it may have taken, and may not take
+    // twice, fails.
+    void start_anew(OutLane& lane, const Error& error);
     // The peer shall hear of the lane; it has heard.
     void announce(OutLane& lane);
     void opened(OutLane& lane);
@@ -236,6 +243,7 @@ private:
     Bytes pull_fed(Feed& feed, std::uint64_t size);
     void ask(OutLane& lane, OutClass& queue, std::uint64_t sequence);
     void release_fed(const OutEntry& entry);
+    bool go_on_from(OutLane& lane, OutClass& queue, const Delivered& delivered);
     core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
     bool held_back(const OutEntry& entry) const {

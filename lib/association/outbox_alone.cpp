@@ -19,7 +19,7 @@ void Outbox::packed_alone(OutLane& lane, NicenessClass niceness, Sequence sequen
     entry.state = OutEntry::State::packed;
     entry.alone = OutEntry::Alone::flying;
     if (entry.rare) on_packed(entry);
-    report(lane, entry, sequence.value(), Fate::Kind::sent);
+    if (!std::exchange(entry.said, true)) report(lane, entry, sequence.value(), Fate::Kind::sent);
 }
 
 void Outbox::refused(OutLane& lane, NicenessClass niceness, Sequence sequence, const Error& error) {

@@ -115,7 +115,7 @@ void Outbox::on_packed(OutLane& lane, const OutWork::Pulled& pulled) {
             on_packed(entry);
         else
             ++packed_messages_;
-        report(lane, entry, at, Fate::Kind::sent);
+        if (!std::exchange(entry.said, true)) report(lane, entry, at, Fate::Kind::sent);
     }
 }
 

@@ -18,8 +18,9 @@ void Outbox::handle_timeout(Instant now) {
         OutLane& lane = *expiry.lane;
         OutClass& queue = *lane.find(expiry.niceness);
         OutEntry& entry = queue.at(expiry.sequence);
-        if (entry.early) continue;                               // not_early() will see to it
-        const bool sent = entry.state > OutEntry::State::begun;  // acked or failed, from now on
+        if (entry.early) continue;  // not_early() will see to it
+        // Acked or failed, from now on.
+        const bool sent = entry.tried || entry.state > OutEntry::State::begun;
         if (entry.alone == OutEntry::Alone::acked) {
             lose(lane, queue, expiry.sequence, unheard);
             release_if_idle(lane);

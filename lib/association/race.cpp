@@ -40,7 +40,7 @@ std::optional<Connect> Race::next(Instant now) {
     if (deadline() > now) return std::nullopt;
     Candidate candidate = std::move(candidates_.front());
     candidates_.erase(candidates_.begin());
-    const AttemptId id{static_cast<std::uint8_t>(data_.attempts.size())};
+    const AttemptId id{static_cast<std::uint8_t>(options_.first_attempt + data_.attempts.size())};
     Connect connect{id, candidate.stack, candidate.endpoint.address, std::move(candidate.path)};
     data_.attempts.push_back({.stack = candidate.stack,
                               .remote = candidate.endpoint.address,
@@ -185,8 +185,9 @@ Error Race::report() const {
 }
 
 Establishment::Attempt* Race::under_way(AttemptId id) {
-    if (over_ || id.value() >= data_.attempts.size()) return nullptr;
-    Establishment::Attempt& attempt = data_.attempts[id.value()];
+    const auto index = static_cast<std::size_t>(id.value()) - options_.first_attempt;
+    if (over_ || index >= data_.attempts.size()) return nullptr;
+    Establishment::Attempt& attempt = data_.attempts[index];
     return attempt.result == Establishment::Result::under_way ? &attempt : nullptr;
 }
 

@@ -21,7 +21,7 @@
 
 namespace post::core {
 
-// An attempt of one race: 0 to 15, in the order of starting.
+// An attempt of one race: 16 numbers from RaceOptions::first_attempt on, in the order of starting.
 using AttemptId = Strong<struct AttemptTag, std::uint8_t>;
 
 // What an association needs of the world while it connects: a lookup, or that this is begun.

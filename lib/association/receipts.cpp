@@ -78,6 +78,28 @@ Receipts Receipts::brief() const {
     return brief;
 }
 
+Delivered Receipts::summary(CarrierId carrier) const {
+    Delivered delivered;
+    delivered.carrier = carrier;
+    delivered.niceness = niceness_;
+    delivered.watermark = Sequence{watermark_};
+    delivered.ranges = brief().ranges_;
+    return delivered;
+}
+
+std::vector<Delivered::Range> Receipts::missing(Sequence first, std::uint64_t count) const {
+    std::vector<Delivered::Range> missing;
+    const std::uint64_t end = first.value() + count;
+    std::uint64_t at = std::max(first.value(), watermark_);
+    for (const Delivered::Range& range : ranges_) {
+        const std::uint64_t from = std::min(range.first.value(), end);
+        if (from > at) missing.push_back({Sequence{at}, from - at});
+        at = std::max(at, range.first.value() + range.count);
+    }
+    if (at < end) missing.push_back({Sequence{at}, end - at});
+    return missing;
+}
+
 Delivered Receipts::take(CarrierId carrier) {
     Delivered delivered;
     delivered.carrier = carrier;

@@ -45,6 +45,10 @@ public:
     bool plain() const {
         return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && partial_.empty();
     }
+    // The same as a report, said before or not.
+    Delivered summary(CarrierId carrier) const;
+    // Of `count` numbers from `first` on those that are not settled.
+    std::vector<Delivered::Range> missing(Sequence first, std::uint64_t count) const;
     // What to tell the peer now; while changed(), there is more.
     Delivered take(CarrierId carrier);
 

@@ -104,6 +104,10 @@ void Inbox::flush(Instant now, Mapping& mapping) {
     looking_.swap(touched_);
     for (InLane* lane : looking_) {
         lane->touched = false;
+        if (lane->dark) {  // plug() touches it again
+            release_if_idle(*lane);
+            continue;
+        }
         if (lane->over || lane->discarding) {
             // Its grants have done their work when nothing is held any more.
             if (lane->work && lane->held() == 0) granted_ -= std::exchange(lane->work->granted, 0);

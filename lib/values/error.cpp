@@ -61,6 +61,8 @@ const char* text_of(Errc code) noexcept {
         case Errc::malformed: return "a received message is nothing that its codec takes";
         case Errc::timed_out: return "not there within the timeout; it was not waited for longer";
         case Errc::file: return "a file cannot be read or written";
+        case Errc::replaced: return "a newer connection of the Association took over";
+        case Errc::not_attached: return "the peer does not know the Association any more";
     }
     return nullptr;
 }

@@ -84,6 +84,8 @@ public:
     std::string alpn() const { return session_.alpn(); }
     Bytes peer_certificate() const { return session_.peer_certificate(); }
     bool resumed() const { return session_.resumed(); }
+    // For what else is derived from the handshake (continuity.hpp).
+    gnutls_session_int* native() const { return session_.native(); }
     std::vector<SessionTicket> take_tickets() { return session_.take_tickets(); }
     bool shows_identity() const { return session_.shows_identity(); }
     // New keys for what we send from here on, and where `both` for what the peer sends, too.

@@ -1,7 +1,6 @@
 // The reading side of Post frames (FORMAT.md). Short messages of class 0 need nothing but the
 // Decoder itself; a State is made for what is incomplete or of another class and goes when it is
-// empty again. Nothing is ever allocated by a length that the peer announced: at most a header
-// (about 1 KiB) is kept, 64 slots of begun messages and 63 classes.
+// empty again. Nothing is allocated by a length that the peer announced.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -414,7 +413,10 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
                 if (race) frame = EarlyKey{CarrierId{carrier_}, *race};
             });
         }
-        case Type::attach: return whole(parser.attach(), nothing);  // not in use yet
+        case Type::attach: {
+            Attach attach;
+            return whole(parser.attach(attach), [&] { frame = attach; });
+        }
     }
     return 0;
 }
@@ -445,7 +447,8 @@ void Decoder::begin_chunk(const MessageHeader& header, std::optional<Frame>& fra
         if (!sequence)
             return fail({"CHUNK", "sequence", wire::varint_max + 1, "is above 2^62 - 1"});
         if (header.slot == state.begun.size()) state.begun.emplace_back();
-        state.begun[header.slot] = {header.niceness, *sequence, header.marks, 0, header.total};
+        state.begun[header.slot] = {header.niceness, *sequence, header.marks, header.offset,
+                                    header.total};
         state.used |= std::uint64_t{1} << header.slot;
     } else {
         if (!state.has(header.slot))

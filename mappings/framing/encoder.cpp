@@ -82,7 +82,7 @@ void put_extras(Writer& writer, const Extras& extras) {
 
 // Flags, class, sequence and extras of MESSAGE and the first CHUNK; the diagrams are in frames.cpp.
 void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
-    std::uint64_t flags = 0;
+    std::uint64_t flags = piece.first() ? 0 : message_flag::offset;
     if (piece.niceness.value() != 0) flags |= message_flag::niceness;
     if (!implicit) flags |= message_flag::sequence;
     if (!piece.marks.ordered) flags |= message_flag::unordered;
@@ -99,6 +99,7 @@ void put_message_fields(Writer& writer, const Piece& piece, bool implicit) {
     if (flags & message_flag::niceness) writer.varint(piece.niceness.value());
     if (flags & message_flag::sequence) writer.varint(piece.sequence.value());
     if (extras) put_extras(writer, *extras);
+    if (flags & message_flag::offset) writer.varint(piece.offset);
 }
 
 // The first gap is counted from `end`, the others from one behind the end of the range before.
@@ -146,16 +147,15 @@ std::size_t Encoder::write_message(std::span<std::byte> out, const Piece& piece)
         assert(size > 0);
         type(writer, Type::chunk).u8(static_cast<std::uint8_t>(*slot)).varint(size);
     } else {
-        assert(piece.first());
         const bool next_in_class = implicit(piece.niceness, piece.sequence);
-        if (piece.last()) {
+        if (piece.first() && piece.last()) {
             type(writer, Type::message);
         } else {
             slot = state().begin(piece);
             type(writer, Type::chunk).u8(static_cast<std::uint8_t>(slot_begins | *slot));
         }
         put_message_fields(writer, piece, next_in_class);
-        if (!piece.last()) writer.varint(piece.total);
+        if (slot) writer.varint(piece.total);
         writer.varint(size);
         name(piece.niceness, piece.sequence.value() + 1);
     }
@@ -175,6 +175,7 @@ std::size_t write_alone(std::span<std::byte> out, const Piece& piece) {
 std::size_t Encoder::write(std::span<std::byte> out, const Open& open) {
     std::uint64_t flags = static_cast<std::uint64_t>(open.kind);
     if (open.parent) flags |= open_flag::parent;
+    if (open.resumed) flags |= open_flag::resumed;
     Writer writer(out);
     type(writer, Type::open).varint(open.carrier.value()).varint(flags);
     if (open.parent) writer.varint(open.parent->value());
@@ -235,7 +236,8 @@ std::size_t Encoder::write(std::span<std::byte> out, const Chosen& chosen) {
 
 std::size_t Encoder::write(std::span<std::byte> out, const Refuse& refuse) {
     Writer writer(out);
-    type(writer, Type::refuse).varint(refuse.carrier.value()).varint(to_wire(refuse.reason));
+    const std::uint64_t code = to_wire(refuse.error ? refuse.error : Error(refuse.reason));
+    type(writer, Type::refuse).varint(refuse.carrier.value()).varint(code);
     return done(writer);
 }
 
@@ -258,6 +260,14 @@ std::size_t Encoder::write(std::span<std::byte> out, const Delivered& delivered)
         writer.varint(delivered.progress);
     }
     if (dropped) put_ranges(writer, *delivered.dropped, 0);
+    return done(writer);
+}
+
+std::size_t Encoder::write(std::span<std::byte> out, const Attach& attach) {
+    Writer writer(out);
+    type(writer, Type::attach).varint(attach.early ? attach_flag::early : 0);
+    writer.bytes(std::as_bytes(std::span(attach.association))).varint(attach.epoch);
+    writer.bytes(std::as_bytes(std::span(attach.proof)));
     return done(writer);
 }
 

@@ -22,7 +22,7 @@ struct Row {
     Errc understood;
 };
 
-constexpr std::array<Row, 16> table = {{
+constexpr std::array<Row, 18> table = {{
     {wire_code::no_error, Errc::connection_closed, Errc::connection_closed},
     {0x101, Errc::protocol_violation, Errc::carrier_reset},
     {0x102, Errc::cancelled, Errc::carrier_reset},
@@ -38,15 +38,15 @@ constexpr std::array<Row, 16> table = {{
     {0x10c, Errc::expired, Errc::expired},
     {0x10d, Errc::lost_the_race, Errc::connection_closed},
     {0x10e, Errc::unsupported, Errc::unsupported},
+    {wire_code::replaced, Errc::replaced, Errc::connection_closed},
     {0x111, Errc::never_chosen, Errc::connection_closed},
+    {wire_code::connection_refused, Errc::not_attached, Errc::connection_closed},
 }};
 
 // The numbers that no Errc of the sender stands behind.
 const char* text_of(std::uint64_t code) {
     switch (code) {
         case wire_code::internal: return "the peer had an error of its own";
-        case wire_code::replaced: return "a newer connection took the association over";
-        case wire_code::connection_refused: return "the peer did not believe our ATTACH";
         default: return nullptr;
     }
 }

@@ -49,7 +49,9 @@ Error Violation::error() const {
 // MESSAGE { type = 0x30, flags (i), [class (i)], [sequence (i)], [lifetime (i)], [antecedents],
 //           [properties], length (i), content }
 bool Parser::message(MessageHeader& header) {
-    if (!message_fields(header) || !varint(header.length)) return false;
+    if (!message_fields(header)) return false;
+    if (header.offset > 0) return fail("offset", header.offset, "is for a CHUNK");
+    if (!varint(header.length)) return false;
     header.total = header.length;
     return true;
 }
@@ -69,6 +71,12 @@ bool Parser::chunk(MessageHeader& header) {
         return header.length != 0 || fail("length", 0, "continues nothing");
     }
     if (!message_fields(header) || !varint(header.total) || !varint(header.length)) return false;
+    if (header.offset > 0) {
+        if (header.offset >= header.total)
+            return fail("offset", header.offset, "is not below the total length");
+        return (header.length > 0 && header.length <= header.total - header.offset) ||
+               fail("length", header.length, "is 0, or more than what is left");
+    }
     return header.length < header.total ||
            fail("length", header.length, "is not below the total length");
 }
@@ -181,6 +189,7 @@ bool Parser::refuse(Refuse& refuse) {
     std::uint64_t code = 0;
     if (!carrier(refuse.carrier) || !varint(code)) return false;
     refuse.reason = refusal_from_wire(code);
+    refuse.error = from_wire(code);
     return true;
 }
 
@@ -247,10 +256,20 @@ bool Parser::chosen(Chosen& chosen) {
 }
 
 // ATTACH { type = 0x3d, flags (i), association (128), epoch (i), proof (256) }
-bool Parser::attach() {
+bool Parser::attach(Attach& attach) {
     std::uint64_t bits = 0;
-    std::uint64_t epoch = 0;
-    return flags(bits, attach_flag::known) && fixed(16) && varint(epoch) && fixed(32);
+    if (!flags(bits, attach_flag::known) || !copy(attach.association) || !varint(attach.epoch))
+        return false;
+    attach.early = (bits & attach_flag::early) != 0;
+    return copy(attach.proof);
+}
+
+bool Parser::copy(std::span<std::uint8_t> out) {
+    const auto bytes = reader_.bytes(out.size());
+    if (!bytes) return false;
+    std::transform(bytes->begin(), bytes->end(), out.begin(),
+                   [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
+    return true;
 }
 
 // ignorable { type = 0x70 to 0x7f, length (i), bytes }
@@ -275,17 +294,21 @@ bool Parser::message_fields(MessageHeader& header) {
     header.marks.text = bits & message_flag::text;
     constexpr std::uint64_t rare = message_flag::lifetime | message_flag::antecedents |
                                    message_flag::properties;
-    if (!(bits & rare)) return true;
-    header.extras = Extras{};
+    if (bits & rare && !extras(bits, header.extras)) return false;
+    return !(bits & message_flag::offset) || varint(header.offset);
+}
+
+bool Parser::extras(std::uint64_t bits, core::Boxed<Extras>& extras) {
+    extras = Extras{};
     if (bits & message_flag::lifetime) {
         std::uint64_t lifetime = 0;
         if (!varint(lifetime)) return false;
         using std::chrono::milliseconds;
         const auto most = std::chrono::duration_cast<milliseconds>(Duration::max());
-        header.extras->lifetime = std::min(most, milliseconds(static_cast<std::int64_t>(lifetime)));
+        extras->lifetime = std::min(most, milliseconds(static_cast<std::int64_t>(lifetime)));
     }
-    if (bits & message_flag::antecedents && !antecedents(*header.extras)) return false;
-    return !(bits & message_flag::properties) || properties(*header.extras);
+    if (bits & message_flag::antecedents && !antecedents(*extras)) return false;
+    return !(bits & message_flag::properties) || properties(*extras);
 }
 
 // antecedents { count (i), { carrier (i), class (i), sequence (i) } ... }

@@ -63,7 +63,8 @@ inline constexpr std::uint64_t lifetime = 0x80;
 inline constexpr std::uint64_t antecedents = 0x100;
 inline constexpr std::uint64_t properties = 0x200;
 inline constexpr std::uint64_t text = 0x800;
-inline constexpr std::uint64_t known = 0xbff;
+inline constexpr std::uint64_t offset = 0x1000;
+inline constexpr std::uint64_t known = 0x1bff;
 }  // namespace message_flag
 namespace open_flag {
 inline constexpr std::uint64_t kind = 0x03;  // the value of CarrierKind
@@ -129,6 +130,7 @@ struct MessageHeader {
     std::optional<Sequence> sequence;  // none: the next of its class
     Marks marks;
     core::Boxed<Extras> extras{};
+    std::uint64_t offset = 0;  // CHUNK only: what the receiver has of it already
     std::uint64_t total = 0;
     std::uint64_t length = 0;  // of the content that follows
     std::uint8_t slot = 0;     // CHUNK only
@@ -156,7 +158,7 @@ public:
     bool credit(Credit& credit);
     bool given_up(CarrierId& carrier, std::uint64_t& code);
     bool chosen(Chosen& chosen);
-    bool attach();
+    bool attach(Attach& attach);
     bool ignorable(std::uint64_t& size);
 
     bool more() const { return violation_.rule[0] == '\0'; }
@@ -168,11 +170,13 @@ private:
     bool varint(std::uint64_t& value);
     bool varint(std::uint64_t& value, const char* field, std::uint64_t most, const char* rule);
     bool fixed(std::size_t size);
+    bool copy(std::span<std::uint8_t> out);
     bool flags(std::uint64_t& flags, std::uint64_t known);
     bool niceness(NicenessClass& niceness);
     bool carrier(CarrierId& carrier);
     bool sequence(Sequence& sequence);
     bool message_fields(MessageHeader& header);
+    bool extras(std::uint64_t bits, core::Boxed<Extras>& extras);
     bool antecedents(Extras& extras);
     bool properties(Extras& extras);
     bool parameter(Settings& settings, std::uint32_t& seen);

@@ -53,7 +53,8 @@ class Encoder {
 public:
     // Each writes one frame (for a Piece: its header, to be followed by exactly its bytes) to the
     // front of `out`, at least largest_frame bytes long, and returns how many bytes it wrote.
-    // A first piece without bytes, of a message that is not empty, announces its length. At most
+    // A first piece without bytes, of a message that is not empty, announces its length. One that
+    // is not the first of its message goes on with what an earlier connection began. At most
     // 64 messages may be begun and unfinished. An Abandon of what is not begun is a Skip.
     std::size_t write(std::span<std::byte> out, const Piece& piece);
     std::size_t write(std::span<std::byte> out, const Open& open);
@@ -64,6 +65,7 @@ public:
     std::size_t write(std::span<std::byte> out, const Chosen& chosen);
     std::size_t write(std::span<std::byte> out, const Refuse& refuse);
     std::size_t write(std::span<std::byte> out, const Delivered& delivered);
+    std::size_t write(std::span<std::byte> out, const Attach& attach);
     std::size_t write(std::span<std::byte> out, const Credit& credit);
     std::size_t write(std::span<std::byte> out, const GivenUp& given_up);
     std::size_t write(std::span<std::byte> out, const Unwanted& unwanted);
@@ -90,7 +92,7 @@ enum class Type : std::uint8_t;
 struct Violation;
 
 using Frame = std::variant<Piece, Open, Finish, Skip, Abandon, Settings, Chosen, Refuse, Delivered,
-                           Credit, GivenUp, Unwanted, EarlyKey>;
+                           Attach, Credit, GivenUp, Unwanted, EarlyKey>;
 
 // One receiving direction of one stream.
 class Decoder {

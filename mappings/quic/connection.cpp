@@ -300,6 +300,7 @@ void Connection::note_heard() {
     packets_received_ = 1;
 #endif
     heard_ = now_;
+    watch_silence(true);
 }
 
 bool Connection::heard_peer() const { return authentic_ || packets_received_ > 0; }

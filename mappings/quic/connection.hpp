@@ -73,6 +73,10 @@ public:
     Stack stack() const override { return Stack::quic; }
     bool sends_early() const override { return early_ && role_ == Role::client; }
     Instant heard() const override { return heard_; }
+    std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
+    std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                         std::uint64_t epoch) const override;
+    Instant doubt() const override;
     bool over() const override { return state_ == State::over; }
 
     // Of the stream that a Carrier is; negative: it has none (yet).
@@ -120,6 +124,7 @@ private:
     // upkeep.cpp
     void start_log(ngtcp2_settings& settings, const ConnectionId& original);
     void set_keep_alive();
+    void watch_silence(bool heard);
     void give_token();
     void keep_token(std::span<const std::uint8_t> token);
     void take_tickets();
@@ -203,7 +208,8 @@ private:
     std::uint64_t key_update_after_;  // packets
     std::uint64_t under_key_ = 0;     // packets
     std::uint64_t packets_received_ = 0;
-    Instant heard_{};  // when that last grew
+    Instant heard_{};          // when that last grew
+    Instant awaited_ = never;  // since when something is on its way, and nothing was heard
     std::uint64_t key_generations_ = 0;
     std::uint64_t marks_ = 0;  // datagrams
     // How often the peer may move (ATTACKS A7): a few times in a row, as between two networks at

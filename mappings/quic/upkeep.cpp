@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "mappings/crypto/continuity.hpp"
 #include "mappings/quic/connection.hpp"
 
 namespace post::quic {
@@ -41,6 +42,38 @@ void Connection::set_keep_alive() {
                                    : idle / 3;
     ngtcp2_conn_set_keep_alive_timeout(
         native_.get(), keep_alive_ && every != 0 ? every : ngtcp2_duration{UINT64_MAX});
+}
+
+// Continuity.
+
+std::optional<ContinuityKey> Connection::continuity_key(const AssociationName& association) const {
+    if (!established_) return std::nullopt;
+    return crypto::continuity_key(crypto::continuity_secret(tls_->native(), &association));
+}
+
+std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role role,
+                                                 std::uint64_t epoch) const {
+    if (!established_) return std::nullopt;
+    return crypto::continuity_proof(key, crypto::continuity_secret(tls_->native(), nullptr), role,
+                                    epoch);
+}
+
+// What is on its way has to bring something back. ngtcp2 keeps its count of probes to itself, so
+// that time is what is counted: one probe timeout, and twice as much for the next.
+void Connection::watch_silence(bool heard) {
+    if (!established_) return;
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(native_.get(), &info);
+    if (info.bytes_in_flight == 0)
+        awaited_ = never;
+    else if (heard || awaited_ == never)
+        awaited_ = now_;
+}
+
+Instant Connection::doubt() const {
+    if (state_ != State::established || awaited_ == never) return never;
+    return later(awaited_,
+                 3 * Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native_.get()))));
 }
 
 // Keys.

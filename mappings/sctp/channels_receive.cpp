@@ -232,6 +232,7 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
             [&](Chosen& value) { return pass_on(std::move(value)); },
             [&](Refuse& value) { return pass_on(std::move(value)); },
             [&](Delivered& value) { return pass_on(std::move(value)); },
+            [&](Attach& value) { return pass_on(std::move(value)); },
             [&](auto&) { return violate("a Carrier's frame on the association's stream"); },
         },
         **frame);

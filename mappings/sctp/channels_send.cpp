@@ -126,7 +126,8 @@ void Channels::begin(Outgoing& outgoing, Supply& supply) {
                 begin_carrier(value, supply);
             } else if constexpr (std::is_same_v<Value, Settings> || std::is_same_v<Value, Chosen> ||
                                  std::is_same_v<Value, Refuse> ||
-                                 std::is_same_v<Value, Delivered>) {
+                                 std::is_same_v<Value, Delivered> ||
+                                 std::is_same_v<Value, Attach>) {
                 if (post_) say_wide(value);
             } else {
                 Channel* channel = find(value.carrier);

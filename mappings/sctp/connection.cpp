@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "mappings/crypto/continuity.hpp"
 #include "mappings/framing/error_codes.hpp"
 #include "mappings/sctp/endpoint.hpp"
 #include "mappings/sctp/packet.hpp"
@@ -445,6 +446,20 @@ Instant Connection::deadline() const {
 
 std::uint64_t Connection::send_window(CarrierId carrier) const {
     return state_ == State::established ? channels_.send_window(carrier) : 0;
+}
+
+// RFC 7627 is required, so that no other handshake has the same secrets (RFC 5705, 4).
+std::optional<ContinuityKey> Connection::continuity_key(const AssociationName& association) const {
+    if (!dtls_) return std::nullopt;
+    const auto context = std::as_bytes(std::span(association));
+    return crypto::continuity_key(dtls_->exporter(crypto::continuity_label, context, 32));
+}
+
+std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role role,
+                                                 std::uint64_t epoch) const {
+    if (!dtls_) return std::nullopt;
+    return crypto::continuity_proof(
+        key, dtls_->exporter(crypto::continuity_label, std::nullopt, 32), role, epoch);
 }
 
 bool Connection::quiet() const { return channels_.quiet() && line_.packets.empty(); }

@@ -50,6 +50,9 @@ public:
     bool quiet() const override;
     Stack stack() const override { return dtls_ ? Stack::sctp_dtls : Stack::sctp_udp; }
     Instant heard() const override { return heard_; }
+    std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
+    std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                         std::uint64_t epoch) const override;
     bool over() const override { return state_ == State::over; }
 
     // The endpoint's, on the way in.

@@ -233,9 +233,9 @@ void Streams::grow_grant(Grant& grant, bool one_way) {
 }
 
 void Streams::add_credit(Stream& stream, std::uint64_t bytes) {
-    if (bytes == 0 || stream.peer_done || !stream.opened()) return;
+    if (bytes == 0 || stream.peer_done) return;
     stream.credit += bytes;
-    if (stream.credited) return;
+    if (stream.credited || !stream.opened()) return;
     stream.credited = true;
     credited_.push_back(&stream);
 }

@@ -149,6 +149,7 @@ bool Streams::open_native(Stream& stream) {
     stream.id = transport_->open_stream(stream.one_way, stream);
     if (stream.opened() && std::exchange(stream.stop_read_pending, false))
         transport_->stop_sending(stream.id, stream.stop_code);
+    if (stream.opened() && stream.credit > 0) add_credit(stream, 0);
     return stream.opened();
 }
 

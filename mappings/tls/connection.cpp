@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mappings/crypto/continuity.hpp"
 #include "mappings/framing/error_codes.hpp"
 
 namespace post::tls {
@@ -372,6 +373,18 @@ Path Connection::path() const {
     path.bytes_sent = bytes_sent_;
     path.bytes_received = bytes_received_;
     return path;
+}
+
+std::optional<ContinuityKey> Connection::continuity_key(const AssociationName& association) const {
+    if (state_ != State::established) return std::nullopt;
+    return crypto::continuity_key(crypto::continuity_secret(tls_->native(), &association));
+}
+
+std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role role,
+                                                 std::uint64_t epoch) const {
+    if (state_ != State::established) return std::nullopt;
+    return crypto::continuity_proof(key, crypto::continuity_secret(tls_->native(), nullptr), role,
+                                    epoch);
 }
 
 // Endings.

@@ -61,6 +61,9 @@ public:
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }
+    std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
+    std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                         std::uint64_t epoch) const override;
     bool over() const override { return state_ == State::over; }
 
 private:

@@ -402,6 +402,7 @@ void FakeMapping::begin(Outgoing outgoing, Supply& supply) {
                        constexpr bool of_association = std::is_same_v<Value, Settings> ||
                                                        std::is_same_v<Value, Chosen> ||
                                                        std::is_same_v<Value, Refuse> ||
+                                                       std::is_same_v<Value, Attach> ||
                                                        std::is_same_v<Value, Delivered>;
                        constexpr bool plain = std::is_same_v<Value, Piece> ||
                                               std::is_same_v<Value, Finish>;

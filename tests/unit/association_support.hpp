@@ -33,6 +33,9 @@ inline std::string word(const Outgoing& out) {
         }
         std::string operator()(const Settings&) const { return "settings"; }
         std::string operator()(const Chosen&) const { return "chosen"; }
+        std::string operator()(const Attach& attach) const {
+            return "attach " + std::to_string(attach.epoch);
+        }
         std::string operator()(const Refuse& refuse) const {
             return "refuse " + std::to_string(refuse.carrier.value());
         }
@@ -54,6 +57,7 @@ struct Script {
     bool alone = false;              // what may travel alone does
     bool quiet = true;
     Instant heard = never;
+    std::uint8_t secret = 0;  // what both ends of the handshake share; 0: it is not secured
     bool over = false;
     Instant deadline = never;
 };
@@ -101,6 +105,22 @@ public:
     Stack stack() const override { return Stack::quic; }
     Instant heard() const override { return script_.heard; }
     bool over() const override { return script_.over; }
+    std::optional<ContinuityKey> continuity_key(const AssociationName& name) const override {
+        if (script_.secret == 0) return std::nullopt;
+        ContinuityKey key{};
+        key[0] = script_.secret;
+        key[1] = name[0];
+        return key;
+    }
+    std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
+                                         std::uint64_t epoch) const override {
+        if (script_.secret == 0) return std::nullopt;
+        ContinuityProof proof = key;
+        proof[2] = script_.secret;
+        proof[3] = static_cast<std::uint8_t>(role);
+        proof[4] = static_cast<std::uint8_t>(epoch);
+        return proof;
+    }
 
 private:
     void command(const char* verb, CarrierId carrier) {

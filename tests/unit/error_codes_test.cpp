@@ -34,7 +34,9 @@ TEST_SUITE("unit") {
             Row{0x10c, Errc::expired, Errc::expired},
             Row{0x10d, Errc::lost_the_race, Errc::connection_closed},
             Row{0x10e, Errc::unsupported, Errc::unsupported},
+            Row{0x110, Errc::replaced, Errc::connection_closed},
             Row{0x111, Errc::never_chosen, Errc::connection_closed},
+            Row{0x112, Errc::not_attached, Errc::connection_closed},
         };
         for (const Row& row : rows) {
             CAPTURE(row.code);
@@ -72,12 +74,8 @@ TEST_SUITE("unit") {
     }
 
     TEST_CASE("numbers without an error of ours say in words what they are") {
-        for (const std::uint64_t code :
-             {wire_code::internal, wire_code::replaced, wire_code::connection_refused}) {
-            CAPTURE(code);
-            CHECK(from_wire(code) == Errc::connection_closed);
-            CHECK(!from_wire(code).detail.empty());
-        }
+        CHECK(from_wire(wire_code::internal) == Errc::connection_closed);
+        CHECK(!from_wire(wire_code::internal).detail.empty());
     }
 
     TEST_CASE("unknown numbers are a reset that names them") {

@@ -118,6 +118,12 @@ inline std::string describe(const Delivered& delivered) {
     return text;
 }
 
+inline std::string describe(const Attach& attach) {
+    return "attach " + hex_of(std::as_bytes(std::span(attach.association))) + " epoch " +
+           std::to_string(attach.epoch) + (attach.early ? " early" : "") + " proof " +
+           hex_of(std::as_bytes(std::span(attach.proof)));
+}
+
 inline std::string describe(const framing::Credit& credit) {
     using Of = framing::Credit::Of;
     const std::string whom = credit.of == Of::all     ? "all"

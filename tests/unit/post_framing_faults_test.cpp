@@ -87,7 +87,12 @@ std::vector<Fault> faults() {
         // MESSAGE.
         {"class 64", Side::ours, "30 01 40 40", "MESSAGE: class 64 is above 63"},
         {"unknown length", Side::ours, "30 44 00", "MESSAGE: flags 1024 have unknown bits"},
-        {"an unknown flag", Side::ours, "30 80 00 10 00", "MESSAGE: flags 4096 have unknown bits"},
+        {"an unknown flag", Side::ours, "30 80 00 20 00", "MESSAGE: flags 8192 have unknown bits"},
+        {"an offset of what is whole", Side::ours, "30 50 00 01 01 61", "MESSAGE: offset 1 is for"},
+        {"an offset beyond the end", Side::ours, "31 40 50 00 02 02 01 61",
+         "CHUNK: offset 2 is not below"},
+        {"more than is left behind the offset", Side::ours, "31 40 50 00 01 02 02 61 61",
+         "CHUNK: length 2 is 0, or more"},
         {"flag bit 30", Side::ours, "30 c0 00 00 00 40 00 00 00", "flags 1073741824 have unknown"},
         {"no antecedent", Side::ours, "30 41 00 00", "antecedent count 0 is not 1 to 16"},
         {"17 antecedents", Side::ours, "30 41 00 11", "antecedent count 17 is not 1 to 16"},

@@ -307,18 +307,48 @@ TEST_SUITE("unit") {
                    "chosen 72623859790382856");
     }
 
-    TEST_CASE("from capture: ATTACH is taken and says nothing yet") {
+    TEST_CASE("from capture: ATTACH") {
+        Attach attach;
+        for (std::uint8_t i = 0; i < 16; ++i) attach.association[i] = i;
+        for (std::uint8_t i = 0; i < 32; ++i) attach.proof[i] = i;
+        attach.epoch = 1;
+        check_wide(attach,
+                   "3d 00"                                            // ATTACH, no flag
+                   "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"  // association
+                   "01"                                               // epoch
+                   "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"  // proof
+                   "10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f",
+                   "attach 000102030405060708090a0b0c0d0e0f epoch 1 proof "
+                   "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    }
+
+    TEST_CASE("from capture: DELIVERED that names a message as dropped") {
         Decoder decoder;
         auto stream = say({Settings{}});
-        const auto more = hex(
-            "3d 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 01"  // ATTACH
-            "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
-            "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
-            "3a 08 04 02 01 01 00");  // DELIVERED that names 1 as dropped
+        const auto more = hex("3a 08 04 02 01 01 00");
         stream.insert(stream.end(), more.begin(), more.end());
         const auto heard = hear(decoder, stream);
         REQUIRE(heard.frames.size() == 2);
         CHECK(heard.frames[1] == "delivered 4:0 below 2");
+        CHECK(!heard.error);
+    }
+
+    TEST_CASE("from capture: a message goes on where an earlier connection left it") {
+        Piece piece = message(7, "ghij");
+        piece.offset = 6;
+        piece.total = 10;
+        const auto stream = say({piece});
+        CHECK(hex_of(stream) ==
+              "3140"  // CHUNK that begins in slot 0
+              "5002"  // flags 0x1002: sequence, offset
+              "07"    // sequence
+              "06"    // the receiver has 6 bytes
+              "0a04"  // of 10; 4 bytes follow
+              "6768696a");
+        Decoder decoder(carrier);
+        const auto heard = hear(decoder, stream);
+        REQUIRE(heard.frames.size() == 1);
+        CHECK(heard.frames[0].find("/7 +6/10: ghij") != std::string::npos);
         CHECK(!heard.error);
     }
 

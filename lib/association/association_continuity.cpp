@@ -1,0 +1,440 @@
+// How an association outlives its connection: the lanes stay, the client races again, and what came
+// about is put under them, on both sides, by ATTACH and its proof (FORMAT.md, 7.2).
+//
+// Behind ATTACH each side says what it has (DELIVERED) and which Carriers are over (REFUSE), opens
+// its own Carriers again, and sends all that is not settled, without waiting for the other's word:
+// what the other one has already it drops.
+#include <algorithm>
+
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+namespace {
+
+std::vector<CarrierId> sorted(const Lanes& lanes) {
+    std::vector<CarrierId> all;
+    for (const auto& [id, lane] : lanes) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
+// In a time that does not depend on where they differ.
+bool same(const ContinuityProof& one, const ContinuityProof& other) {
+    unsigned differs = 0;
+    for (std::size_t i = 0; i < one.size(); ++i)
+        differs |= unsigned{one[i]} ^ unsigned { other[i] };
+    return differs == 0;
+}
+
+}  // namespace
+
+// A fresh client's connection: it may belong to an association that there is already, so that
+// nothing of it is anybody's before it is chosen.
+
+bool Association::holds(const Event& event) const {
+    if (options_.role == Role::client || plain_ || state_ != State::established) return false;
+    if (early_ || std::holds_alternative<event::Lost>(event)) return false;
+    if (wished_) return true;
+    if (chosen_ || options_.bounds.continuity == Duration::zero()) return false;
+    return !std::holds_alternative<event::Established>(event) &&
+           !std::holds_alternative<Settings>(event) && !std::holds_alternative<Chosen>(event) &&
+           !std::holds_alternative<Attach>(event);
+}
+
+// No more than the windows that the client was given.
+void Association::hold(Event&& event) {
+    const auto keep = [&](Piece&& piece) {
+        unchosen_bytes_ += piece.bytes.size();
+        shared_.charge.charged += piece.bytes.size();
+        piece.bytes = piece.bytes.held();
+        unchosen_.emplace_back(event::Arrived{std::move(piece)});
+    };
+    if (auto* run = std::get_if<event::ArrivedRun>(&event)) {
+        for (std::size_t i = 0; i < run->contents.size(); ++i) keep(run->piece(i));
+    } else if (auto* arrived = std::get_if<event::Arrived>(&event)) {
+        keep(std::move(arrived->piece));
+    } else {
+        if (auto* alone = std::get_if<event::ArrivedAlone>(&event))
+            alone->piece.bytes = alone->piece.bytes.held();
+        unchosen_.push_back(std::move(event));
+    }
+}
+
+void Association::replay() {
+    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
+    auto events = std::exchange(unchosen_, {});
+    for (Event& event : events) std::visit([&](auto& happened) { handle(now_, happened); }, event);
+}
+
+// Both ends derive it from the first connection.
+void Association::know_key() {
+    const bool able = options_.bounds.continuity > Duration::zero() && mapping_ && !plain_ &&
+                      (peer_features_ & feature::attach) != 0;
+    if (continuity_ || !able) return;
+    const auto key = mapping_->continuity_key(options_.name);
+    if (!key) return;
+    continuity_ = std::make_unique<Continuity>();
+    continuity_->key = *key;
+    continuity_->name = options_.name;
+    named_ = options_.role == Role::server;
+}
+
+std::optional<AssociationName> Association::poll_name() {
+    if (!std::exchange(named_, false)) return std::nullopt;
+    return continuity_->name;
+}
+
+void Association::handle(Instant, Attach& attach) {
+    if (options_.role == Role::server) {
+        // Only a connection that waits to be chosen, and brought nothing yet, may say so, and once.
+        if (chosen_ || !peers_race_ || wished_ || !lanes_.empty())
+            return violation("ATTACH comes too late, or twice");
+        wish_ = attach;
+        wished_ = true;
+        return;
+    }
+    if (!continuity_ || !std::exchange(continuity_->attaching, false))
+        return violation("ATTACH that nobody asked for");
+    const auto proof = mapping_->prove(continuity_->key, Role::server, attach.epoch);
+    const bool good = proof && same(*proof, attach.proof) && attach.epoch == continuity_->epoch &&
+                      attach.association == continuity_->name;
+    if (!good) violation("ATTACH is not proved");
+}
+
+bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {
+    if (!fresh.mapping_) return false;
+    const Continuity* const kept = known ? known->continuity_.get() : nullptr;
+    const auto proof = fresh.mapping_->prove(kept ? kept->key : ContinuityKey{}, Role::client,
+                                             attach.epoch);
+    const bool right = proof && same(*proof, attach.proof);
+    return right && kept && attach.epoch > kept->epoch && known->state_ < State::closing &&
+           known->options_.role == Role::server;
+}
+
+std::optional<Husk> Association::give_up_connection() {
+    if (!mapping_ || !met_) return std::nullopt;
+    Husk husk;
+    husk.mapping = std::move(mapping_);
+    husk.race = peers_race_;
+    husk.established = std::move(*met_);
+    husk.features = peer_features_;
+    husk.largest_message = peer_largest_;
+    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
+    husk.events = std::exchange(unchosen_, {});
+    for (Outgoing& out : control_)
+        if (auto* settings = std::get_if<Settings>(&out)) husk.unsaid = *settings;
+    control_.clear();
+    choice_due_ = never;
+    state_ = State::gone;
+    return husk;
+}
+
+AttemptId Association::free_attempt() const {
+    std::uint8_t attempt = static_cast<std::uint8_t>((attempt_.value() + 1) % 32);
+    while (has(AttemptId{attempt})) attempt = static_cast<std::uint8_t>((attempt + 1) % 32);
+    return AttemptId{attempt};
+}
+
+void Association::attach(Instant now, AttemptId attempt, Husk husk) {
+    now_ = now;
+    if (mapping_) break_off(now, Error(Errc::replaced, {}, Stage::established));
+    if (std::exchange(continuity_->lost, false)) --shared_.lost;
+    attempt_ = attempt;
+    mapping_ = std::move(husk.mapping);
+    stack_ = mapping_->stack();
+    state_ = State::established;
+    continuity_->give_up = never;
+    continuity_->epoch = husk.attach.epoch;
+    alpn_ = std::move(husk.established.alpn);
+    alone_ = husk.established.alone;
+    resumed_ = husk.established.resumed;
+    heard_ = now;
+    peers_race_ = husk.race;
+    settings_ = chosen_ = true;
+    peer_largest_ = husk.largest_message;
+    know_peer(husk.features);
+    if (husk.unsaid) control_.push_back(*husk.unsaid);
+    plug(now);
+    trace_established();
+    events_.push_back(happened::Active{id()});
+    for (Event& event : husk.events)
+        std::visit([&](auto& happened) { handle(now_, happened); }, event);
+    forget_done();
+}
+
+// The end of a connection.
+
+// What another connection can mend: nobody meant to end this one.
+bool Association::mends(const Error& error) const {
+    if (!continuity_ || state_ != State::established) return false;
+    if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
+    return error == Errc::connection_lost || error == Errc::stateless_reset ||
+           error.cause == make_error_code(Errc::replaced);
+}
+
+// The lanes stay as if nothing had been sent yet of what is not settled.
+void Association::break_off(Instant now, const Error& cause) {
+    leave_connection(cause);
+    continuity_->cause = cause;
+    continuity_->attaching = false;
+    continuity_->reopen_by = never;
+    unplug();
+    state_ = State::connecting;
+    settings_ = chosen_ = false;
+    if (std::exchange(continuity_->lost, true)) return;
+    if (options_.role == Role::server) ++shared_.lost;
+    continuity_->give_up = now + options_.bounds.continuity;
+    continuity_->pause = Continuity::first_pause;
+    if (options_.role == Role::client && !std::exchange(continuity_->doubting, false))
+        race_again(now);
+}
+
+// It may still say its last word.
+void Association::leave_connection(const Error& reason) {
+    if (!mapping_) return;
+    if (!mapping_->over()) {
+        if (reason == Errc::replaced) {
+            trace_end(*mapping_, attempt_, reason);
+            mapping_->close(reason);
+        }
+        leaves_.push_back({attempt_, std::move(mapping_), true});
+    }
+    mapping_.reset();
+}
+
+void Association::race_again(Instant now) {
+    continuity_->retry = now;
+    race_.reset();
+    resolution_.reset();
+    // Over a stack without security nobody could tell that it is us.
+    options_.race.insecure.clear();
+    options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
+    const std::uint8_t first = options_.race.first_attempt;
+    std::erase_if(leaves_, [&](const Leaf& one) {
+        return one.attempt.value() >= first && one.attempt.value() < first + Race::most;
+    });
+}
+
+// What was tried has failed; the next race may find something. False: this is the first one.
+bool Association::pause_race() {
+    if (!continuity_) return false;
+    const Duration pause = continuity_->pause;
+    race_again(now_);
+    continuity_->retry = now_ + pause;
+    continuity_->pause = std::min(2 * pause, Continuity::longest_pause);
+    return true;
+}
+
+// Something is on its way, and nothing comes back: another connection is looked for before this one
+// is given up. The first to be heard of wins.
+void Association::look_for_doubt(Instant now) {
+    if (!continuity_ || options_.role == Role::server || state_ != State::established) return;
+    if (continuity_->doubting) {
+        if (mapping_->heard() > continuity_->doubted) trust_again();
+        return;
+    }
+    if (mapping_->doubt() > now || !chosen_ || lanes_.empty()) return;
+    continuity_->doubting = true;
+    continuity_->doubted = now;
+    continuity_->former = std::move(race_);
+    race_again(now);
+}
+
+void Association::trust_again() {
+    continuity_->doubting = false;
+    close_leaves(Error(Errc::lost_the_race));
+    race_ = std::move(continuity_->former);
+    resolution_.reset();
+}
+
+void Association::unplug() {
+    control_.clear();
+    closed_early_.clear();
+    blocked_.clear();
+    last_ = nullptr;
+    std::vector<OutLane*> lanes;
+    for (CarrierId carrier : sorted(lanes_)) {
+        Lane& lane = *find(carrier);
+        inbox_.unplug(lane.in);
+        lane.listed = false;
+        lanes.push_back(&lane.out);
+        if (lane.ended) continue;
+        lane.known = lane.known || lane.opened;
+        lane.opened = false;
+        outbox_.unplug(lane.out);
+        if (!lane.known) continue;
+        if (lane.ours)
+            outbox_.announce(lane.out);
+        else
+            outbox_.block(lane.out);  // until the peer opens it again
+    }
+    inbox_.unplug_all();
+    last_ = nullptr;
+    outbox_.line_up_again(lanes);
+    relieve();
+}
+
+// The peer learns what it may have missed.
+void Association::plug(Instant now) {
+    Continuity& kept = *continuity_;
+    kept.former.reset();
+    kept.doubting = false;
+    kept.retry = never;
+    kept.pause = Continuity::first_pause;
+    kept.reopen_by = now + Continuity::reopen_patience;
+    if (options_.role == Role::client) {
+        ++kept.epoch;
+        kept.attaching = true;
+        kept.give_up = never;
+        kept.lost = false;
+    }
+    const auto proof = mapping_->prove(kept.key, options_.role, kept.epoch);
+    Attach attach{kept.name, kept.epoch, proof.value_or(ContinuityProof{})};
+    // A client's CHOSEN stands behind it.
+    const auto chosen = std::find_if(control_.begin(), control_.end(), [](const Outgoing& out) {
+        return std::holds_alternative<Chosen>(out);
+    });
+    control_.insert(chosen, attach);
+    for (std::size_t i = 0; i < kept.ended.size(); ++i) {
+        const Continuity::Ended& one = kept.ended[i];
+        std::vector<Delivered> known;
+        for (const Receipts& receipts : one.known) known.push_back(receipts.summary(one.carrier));
+        say_ended(one.carrier, std::move(known), one.error.get());
+    }
+    for (CarrierId carrier : sorted(lanes_)) {
+        Lane& lane = *find(carrier);
+        if (lane.ended) {
+            say_ended(carrier, inbox_.summary(lane.in), lane.error.get());
+            continue;
+        }
+        if (!lane.known) {
+            inbox_.plug(now, lane.in);
+            continue;
+        }
+        for (Delivered& delivered : inbox_.summary(lane.in))
+            control_.push_back(std::move(delivered));
+    }
+}
+
+void Association::say_ended(CarrierId carrier, std::vector<Delivered>&& known, const Error* error) {
+    for (Delivered& delivered : known) control_.push_back(std::move(delivered));
+    control_.push_back(
+        Refuse{carrier, Errc::carrier_closed, error ? *error : Error(Errc::carrier_closed)});
+}
+
+// Of what was given up the peer may not have heard.
+void Association::say_gaps(const Lane& lane) {
+    if (!lane.out.gaps) return;
+    const auto skip = [&](NicenessClass niceness, std::uint64_t end) {
+        if (end > 0) control_.push_back(Skip{lane.id(), niceness, Sequence{0}, end});
+    };
+    if (!lane.out.work) return skip({}, lane.out.sequence);
+    for (const auto& queue : lane.out.work->classes) skip(queue->niceness, queue->first);
+}
+
+// The mapping has the Carrier again: what ended in either direction ends once more.
+void Association::say_end_again(const Lane& lane) {
+    const Error why = lane.error ? *lane.error : Error(Errc::carrier_closed);
+    if (lane.out.failed && lane.sends()) mapping_->reset(lane.id(), why);
+    if (lane.closing && lane.receives()) mapping_->stop(lane.id(), Error(Errc::carrier_closed));
+}
+
+// A Carrier that the peer opened on an earlier connection; it may be over here. False: it is new.
+bool Association::reopen(Lane& lane, const Open& open) {
+    if (lane.ours || lane.opened || !lane.known || open.kind != lane.kind) return false;
+    lane.opened = true;
+    outbox_.opened(lane.out);
+    outbox_.unblock(lane.out);
+    inbox_.plug(now_, lane.in);
+    say_gaps(lane);
+    say_end_again(lane);
+    return true;
+}
+
+// It is over at the peer, which says so once more.
+void Association::end_over(Lane& lane, const Refuse& refuse) {
+    if (refuse.error != Errc::carrier_closed) return cut(lane, refuse.error);
+    if (mapping_ && lane.opened && !lane.ended) {
+        if (lane.sends()) mapping_->reset(lane.id(), refuse.error);
+        if (lane.receives()) mapping_->stop(lane.id(), refuse.error);
+    }
+    inbox_.end(now_, lane.in, Error(Errc::carrier_closed));
+    outbox_.fail(lane.out, Error(Errc::carrier_closed));
+    lane.ended = true;
+    relieve();
+    forget_if_over(lane);
+}
+
+void Association::remember_end(const Lane& lane) {
+    if (!continuity_ || (!lane.opened && !lane.known)) return;
+    Continuity::Ended ended{lane.id(), Inbox::known_of(lane.in), nullptr};
+    if (lane.error) ended.error = std::make_unique<Error>(*lane.error);
+    auto& all = continuity_->ended;
+    all.push(std::move(ended));
+    if (all.size() > Continuity::most_ended) all.pop();
+}
+
+// The peer has forgotten the association: it began anew, and so do we.
+void Association::start_anew(Instant now) {
+    const Error error(Errc::connection_lost, make_error_code(Errc::not_attached),
+                      Stage::established, "the peer was started anew, and has forgotten all");
+    const Error cause = continuity_->cause;
+    continuity_.reset();
+    state_ = State::connecting;
+    for (CarrierId carrier : sorted(lanes_)) {
+        Lane* lane = find(carrier);
+        if (!lane) continue;
+        if (!lane->ours || lane->ended) {
+            cut(*lane, error);
+            continue;
+        }
+        lane->resumed = lane->known;
+        lane->known = false;
+        lane->out.gaps = true;
+        outbox_.start_anew(lane->out, error);
+        inbox_.forget(lane->in);
+    }
+    relieve();
+    end_ = Error();
+    race_.reset();
+    resolution_.reset();
+    options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
+    now_ = now;
+}
+
+// Time.
+
+Instant Association::continuity_deadline() const {
+    if (!continuity_) return never;
+    Instant first = std::min(continuity_->lost ? continuity_->give_up : never,
+                             continuity_->reopen_by);
+    if (racing() && !race_ && options_.remote) first = std::min(first, continuity_->retry);
+    const bool watches = options_.role == Role::client && state_ == State::established &&
+                         mapping_ && !continuity_->doubting && chosen_ && !lanes_.empty();
+    return watches ? std::min(first, mapping_->doubt()) : first;
+}
+
+// False: it is over.
+bool Association::time_continuity(Instant now) {
+    if (!continuity_) return true;
+    if (continuity_->lost && continuity_->give_up <= now) {
+        end_ = continuity_->cause;
+        close_leaves(Error(Errc::cancelled));
+        after_failure();
+        return false;
+    }
+    if (continuity_->reopen_by <= now) {
+        continuity_->reopen_by = never;
+        for (CarrierId carrier : sorted(lanes_)) {
+            Lane* lane = find(carrier);
+            if (lane && lane->known && !lane->ours && !lane->opened && !lane->ended)
+                cut(*lane, Error(Errc::connection_lost, {}, Stage::established,
+                                 "the peer has not opened it again on the new connection"));
+        }
+    }
+    look_for_doubt(now);
+    return true;
+}
+
+}  // namespace post::core

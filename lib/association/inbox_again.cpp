@@ -1,0 +1,60 @@
+// What an inbox does when its connection is replaced: what has come stays, what was promised does
+// not, and what comes a second time is dropped.
+#include <algorithm>
+
+#include "lib/association/inbox.hpp"
+
+namespace post::core {
+
+void Inbox::unplug_all() {
+    // The next connection begins with a whole budget, of which what is held here has its part.
+    unpromised_ = charged_;
+    budget_due_ = 0;
+    granted_ = 0;
+    for (InLane* lane : waiting_) lane->waiting = false;
+    waiting_.clear();
+    // The last words are among what is said of Carriers that have ended.
+    last_words_ = {};
+}
+
+void Inbox::unplug(InLane& lane) {
+    lane.dark = true;
+    lane.ask = false;
+    if (lane.work) lane.work->granted = 0;
+}
+
+void Inbox::plug(Instant now, InLane& lane) {
+    if (!std::exchange(lane.dark, false)) return;
+    lane.allowed = lane.received + std::min<std::uint64_t>(limits_.window, largest_window);
+    touch(lane);
+    if (!lane.work) return;
+    for (Assembly& one : lane.work->unfinished) one.reported = one.received;
+    lane.work->progressed = now;
+}
+
+std::vector<Delivered> Inbox::summary(const InLane& lane) const {
+    std::vector<Delivered> all;
+    for (const Receipts& known : known_of(lane)) {
+        all.push_back(known.summary(lane.carrier));
+        bool first = true;
+        if (!lane.work) continue;
+        for (const Assembly& one : lane.work->unfinished) {
+            if (one.niceness != known.niceness() || one.received == 0) continue;
+            if (one.sequence < all.back().watermark) continue;
+            if (!std::exchange(first, false)) all.push_back(known.summary(lane.carrier));
+            all.back().partial = one.sequence;
+            all.back().progress = one.received;
+        }
+    }
+    return all;
+}
+
+void Inbox::forget(InLane& lane) {
+    drop_unfinished(lane);
+    lane.watermark = 0;
+    if (!lane.work) return;
+    lane.work->receipts.clear();
+    lane.work->receipts.emplace_back(NicenessClass{});
+}
+
+}  // namespace post::core

@@ -1,0 +1,338 @@
+// Continuity: the stack under an association dies, at any moment and under load, and is replaced:
+// every message arrives once, in order, with one fate, and neither application notices more than a
+// pause (FORMAT.md, 7.2).
+#include <algorithm>
+#include <map>
+
+#include "tests/scenario/scene.hpp"
+
+namespace post::test {
+
+namespace {
+
+constexpr Duration one_way = 10ms;
+constexpr Duration trip = 2 * one_way;
+
+Policy stacks(std::vector<Stack> all) { return {.stacks = std::move(all)}; }
+
+// A client that sends numbered messages on several Carriers, and a server that sends as many back.
+struct Outage : Scene {
+    explicit Outage(std::uint64_t seed, double loss, Policy policy)
+        : Scene(seed, {.delay = one_way, .loss = loss}) {
+        listener = listen();
+        listener.accept([this](Carrier carrier) {
+            far_carriers.push_back(std::move(carrier));
+            Carrier& taken = far_carriers.back();
+            const std::size_t number = far_carriers.size() - 1;
+            taken.ready([this, number](Carrier& self, InMessage message) {
+                std::string content = std::move(message).content().string();
+                arrived((**server).now(), far_got[number], content);
+                self.send(std::move(content), {}, fates.watch());
+                return true;
+            });
+            return true;
+        });
+        near_carriers.push_back(near_context().initiate(
+            "post://10.0.0.2:4433",
+            {.policy = std::move(policy), .trust = Trust::pinned(identity.pin())}));
+        for (int i = 0; i < 2; ++i) near_carriers.push_back(near_carriers.front().fork());
+        for (std::size_t i = 0; i < near_carriers.size(); ++i)
+            near_carriers[i].ready([this, i](Carrier&, InMessage message) {
+                arrived((**client).now(), near_got[i], std::move(message).content().string());
+                return true;
+            });
+    }
+    void arrived(Instant now, std::vector<std::string>& got, std::string content) {
+        got.push_back(std::move(content));
+        // What was on its way is there after one delay.
+        if (broken != never && first_after == never && now > broken + one_way) first_after = now;
+    }
+    Association association() const { return near_carriers.front().association(); }
+    // Sends `count` messages on each Carrier, one every millisecond.
+    void load(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i)
+            world.after(1ms * static_cast<int>(i), [this, i] {
+                for (Carrier& carrier : near_carriers) carrier.send(text(i), {}, fates.watch());
+            });
+    }
+    static std::string text(std::size_t i) {
+        // Some need more than a packet.
+        return std::to_string(i) + (i % 7 == 0 ? std::string(5000, 'x') : std::string());
+    }
+    // From now on the network drops what the predicate says.
+    void break_with(std::function<bool(const sim::Packet&)> drop) {
+        broken = (**client).now();
+        link.change([&](sim::LinkOptions& options) { options.drop = drop; });
+    }
+    bool complete(std::size_t count) const {
+        const auto all = [&](const auto& got) {
+            return std::all_of(got.begin(), got.end(),
+                               [&](const auto& one) { return one.second.size() >= count; });
+        };
+        return far_got.size() == near_carriers.size() && near_got.size() == near_carriers.size() &&
+               all(far_got) && all(near_got);
+    }
+    // Where it stands, for who has to find out why.
+    std::string standing() const {
+        std::string text = "at " + std::to_string(world.elapsed().count() / 1'000'000) + " ms, " +
+                           to_string(association().stack()) +
+                           (association().active() ? "" : " (lost)");
+        for (const auto& [number, got] : far_got)
+            text += "; far " + std::to_string(number) + ": " + std::to_string(got.size());
+        for (const auto& [number, got] : near_got)
+            text += "; near " + std::to_string(number) + ": " + std::to_string(got.size());
+        return text + "; acked " + std::to_string(fates.acked()) + " of " +
+               std::to_string(fates.size()) + ", failed " + std::to_string(fates.failed());
+    }
+    void check(std::size_t count) const {
+        for (const auto* side : {&far_got, &near_got})
+            for (const auto& [number, got] : *side) {
+                CAPTURE(number);
+                REQUIRE(got.size() == count);
+                for (std::size_t i = 0; i < count; ++i) CHECK(got[i] == text(i));
+            }
+        fates.check();
+        CHECK(static_cast<std::size_t>(fates.acked()) == 2 * count * near_carriers.size());
+        for (const Error& error : unhandled) FAIL_CHECK(error.message());
+        for (const Error& error : server_unhandled) FAIL_CHECK(error.message());
+    }
+
+    std::vector<Carrier> near_carriers;
+    std::vector<Carrier> far_carriers;
+    std::map<std::size_t, std::vector<std::string>> near_got;
+    std::map<std::size_t, std::vector<std::string>> far_got;
+    Fates fates;
+    Instant broken = never;
+    Instant first_after = never;
+};
+
+}  // namespace
+
+TEST_SUITE("scenario") {
+    TEST_CASE("continuity: quic dies at a random moment under load, and tls goes on") {
+        for (const double loss : {0.0, 0.02}) {
+            for (const auto seed : seeds(loss > 0 ? 30 : 70)) {
+                CAPTURE(seed);
+                CAPTURE(loss);
+                Outage scene(seed, loss, stacks({Stack::quic, Stack::tls}));
+                scene.load(100);
+                const Duration when = 45ms + 1ms * static_cast<int>(seed * 7919 % 70);
+                scene.world.after(when, [&] { scene.break_with(sim::udp); });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(100) && scene.fates.all(); }, 60s);
+                INFO(scene.standing());
+                REQUIRE(whole);
+                scene.check(100);
+                CHECK(scene.association().stack() == Stack::tls);
+            }
+        }
+    }
+
+    // 1 + 2 probe timeouts, of about a round trip and the peer's delay of acknowledgements each;
+    // then as a race with UDP blocked.
+    TEST_CASE("continuity: the first message over the new stack is no later than its bound") {
+        for (const auto seed : seeds(20)) {
+            CAPTURE(seed);
+            Outage scene(seed, 0, stacks({Stack::quic, Stack::tls}));
+            scene.load(200);
+            Duration probe{};
+            scene.world.after(100ms + 1ms * static_cast<int>(seed % 50), [&] {
+                const auto paths = scene.association().paths();
+                REQUIRE(!paths.empty());
+                const Path& path = paths.front();
+                probe = path.smoothed_rtt + std::max<Duration>(4 * path.rtt_variance, 1ms) + 25ms;
+                scene.break_with(sim::udp);
+            });
+            const bool whole = scene.until([&] { return scene.complete(200) && scene.fates.all(); },
+                                           60s);
+            INFO(scene.standing());
+            REQUIRE(whole);
+            scene.check(200);
+            CHECK(scene.first_after - scene.broken <= 3 * probe + 300ms + trip * 5 / 2);
+        }
+    }
+
+    TEST_CASE("continuity: each stack is replaced by itself or by another one") {
+        struct Row {
+            const char* name;
+            std::vector<Stack> stacks;
+            bool udp;  // is what breaks for good; else everything, for a while
+        };
+        const std::vector<Row> rows = {
+            {"quic by sctp-dtls", {Stack::quic, Stack::sctp_dtls}, false},
+            {"sctp-dtls by tls", {Stack::sctp_dtls, Stack::tls}, true},
+            {"quic by quic", {Stack::quic}, false},
+            {"sctp-dtls by sctp-dtls", {Stack::sctp_dtls}, false},
+            {"tls by tls", {Stack::tls}, false},
+        };
+        for (const Row& row : rows) {
+            for (const auto seed : seeds(6)) {
+                CAPTURE(row.name);
+                CAPTURE(seed);
+                Outage scene(seed, 0, stacks(row.stacks));
+                scene.load(100);
+                scene.world.after(100ms + 1ms * static_cast<int>(seed * 31 % 40), [&] {
+                    if (row.udp) return scene.break_with(sim::udp);
+                    scene.break_with([](const sim::Packet&) { return true; });
+                });
+                // Longer than the idle timeout, and not as long as both ends wait.
+                scene.world.after(45s, [&] {
+                    if (!row.udp) scene.break_with({});
+                });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(100) && scene.fates.all(); }, 120s);
+                INFO(scene.standing());
+                REQUIRE(whole);
+                scene.check(100);
+            }
+        }
+    }
+
+    TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
+        for (const bool mended : {true, false}) {
+            CAPTURE(mended);
+            Outage scene(seed(), 0, stacks({Stack::quic}));
+            scene.load(20);
+            scene.world.after(100ms, [&] {
+                scene.broken = scene.near_context().now();
+                scene.link.set({.delay = one_way, .down = true});
+            });
+            if (mended) scene.world.after(40s, [&] { scene.link.set({.delay = one_way}); });
+            Carrier& carrier = scene.near_carriers.front();
+            Fates late;
+            scene.world.after(200ms, [&] { carrier.send("late", {}, late.watch()); });
+            REQUIRE(scene.until([&] { return late.size() > 0 && late.all(); }, 120s));
+            late.check();
+            CHECK(late.acked() == (mended ? 1 : 0));
+            if (!mended) {
+                CHECK(late[0].error == Errc::connection_lost);
+                CHECK(scene.world.elapsed() < 30s + 30s + 10s);
+            }
+        }
+    }
+
+    TEST_CASE("continuity: with a patience of zero a broken connection ends its association") {
+        Scene scene;
+        scene.collect();
+        InitiateOptions options;
+        options.policy = stacks({Stack::quic, Stack::tls});
+        options.bounds.continuity = {};
+        Carrier carrier = scene.initiate(std::move(options));
+        Fates fates;
+        carrier.send("one", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        scene.link.set({.delay = one_way, .drop = sim::udp});
+        carrier.send("two", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }, 40s));
+        CHECK(fates[1].error == Errc::connection_lost);
+        CHECK(fates[1].maybe_delivered);
+    }
+
+    TEST_CASE("continuity: what is closed, aborted, forked and finished meanwhile counts") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Outage scene(seed, 0, stacks({Stack::quic, Stack::tls}));
+            scene.load(10);
+            REQUIRE(scene.until([&] { return scene.complete(10) && scene.fates.all(); }));
+            REQUIRE(scene.far_carriers.size() == 3);
+            Ends near_ends;
+            Ends far_ends;
+            gather_end(scene.near_carriers[1], near_ends);
+            gather_end(scene.far_carriers[2], far_ends);
+            Texts forked;
+            scene.break_with(sim::udp);
+            Carrier fork = scene.near_carriers[0].fork();
+            Fates fates;
+            fork.send("fork", {}, fates.watch());
+            gather(fork, forked);
+            scene.far_carriers[1].abort(AbortCode{7});
+            scene.near_carriers[2].send("last", {}, fates.watch());
+            scene.near_carriers[2].close();
+            REQUIRE(scene.until(
+                [&] {
+                    return fates.all() && forked.size() == 1 && !near_ends.empty() &&
+                           !far_ends.empty();
+                },
+                60s));
+            fates.check();
+            CHECK(fates.acked() == 2);
+            CHECK(near_ends[0] == Errc::carrier_reset);
+            CHECK(scene.far_got[2].back() == "last");
+            CHECK(scene.association().stack() == Stack::tls);
+        }
+    }
+
+    TEST_CASE("continuity: a long message goes on where it was, and is whole") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Scene scene(seed, {.delay = one_way, .rate = 80'000'000, .queue = 1000});
+            std::string content(3'000'000, 'a');
+            for (std::size_t i = 0; i < content.size(); i += 97)
+                content[i] = static_cast<char>('b' + i % 20);
+            Texts got;
+            scene.listener = scene.listen();
+            scene.listener.accept([&](Carrier carrier) {
+                gather(carrier, got);
+                scene.accepted.push_back(std::move(carrier));
+                return true;
+            });
+            InitiateOptions options;
+            options.policy = stacks({Stack::quic, Stack::tls});
+            Carrier carrier = scene.initiate(std::move(options));
+            Fates fates;
+            carrier.send(content, {.niceness = 1}, fates.watch());
+            carrier.send("urgent", {}, fates.watch());
+            scene.world.after(60ms + 10ms * static_cast<int>(seed % 25), [&] {
+                scene.link.change([](sim::LinkOptions& each) { each.drop = sim::udp; });
+            });
+            REQUIRE(scene.until([&] { return fates.all() && got.size() == 2; }, 60s));
+            fates.check();
+            CHECK(fates.acked() == 2);
+            CHECK(got[0] == "urgent");
+            CHECK(got[1] == content);
+        }
+    }
+
+    TEST_CASE("continuity: a server that was started anew is told again, and only what may be") {
+        for (const auto seed : seeds(10)) {
+            CAPTURE(seed);
+            Scene scene(seed);
+            scene.collect();
+            InitiateOptions options;
+            options.policy = stacks({Stack::quic, Stack::tls});
+            Carrier carrier = scene.initiate(std::move(options));
+            Fates fates;
+            carrier.send("before", {}, fates.watch());
+            REQUIRE(scene.until([&] { return fates.all(); }));
+            // The process dies, and its goodbye with it.
+            scene.link.set({.delay = one_way, .down = true});
+            carrier.send("once", {}, fates.watch());
+            carrier.send("twice", {.idempotent = true}, fates.watch());
+            scene.world.run_for(50ms);
+            scene.accepted.clear();
+            scene.listener = {};
+            scene.server = std::make_unique<sim::Node>(scene.world, scene.far);
+            Scene::hear(**scene.server, scene.server_unhandled);
+            Texts got;
+            scene.listener = scene.listen();
+            scene.listener.accept([&](Carrier taken) {
+                gather(taken, got);
+                scene.accepted.push_back(std::move(taken));
+                return true;
+            });
+            scene.link.set({.delay = one_way});
+            REQUIRE(scene.until([&] { return fates.all(); }, 60s));
+            fates.check();
+            CHECK(fates[1].failed == 1);
+            CHECK(fates[1].maybe_delivered);
+            CHECK(fates[2].acked == 1);
+            REQUIRE(got.size() == 1);
+            CHECK(got[0] == "twice");
+            carrier.send("after", {}, fates.watch());
+            REQUIRE(scene.until([&] { return fates.all(); }));
+            CHECK(got.size() == 2);
+        }
+    }
+}
+
+}  // namespace post::test
