@@ -144,7 +144,8 @@ struct ListenOptions {
     // beyond is taken behind the handshake. Contexts with the same ContextOptions::ticket_keys
     // need TicketKeySource::first_use for that, and take none without it. Until the handshake is
     // complete Association::peer_identity() and resumed() know nothing. Not with
-    // client_certificate; and on tls only where no `alpn` is taken beside Post; on ports that serve http3 as well, not on quic.
+    // client_certificate; on tls only where no `alpn` is taken beside Post, and on quic only where
+    // no http3 is.
     bool early_data = false;
     Bounds bounds{};
     QuicOptions quic{};

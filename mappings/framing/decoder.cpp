@@ -333,7 +333,6 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
         if (!parser.more()) fail(parser.violation());
         return 0;
     };
-    const auto nothing = [] {};
     if (ignorable) {
         std::uint64_t size = 0;
         return whole(parser.ignorable(size), [&] { begin_skipping(size); });
