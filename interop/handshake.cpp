@@ -12,7 +12,9 @@
 // The line: completed alpn ALPN version 0x00000001
 //
 // Options: v1, v2: the versions, in the order of preference; retry: clients must prove their
-// address; hello: the client sends a message and waits until it comes back.
+// address; hello: the client sends a message and waits until it comes back; early: the server takes
+// early data, and prints "early" for each message that came so; the client connects twice, the
+// second time with a message in its first flight, and prints "early N taken" or "early N rejected".
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -32,6 +34,7 @@ const post::Policy quic{.stacks = {post::Stack::quic}};
 struct Options {
     post::QuicOptions quic;
     bool hello = false;
+    bool early = false;
 };
 
 Options read_options(const std::vector<std::string>& words, std::size_t first) {
@@ -46,6 +49,8 @@ Options read_options(const std::vector<std::string>& words, std::size_t first) {
             options.quic.address_validation = post::AddressValidation::always;
         else if (words[i] == "hello")
             options.hello = true;
+        else if (words[i] == "early")
+            options.early = true;
         else
             throw std::invalid_argument("no option: " + words[i]);
     }
@@ -76,12 +81,13 @@ int serve(const std::vector<std::string>& words) {
     post::Context context;
     auto listener = context.listen(
         {.port = read_port(words[1]), .identity = post::Identity::from_files(words[2], words[3])},
-        {.policy = quic, .alpn = {words[4]}, .quic = options.quic});
+        {.policy = quic, .alpn = {words[4]}, .early_data = options.early, .quic = options.quic});
     std::set<post::AssociationId> known;
     listener.accept([&known](post::Carrier carrier) {
         if (known.insert(carrier.association().id()).second) say_completed(carrier.association());
         carrier.on_closed([](const post::Error&) {});  // as the peer likes it
         carrier.ready([](post::Carrier& from, post::InMessage message) {
+            if (message.early()) std::puts("early"), std::fflush(stdout);
             if (from.can_send()) from.send(std::move(message).content());
             return true;
         });
@@ -97,11 +103,46 @@ int serve(const std::vector<std::string>& words) {
     return 0;
 }
 
+// Twice, each time with a message that may be early. When the server has it, its tickets are here.
+void connect_early(post::Context& context, const post::Remote& remote,
+                   const post::InitiateOptions& options) {
+    for (int visit = 0; visit < 2; ++visit) {
+        auto carrier = context.initiate(remote, options);
+        carrier.on_closed([](const post::Error&) {});
+        std::string failure = "the message was not acknowledged";
+        carrier.send("hello", {.idempotent = true}, [&](const post::Fate& fate) {
+            if (fate.kind == post::Fate::Kind::sent) return;
+            if (fate.kind == post::Fate::Kind::acked) failure.clear();
+            if (fate.error) failure = fate.error.message();
+            carrier.close();
+        });
+        carrier.activate().then([&](post::Result<void> active) {
+            if (!active) return;
+            say_completed(carrier.association());
+            const auto* known = carrier.association().establishment();
+            if (known && known->early > 0)
+                std::printf("early %zu %s\n", known->early,
+                            known->early_rejected ? "rejected" : "taken");
+        });
+        context.run();
+        if (!failure.empty()) throw std::runtime_error(failure);
+    }
+}
+
 int connect(const std::vector<std::string>& words) {
     const auto options = read_options(words, 5);
     post::Context context;
     post::Remote remote(words[1], read_port(words[2]));
     remote.set_server_name("localhost");
+    if (options.early) {
+        connect_early(context, remote,
+                      {.policy = quic,
+                       .trust = post::Trust::authorities_file(words[3]),
+                       .alpn = words[4],
+                       .quic = options.quic});
+        std::puts("closed");
+        return 0;
+    }
     auto carrier = context.initiate(remote, {.policy = quic,
                                              .trust = post::Trust::authorities_file(words[3]),
                                              .alpn = words[4],

@@ -14,8 +14,9 @@ struct TlsOptions {
     bool multipath = false;
     // TCP Fast Open (RFC 7413): the first bytes go with the SYN, one round trip early, where the
     // peer has given a cookie before and both systems allow it; else TCP as ever. With TLS these
-    // are the ClientHello. On plain tcp they are the application's, and the network may deliver
-    // them twice (RFC 7413, 6.3.1): only for requests that may be taken twice.
+    // are the ClientHello, and the early data behind it (ListenOptions::early_data). On plain tcp
+    // they are the application's, and the network may deliver them twice (RFC 7413, 6.3.1): only
+    // for requests that may be taken twice.
     bool fast_open = false;
     // TCP's own probes of a connection that has been silent for so long (RFC 9293, 3.8.4); zero:
     // none. QMux asks for itself (Bounds::keep_alive), so this is for middleboxes. Whole seconds

@@ -325,7 +325,7 @@ Error Association::morph(CarrierId carrier) {
     }
     // To whom a Carrier is its bytes, nothing was said of messages.
     const bool ours = lane->ours && lane->kind != CarrierKind::stream && !options_.eager;
-    if (ours && lane->opened)
+    if (ours && (lane->opened || lane->keyed))
         return refused("the peer knows this Carrier as one of messages already (announce)");
     if (ours) lane->kind = CarrierKind::stream;
     lane->out.stream = true;

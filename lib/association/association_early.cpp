@@ -31,19 +31,20 @@ struct Association::EarlySupply final : Supply {
         return nullptr;
     }
     // A fork opens its parent first, so that the peer knows whom to ask.
-    Outgoing* open_first(const Lane& lane) {
+    Outgoing* open_first(Lane& lane) {
         const auto is_open = [&](CarrierId carrier) {
             return std::find(flight.opened.begin(), flight.opened.end(), carrier) !=
                    flight.opened.end();
         };
-        const Lane* first = &lane;
+        Lane* first = &lane;
         while (first->parent && !is_open(*first->parent)) {
-            const Lane* const parent = self.find(*first->parent);
+            Lane* const parent = self.find(*first->parent);
             if (!parent || !parent->ours) break;
             first = parent;
         }
         if (is_open(first->id())) return nullptr;
         flight.opened.push_back(first->id());
+        first->keyed = true;
         Open open{first->id(), first->parent, first->kind, first->out.priority, first->channel};
         open.race = self.options_.race_id;
         out = std::move(open);
@@ -107,6 +108,8 @@ void Association::settle_early(event::Established::Early outcome) {
     const auto flight = std::exchange(flight_, nullptr);
     const bool accepted = outcome == Outcome::accepted;
     if (flight && race_) race_->note_early(flight->messages.size(), !accepted);
+    for (auto& [id, lane] : lanes_)
+        if (lane.ours) lane.keyed = false;
     if (flight && accepted) adopt_early(*flight);
     for (const EarlyFlight::Message& message : std::exchange(copied_, {}))
         if (Lane* const lane = find(message.carrier))

@@ -2,6 +2,8 @@
 // it counts once, and what becomes of it where it is not taken.
 #include <set>
 
+#include <post/stream.hpp>
+
 #include "tests/scenario/scene.hpp"
 #include "tests/sim/calendar.hpp"
 
@@ -403,6 +405,42 @@ TEST_SUITE("scenario") {
             check_early(visit(scene, server, race));
             CHECK(server.texts() == std::vector<std::string>{"hello"});
         }
+    }
+
+    TEST_CASE("when another connection wins they are sent again on that, and have one fate") {
+        Scene scene(test::seed(), {.delay = 20ms});
+        Server server(scene);
+        visit(scene, server, over(Stack::tls));
+        visit(scene, server, over(Stack::quic));  // which the race begins with, then
+        server.heard->clear();
+        // The server hears the first flight; nobody hears the server.
+        scene.link.back.options.drop = [](const sim::Packet& packet) {
+            return packet.protocol == sim::Protocol::udp;
+        };
+        const Visit other = visit(scene, server, {.policy = {.stacks = {Stack::quic, Stack::tls}}});
+        CHECK(other.answers == std::vector<std::string>{"re: hello"});
+        CHECK(other.report.early == 0);
+        CHECK(other.report.winner()->stack == Stack::tls);
+        const std::vector<Heard> expected{{"hello", true}, {"hello", false}};
+        CHECK(*server.heard == expected);
+        scene.world.run_for(20s);
+        CHECK(scene.unhandled.empty());
+    }
+
+    TEST_CASE("a Carrier whose OPEN went early becomes no Stream behind the peer's back") {
+        Scene scene;
+        Server server(scene);
+        visit(scene, server, over(Stack::quic));
+        Carrier carrier = scene.initiate(over(Stack::quic));
+        Carrier fork = carrier.fork();
+        const Texts texts;
+        gather(fork, texts);
+        fork.send("hello", twice);
+        scene.world.run_for(8ms);  // its parent's OPEN is on its way
+        CHECK_FALSE(carrier.association().active());
+        CHECK(carrier.as_stream().error() == Errc::unsupported);
+        CHECK(scene.until([&] { return !texts.empty(); }));
+        CHECK(carrier.association().establishment()->early == 1);
     }
 
     TEST_CASE("whatever is lost of an early flight, each message comes once and has one fate") {

@@ -60,6 +60,7 @@ struct Script {
     std::uint8_t secret = 0;  // what both ends of the handshake share; 0: it is not secured
     bool over = false;
     Instant deadline = never;
+    bool early = false;  // it pulls before it is established
 };
 
 class ScriptedMapping final : public Mapping {
@@ -103,6 +104,7 @@ public:
     Path path() const override { return {}; }
     bool quiet() const override { return script_.quiet; }
     Stack stack() const override { return Stack::quic; }
+    bool sends_early() const override { return script_.early; }
     Instant heard() const override { return script_.heard; }
     bool over() const override { return script_.over; }
     std::optional<ContinuityKey> continuity_key(const AssociationName& name) const override {
@@ -132,15 +134,9 @@ private:
 
 class AssociationRig {
 public:
-    explicit AssociationRig(Role role = Role::client, const Bounds& bounds = {})
-        : association(
-              {AssociationId{1},
-               role,
-               role == Role::client ? std::optional<Remote>("post://192.0.2.1:4433") : std::nullopt,
-               bounds,
-               {},
-               {.stacks = {Stack::quic}}},
-              shared) {}
+    explicit AssociationRig(Role role = Role::client, const Bounds& bounds = {},
+                            EarlyGuard* guard = nullptr)
+        : association(options(role, bounds, guard), shared) {}
     AssociationRig(const AssociationRig&) = delete;
     AssociationRig& operator=(const AssociationRig&) = delete;
 
@@ -232,6 +228,16 @@ public:
     std::vector<Error> errors;  // of Over and Gone, in order
 
 private:
+    static core::Association::Options options(Role role, const Bounds& bounds, EarlyGuard* guard) {
+        core::Association::Options options;
+        options.id = AssociationId{1};
+        options.role = role;
+        if (role == Role::client) options.remote = Remote("post://192.0.2.1:4433");
+        options.bounds = bounds;
+        options.race.stacks = {Stack::quic};
+        options.guard = guard;
+        return options;
+    }
     std::string name(const core::Happened& event) {
         using namespace core::happened;
         const auto number = [](auto value) { return std::to_string(value); };

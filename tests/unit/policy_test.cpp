@@ -66,10 +66,9 @@ TEST_SUITE("unit") {
 
     TEST_CASE("who has to be early gets the stacks whose first flight has room for messages") {
         CHECK(order(select(with(Feature::early_data, Preference::require))) == "quic tls");
-        CHECK(select({.security = Security::required,
-                      .stacks = {Stack::sctp_dtls},
-                      .preferences = {.features = {{Feature::early_data, Preference::require}}}})
-                  .error == Errc::unsupported);
+        Policy policy = with(Feature::early_data, Preference::require);
+        policy.stacks = {Stack::sctp_dtls};
+        CHECK(select(policy).error == Errc::unsupported);
     }
 
     TEST_CASE("what cannot be met together names each, on each stack") {

@@ -60,6 +60,9 @@ struct TlsEndOptions {
     std::string server_name = "server.example";
     std::vector<Tlsa> tlsa{};
     std::string tlsa_host{};
+    Bytes session{};               // that the client resumes
+    std::uint32_t early_data = 0;  // the client's
+    crypto::ServerTickets tickets{};
 };
 
 class TlsEnd {
@@ -75,6 +78,8 @@ public:
             security.tlsa = options.tlsa;
             security.tlsa_host = options.tlsa_host;
             security.cipher = options.cipher;
+            security.session = options.session;
+            security.early_data = options.early_data;
             stream.emplace(store, security, options.alpn, protection);
             stream->start();
         } else {
@@ -83,6 +88,7 @@ public:
             security.cipher = options.cipher;
             security.client_certificate = options.client_certificate;
             security.client_trust = Trust::danger_anyone();
+            security.tickets = options.tickets;
             stream.emplace(store, security, options.alpn, protection);
         }
     }
@@ -117,6 +123,17 @@ public:
         const auto bytes = std::as_bytes(std::span(content));
         std::copy(bytes.begin(), bytes.end(), space.begin() + crypto::tls_header_size);
         space.resize(stream->seal(space, content.size()));
+        out.insert(out.end(), space.begin(), space.end());
+        return out;
+    }
+
+    // The same before the server has answered.
+    Octets say_early(std::string_view content) {
+        Octets out = take();
+        Octets space(content.size() + crypto::tls_overhead);
+        const auto bytes = std::as_bytes(std::span(content));
+        std::copy(bytes.begin(), bytes.end(), space.begin() + crypto::tls_header_size);
+        space.resize(stream->seal_early(space, content.size()));
         out.insert(out.end(), space.begin(), space.end());
         return out;
     }
