@@ -301,10 +301,10 @@ struct Lost {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Arrived, event::ArrivedRun, event::Established, event::Opened,
-                 event::Finished, event::Reset, event::Stopped, event::Acked, event::Unblocked,
-                 event::Ended, event::Lost, event::ArrivedAlone, event::SettledAlone, event::Soft,
-                 event::Ticket, event::Token, event::Moved, event::PathChanged, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
+using Event = std::variant<
+    event::Arrived, event::ArrivedRun, event::Established, event::Opened, event::Finished,
+    event::Reset, event::Stopped, event::Acked, event::Unblocked, event::Ended, event::Lost,
+    event::ArrivedAlone, event::SettledAlone, event::Soft, event::Ticket, event::Token,
+    event::Moved, event::PathChanged, Skip, Abandon, Settings, Chosen, Refuse, Delivered>;
 
 }  // namespace post

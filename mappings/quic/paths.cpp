@@ -1,6 +1,6 @@
 // The paths of a Connection: which one is in use, how it goes to another (RFC 9000, 9), and what is
-// measured of it. ngtcp2 asks the peer (PATH_CHALLENGE), changes connection ids and begins anew with
-// congestion control; what is decided here is when, and what its answer means.
+// measured of it. ngtcp2 asks the peer (PATH_CHALLENGE), changes connection ids and begins anew
+// with congestion control; what is decided here is when, and what its answer means.
 
 #include <algorithm>
 
