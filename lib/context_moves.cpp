@@ -120,8 +120,16 @@ void Root::roam(AssociationId id, Setup& setup) {
                                        return has(each, path->local) && !fails(each);
                                    });
     const bool ordered = PathSelection::needed(options.local, options.policy, preferences_);
-    // Where nobody orders them the system's routes do, and they lead on while the address is there.
-    if (!gone && !ordered) return;
+    // Where nobody orders them the system's routes do. The first path follows them by itself; a
+    // later one has its source from us, and routes that changed would take it out by the wrong
+    // interface.
+    const auto way = std::find_if(setup.ways.begin(), setup.ways.end(), [&](const Way& each) {
+        return each.attempt == found->attempt() && each.port;
+    });
+    const bool pinned = way != setup.ways.end() && way->port->local.is_any() &&
+                        way->port->local.port == path->local.port &&
+                        same_ip(moves.target.source, path->local);
+    if (!gone && !ordered && !pinned) return;
     const auto selection = ordered
                                ? select_paths(interfaces_, options.policy, preferences_,
                                               options.local)
@@ -156,19 +164,29 @@ std::vector<Address> Root::own_addresses() const {
     return own;
 }
 
-// Each path has a socket that keeps to its interface: else the system's routes would decide where
-// its packets leave, and they change with every interface that comes.
+// A path that somebody wants has a socket that keeps to its interface. One that is as the system
+// routes keeps the socket: the system may have taken our packets there before we knew, and another
+// port would be one more move to the peer.
 Error Root::begin_move(Association& association, Setup& setup) {
     Moves& moves = setup.moves;
     const auto at = std::find_if(setup.ways.begin(), setup.ways.end(), [&](const Way& way) {
         return way.attempt == association.attempt() && way.port;
     });
     if (at == setup.ways.end()) return Error(Errc::unsupported);
-    const Local& local = moves.asked != 0 ? moves.local : setup.options.local;
-    const auto port = roaming_port(association, *at, local, moves.target);
-    if (!port) return port.error();
+    const InitiateOptions& options = setup.options;
+    const Port& home = *at->port;
+    const bool routed = moves.asked == 0 && home.interface == 0 && home.local.is_any() &&
+                        !PathSelection::needed(options.local, options.policy, preferences_);
+    Address local = moves.target.source;
+    local.port = home.local.port;
+    if (!routed) {
+        const auto port = roaming_port(
+            association, *at, moves.asked != 0 ? moves.local : options.local, moves.target);
+        if (!port) return port.error();
+        local = (*port)->local;
+    }
     moves.number = ++last_move_;
-    association.move(now_, {moves.number, (*port)->local, moves.at_once});
+    association.move(now_, {moves.number, local, moves.at_once});
     return {};
 }
 

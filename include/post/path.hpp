@@ -1,8 +1,8 @@
 // Path: what is known of one way through the network (draft 2.7), as a snapshot. All values are
 // read-only and of this path alone: when a connection moves (Association::migrate) they begin anew.
 // Those that nobody has measured yet, or that the stack does not measure, are zero. quic measures
-// all; tls and tcp have from their system (TCP_INFO) what Linux knows, where they run on a real
-// one; the SCTP stacks have the round trip and what goes out.
+// all; tls has from the system (TCP_INFO) what Linux knows of its connection, where it runs on a
+// real one; the others have the round trip and what goes out.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two machines with two links between them, in namespaces of the example's own: of a running
-# transfer the first interface is taken down, then the other, and it ends complete, as the one
+# Two machines with two links between them, in namespaces of the example's own: in the middle of a
+# transfer the better interface is taken down, and comes back, and it ends complete, as the one
 # connection that it began as.
 #
 # Exit code 77 and "skipped: why" without the right to a namespace.
@@ -17,7 +17,7 @@ timeout 120 "${as_root[@]}" "$program" 128 > "$work/roaming.log" 2>&1 || status=
 [ "$status" != 77 ] || skip "$(tail -n 1 "$work/roaming.log")"
 [ "$status" = 0 ] || fail "it ended with $status"
 for line in 'established from 10.10.0.1' 'near0 is taken down' 'it goes on from 10.11.0.1' \
-    'near1 is taken down' 'it goes on from 10.10.0.1' \
+    'near0 is back' 'it goes on from 10.10.0.1' \
     'has 134217728 of 134217728 bytes, over one connection and 3 paths'; do
     grep -q -- "$line" "$work/roaming.log" || fail "no line: $line"
 done

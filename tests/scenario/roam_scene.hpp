@@ -1,4 +1,4 @@
-// RoamScene: a machine with eth0 and wlan0, a server with one address, and who sent what whence.
+// RoamScene: a machine with eth0 and wlan0, a server with one address, who sent what from where.
 #pragma once
 
 #include <algorithm>
