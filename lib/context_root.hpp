@@ -21,13 +21,13 @@
 #include "lib/context_trace.hpp"
 #include "lib/io/io.hpp"
 #include "lib/io/log_folder.hpp"
+#include "lib/policy/selection.hpp"
 #include "mappings/quic/endpoint.hpp"
 #include "mappings/sctp/dtls_endpoint.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
 #include "mappings/tcp/endpoint.hpp"
 #include "mappings/tls/endpoint.hpp"
 #include "mappings/udp/endpoint.hpp"
-#include "lib/policy/selection.hpp"
 
 namespace post::core {
 
@@ -354,6 +354,11 @@ private:
     void note_writable();
     void forget(AssociationId id);
     void close_listeners();
+    void retire_clients(const ListenerKey& key);
+    // What the associations that a listener took are known by.
+    static Associations::Origin origin_of(const ListenerKey& key) {
+        return std::uint64_t{key.generation} << 32 | key.slot;
+    }
     void close_port_if_idle(Port& port);
     bool settle_idle();
     void finish_turn();
