@@ -182,6 +182,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
 
 void Root::close_listeners() {
     for (ListenerKey key : carriers_.poll_closed()) {
+        retire_clients(key);
         // By index: closing a port takes it out of the list.
         for (std::size_t i = ports_.size(); i-- > 0;) {
             Port& port = *ports_[i];
@@ -201,6 +202,12 @@ void Root::close_listeners() {
             return true;
         });
     }
+}
+
+// Those that it took go on, and nobody takes what they would open.
+void Root::retire_clients(const ListenerKey& key) {
+    for (const AssociationId id : associations_.all())
+        if (associations_.origin(id) == origin_of(key)) associations_.use(id)->retire();
 }
 
 void Root::close_port_if_idle(Port& port) {

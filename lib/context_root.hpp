@@ -392,6 +392,11 @@ private:
     void note_writable();
     void forget(AssociationId id);
     void close_listeners();
+    void retire_clients(const ListenerKey& key);
+    // What the associations that a listener took are known by.
+    static Associations::Origin origin_of(const ListenerKey& key) {
+        return std::uint64_t{key.generation} << 32 | key.slot;
+    }
     void close_port_if_idle(Port& port);
     bool settle_idle();
     void finish_turn();

@@ -140,6 +140,10 @@ public:
     void abort(CarrierId carrier, const Error& error);
     // Closes the transient; all that is open ends with `error`.
     void shut(const Error& error);
+    // The peer shall open no further Carriers.
+    void retire() {
+        if (mapping_) mapping_->retire();
+    }
     // Closes the transient when no Carrier is left, without waiting for the idle time.
     void shut_if_idle();
 

@@ -472,10 +472,8 @@ void Decoder::abandon(std::uint8_t slot, std::optional<Frame>& frame) {
 }
 
 void Decoder::finish(std::optional<Frame>& frame) {
-    if (state_ && state_->used != 0) {
-        const auto left = static_cast<std::uint64_t>(std::popcount(state_->used));
-        return fail({"FIN", "unfinished messages", left, "are left"});
-    }
+    const auto left = static_cast<std::uint64_t>(state_ ? std::popcount(state_->used) : 0);
+    if (left > 0) return fail({"FIN", "unfinished messages", left, "are left"});
     mode_ = Mode::finished;
     frame = Finish{CarrierId{carrier_}};
 }

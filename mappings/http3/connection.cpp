@@ -72,6 +72,7 @@ bool Connection::bind() {
     if (nghttp3_conn_bind_control_stream(native_.get(), ids[0]) != 0 ||
         nghttp3_conn_bind_qpack_streams(native_.get(), ids[1], ids[2]) != 0)
         throw std::bad_alloc();
+    if (retiring_) nghttp3_conn_shutdown(native_.get());
     return true;
 }
 
@@ -147,7 +148,7 @@ void Connection::extend_window(CarrierId carrier, std::uint64_t bytes) {
 }
 
 void Connection::retire() {
-    if (!native_ || !bound_ || std::exchange(retiring_, true)) return;
+    if (std::exchange(retiring_, true) || !bound_) return;
     nghttp3_conn_shutdown(native_.get());
 }
 

@@ -247,6 +247,37 @@ TEST_SUITE("scenario") {
         CHECK(error.cause == std::error_code(0x10e, http3_category()));
     }
 
+    TEST_CASE("http3: a closed Listener says so: what was asked is answered, nothing more is") {
+        WebScene scene;
+        ListenOptions listen;
+        listen.policy.stacks = {Stack::http3};
+        scene.collect(listen);
+        Carrier carrier = scene.ask();
+        carrier.send("");
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
+        scene.listener.close();
+        scene.world.run_for(100ms);
+        Fates fates;
+        Carrier late = carrier.fork();
+        late.send("", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        CHECK(fates.failed() == 1);
+        CHECK(fates[0].error == Errc::connection_closed);
+        CHECK_FALSE(fates[0].maybe_delivered);
+        scene.accepted[0].send("the answer");
+        CHECK(scene.reply(carrier).view() == "the answer");
+        Ends ends;
+        gather_end(carrier, ends);
+        // The next one finds a new connection, or nobody.
+        scene.collect(listen);
+        carrier = {};
+        late = {};
+        scene.world.run_for(1s);
+        Carrier again = scene.ask();
+        again.send("");
+        CHECK(scene.until([&] { return scene.accepted.size() == 2; }));
+    }
+
     TEST_CASE("http3: nobody who accepts refuses the request") {
         WebScene scene;
         ListenOptions listen;
