@@ -43,6 +43,7 @@ private:
     };
 
     std::vector<std::byte> content(const Lane& lane, std::size_t place, std::size_t size) const;
+    std::size_t place_of(const Lane& lane, Sequence sequence);
     const char* fault(const Lane& lane, const Entry& entry) const;
     std::string describe(const Lane& lane, std::size_t place, const Entry& entry) const;
     bool given_up(const Lane& lane) const {
