@@ -1,5 +1,5 @@
-// Migration as the other end has it: a NAT gives a client another address, somebody copies
-// packets (RFC 9000, 9.3), a server that would rather be elsewhere (9.6), and how late messages are.
+// Migration as the other end has it: a NAT gives a client another address, somebody copies packets
+// (RFC 9000, 9.3), a server would rather be elsewhere (9.6); and how late messages are.
 #include "tests/scenario/roam_scene.hpp"
 
 namespace post::test {
