@@ -119,6 +119,21 @@ TEST_SUITE("scenario") {
         CHECK(scene.ends.empty());
     }
 
+    TEST_CASE("migration: where nobody orders interfaces the system's routes are followed back") {
+        RoamScene scene;
+        Carrier carrier = scene.reach();
+        const std::uint16_t port = carrier.association().paths()[0].local.port;
+        scene.near.plug("eth0", false);
+        CHECK(scene.arrives(carrier, "there"));
+        CHECK(carrier.association().paths()[0].local.port == port);  // no second move to the peer
+        scene.world.run_for(1s);
+        scene.near.plug("eth0", true);
+        CHECK(scene.arrives(carrier, "and back"));
+        scene.world.run_for(1s);
+        CHECK(RoamScene::at(carrier) == "10.0.0.1");
+        CHECK(scene.paths.size() == 2);
+    }
+
     TEST_CASE("migration: a path that is gone twice is replaced by the one that has come back") {
         RoamScene scene;
         Carrier carrier = scene.reach();
