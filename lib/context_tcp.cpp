@@ -130,9 +130,11 @@ void Root::serve(Association& association, Way& way, const LinkWant& want) {
         connections_.erase(socket);
         close->reset ? io_->abort(socket) : io_->close(socket);
     } else {
+        Path path;
+        io_->measure(socket, path);
         association.handle_link(now_, way.attempt,
                                 {want.link, link::Unacknowledged{io_->unacknowledged(socket),
-                                                                 io_->round_trip(socket)}});
+                                                                 path.smoothed_rtt}});
     }
 }
 

@@ -45,7 +45,6 @@ public:
     void take_at_most(SocketId socket, std::size_t bytes) override {
         tcp_.take_at_most(socket, bytes);
     }
-    Duration round_trip(SocketId socket) const override { return tcp_.round_trip(socket); }
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }

@@ -150,14 +150,10 @@ public:
     // TCP: leaves what comes in the system's buffers, so that the peer is held back.
     virtual void hold(SocketId socket, bool held) = 0;
     // TCP: puts what the system measures of it into the path, and leaves the rest.
-    virtual void measure(SocketId socket, Path& path) const {
-        static_cast<void>(socket), static_cast<void>(path);
-    }
+    virtual void measure(SocketId socket, Path& path) const = 0;
     // TCP: one receive() takes so many bytes at most, from 1 on; what no turn takes at all needs no
     // such bound. Whoever holds it is not asked.
     virtual void take_at_most(SocketId socket, std::size_t bytes) = 0;
-    // TCP: the smoothed round trip that the system has measured; zero: none.
-    virtual Duration round_trip(SocketId socket) const = 0;
     // TCP: how many of the bytes that were sent the peer's system has not acknowledged.
     virtual std::uint64_t unacknowledged(SocketId socket) const = 0;
 

@@ -290,14 +290,6 @@ std::uint64_t TcpSocket::unacknowledged() const {
     return kept + static_cast<std::uint64_t>(queued);
 }
 
-Duration TcpSocket::round_trip() const {
-    if (local_stream_ || state_ != State::open) return {};
-    tcp_info info{};
-    socklen_t size = sizeof(info);
-    if (getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return {};
-    return std::chrono::microseconds(info.tcpi_rtt);
-}
-
 void TcpSocket::take_error() {
     int error = 0;
     socklen_t size = sizeof(error);

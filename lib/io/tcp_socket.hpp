@@ -58,8 +58,6 @@ public:
     // Of such a pair: whether the other end is gone, and not only its direction; then it is broken.
     void look_for_hangup();
     std::uint64_t unacknowledged() const;
-    // As Io::round_trip.
-    Duration round_trip() const;
     // How many bytes one send() should have: half of what the system takes, which has room for so
     // many whenever it has room.
     std::size_t run() const { return unsent_limit_ / 2; }

@@ -342,11 +342,6 @@ std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     return connection ? connection->socket.unacknowledged() : 0;
 }
 
-Duration TcpSockets::round_trip(SocketId id) const {
-    const Connection* connection = find(id);
-    return connection ? connection->socket.round_trip() : Duration{};
-}
-
 std::size_t TcpSockets::run(SocketId id) const {
     const Connection* connection = find(id);
     return connection ? connection->socket.run() : TcpSocket::least_unsent;

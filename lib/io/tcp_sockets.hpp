@@ -51,7 +51,6 @@ public:
     bool bound(SocketId id) const;
     void measure(SocketId id, Path& path) const;
     std::uint64_t unacknowledged(SocketId id) const;
-    Duration round_trip(SocketId id) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;
 

@@ -45,7 +45,7 @@ public:
     void take_at_most(SocketId socket, std::size_t bytes) override {
         tcp_.take_at_most(socket, bytes);
     }
-    Duration round_trip(SocketId socket) const override { return tcp_.round_trip(socket); }
+    void measure(SocketId socket, Path& path) const override { tcp_.measure(socket, path); }
     std::uint64_t unacknowledged(SocketId socket) const override {
         return tcp_.unacknowledged(socket);
     }

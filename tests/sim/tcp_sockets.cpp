@@ -195,9 +195,10 @@ std::uint64_t TcpSockets::unacknowledged(SocketId id) const {
     return socket ? connection(*socket).unacknowledged() : 0;
 }
 
-Duration TcpSockets::round_trip(SocketId id) const {
+void TcpSockets::measure(SocketId id, Path& path) const {
     const Socket* socket = find(id);
-    return socket ? connection(*socket).rtt() : Duration{};
+    const Duration rtt = socket ? connection(*socket).rtt() : Duration{};
+    if (rtt > Duration::zero()) path.smoothed_rtt = rtt;
 }
 
 std::size_t TcpSockets::run(SocketId id) const {

@@ -53,7 +53,7 @@ public:
     Instant deadline() const;
     Address local_address(SocketId id) const;
     std::uint64_t unacknowledged(SocketId id) const;
-    Duration round_trip(SocketId id) const;
+    void measure(SocketId id, Path& path) const;
     std::size_t run(SocketId id) const;
     bool writable(SocketId id) const;
 
