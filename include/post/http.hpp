@@ -33,14 +33,15 @@
 // second. A server gives leave at once.
 //
 // Serving: ListenOptions::policy names Stack::http3, alone or beside others on the same port; each
-// request comes as a Carrier with a message, and the reply is a send. HEAD is answered like GET, and
+// request comes as a Carrier with a message; the reply is a send. HEAD is answered like GET, and
 // the content is left out. CONNECT is refused (501). A Carrier that is dropped without an answer,
 // aborted or refused resets its request; AbortCode 0 is H3_REQUEST_CANCELLED, any other goes out as
 // it is, and what the peer said is the Error's cause, in http3_category().
 //
 // Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
 // client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
-// connection (H3_EXCESSIVE_LOAD).
+// connection (H3_EXCESSIVE_LOAD). A Listener that closes says GOAWAY: what was asked is answered,
+// further requests fail, and the next initiate makes another connection.
 //
 // not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
 // what has begun to be sent (Feature::lifetime).

@@ -141,8 +141,9 @@ Error Association::terms_error(const SendOptions& options) const {
     if (options.datagram)
         if (Error error = datagram_error(*options.datagram)) return error;
     if (fields() && fields_size(options.properties) > Properties::largest_fields)
-        return wrong("the fields of a message are at most 16 KiB, with their names and 32 bytes for "
-                     "each of them");
+        return wrong(
+            "the fields of a message are at most 16 KiB, with their names and 32 bytes for "
+            "each of them");
     if (!fields() && properties_size(options.properties) > Properties::largest)
         return wrong("the properties of a message are at most 512 bytes, names included");
     for (const auto& [name, value] : options.properties)

@@ -110,7 +110,8 @@ Outgoing* Association::open_for(Lane& lane) {
     first->opened = true;
     outbox_.opened(first->out);
     if (first->closing && first->receives()) closed_early_.push_back(first->id());
-    out_ = Open{first->id(), first->parent, first->kind, first->out.priority, first->channel, first->target};
+    out_ = Open{first->id(),         first->parent,  first->kind,
+                first->out.priority, first->channel, first->target};
     return &out_;
 }
 

@@ -1,5 +1,5 @@
-// nghttp3's callbacks: each looks up the request by the id of its stream and hands the news on. None
-// may let an exception out into C: what is thrown waits in the Connection.
+// nghttp3's callbacks: each looks up the request by the id of its stream and hands the news on.
+// None may let an exception out into C: what is thrown waits in the Connection.
 #include "mappings/http3/callbacks.hpp"
 
 #include <string_view>
