@@ -40,7 +40,8 @@
 //
 // Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
 // client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
-// connection (H3_EXCESSIVE_LOAD).
+// connection (H3_EXCESSIVE_LOAD). A Listener that closes says GOAWAY: what was asked is answered,
+// further requests fail, and the next initiate makes another connection.
 //
 // not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
 // what has begun to be sent (Feature::lifetime).

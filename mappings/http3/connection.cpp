@@ -109,9 +109,16 @@ void Connection::forget(CarrierId carrier) {
     const bool told = request->opened;
     requests_.erase(carrier);
     if (told) events_.push_back(event::Ended{carrier});
-    if (retired_ && requests_.empty() && role_ == Role::client)
-        end(error_of(Errc::connection_closed, code::no_error,
-                     "the server takes no further requests on this connection (GOAWAY)"));
+    end_if_retired();
+}
+
+// What the server still answers is over, and it takes nothing more.
+void Connection::end_if_retired() {
+    if (!retired_ || role_ == Role::server) return;
+    for (const auto& [carrier, request] : requests_)
+        if (request.id >= 0) return;
+    end(error_of(Errc::connection_closed, code::no_error,
+                 "the server takes no further requests on this connection (GOAWAY)"));
 }
 
 // Commands.

@@ -115,6 +115,7 @@ private:
     void fail(int native_code);
     void end(Error error);
     void lose(const Error& error);
+    void end_if_retired();
 
     // connection_receive.cpp: what comes up.
     template <class Value> void handle(Value& event) { events_.push_back(std::move(event)); }

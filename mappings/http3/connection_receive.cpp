@@ -94,9 +94,7 @@ void Connection::read(CarrierId carrier, const Bytes& bytes, bool finish) {
     }
     if (consumed < 0) return fail(static_cast<int>(consumed));
     give_back(id, static_cast<std::uint64_t>(consumed));
-    if (retired_ && role_ == Role::client && requests_.empty())
-        end(error_of(Errc::connection_closed, code::no_error,
-                     "the server takes no further requests on this connection (GOAWAY)"));
+    end_if_retired();
 }
 
 // What was framing, or is not wanted, is taken by nobody above.
