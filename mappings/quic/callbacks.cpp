@@ -153,9 +153,18 @@ struct Callbacks {
         return guarded(user_data, [&](Connection& self) {
             self.endpoint_.random(
                 std::as_writable_bytes(std::span(data, NGTCP2_PATH_CHALLENGE_DATALEN)));
+            self.ask_first_until_ = {};
             return true;
         });
     }
+#if NGTCP2_VERSION_NUM >= 0x010e00
+    static int begin_path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*,
+                                     const ngtcp2_path*, void* user_data) {
+        Connection& self = connection(user_data);
+        self.ask_first_until_ = self.now_ + Connection::longest_question;
+        return 0;
+    }
+#endif
     // The tokens by which the peer says that it has forgotten us, one for each of its ids in use.
     static int connection_id_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type,
                                     std::uint64_t, const ngtcp2_cid*, const std::uint8_t* token,
@@ -215,6 +224,9 @@ void fill(ngtcp2_callbacks& callbacks, Role role) {
     callbacks.get_new_connection_id = Callbacks::new_connection_id;
     callbacks.remove_connection_id = Callbacks::remove_connection_id;
     callbacks.get_path_challenge_data = Callbacks::path_challenge;
+#if NGTCP2_VERSION_NUM >= 0x010e00
+    callbacks.begin_path_validation = Callbacks::begin_path_validation;
+#endif
     callbacks.recv_stateless_reset = Callbacks::stateless_reset;
     callbacks.dcid_status = Callbacks::connection_id_status;
 #if NGTCP2_VERSION_NUM >= 0x011800
