@@ -1,5 +1,5 @@
-"""A peer that breaks the rules of RFC 9000 and 9001, one at a time, made of aioquic: what it says is
-sealed as it should be and wrong in itself. Each rule has the error code by which a server must end
+"""A peer that breaks the rules of RFC 9000 and 9001, one at a time, made of aioquic: what it says
+is sealed as it should be and wrong in itself. Each rule has the error code by which a server must end
 the connection.
 
     negative.py HOST PORT ALPN      prints a line for each rule, and "N passed, N failed"
@@ -175,7 +175,8 @@ def parameter(number, value):
 PARAMETERS = [
     ("9000 18.2: original_destination_connection_id of a client",
      lambda good: good + parameter(0x00, bytes(8))),
-    ("9000 18.2: stateless_reset_token of a client", lambda good: good + parameter(0x02, bytes(16))),
+    ("9000 18.2: stateless_reset_token of a client",
+     lambda good: good + parameter(0x02, bytes(16))),
     ("9000 18.2: preferred_address of a client",
      lambda good: good + parameter(0x0D, bytes(24) + b"\x04abcd" + bytes(16))),
     ("9000 18.2: retry_source_connection_id of a client",

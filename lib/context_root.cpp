@@ -233,7 +233,16 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     Association& made = take_client(port);
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
     port.accept.transport.run_limit = io_->run_limit(port.socket);
-    taken(made, accept_quic(port, transient_of({made.id(), {}}), first, proof));
+    auto mapping = port.endpoint->accept(now_, transient_of({made.id(), {}}), port.accept, first,
+                                         proof);
+    if (!mapping) {
+        std::array<std::byte, 1280> answer;
+        const std::size_t size = port.endpoint->ask_again(now_, first, answer);
+        if (size > 0)
+            io_->send(port.socket, {first.local, first.remote, Ecn::not_ect, size,
+                                    std::span<const std::byte>(answer).first(size)});
+    }
+    taken(made, std::move(mapping));
 }
 
 // What came for one of our connections.

@@ -58,6 +58,7 @@ inline std::optional<Case> case_of(std::string_view name, bool server) {
         if (server) made.quic.versions = {post::QuicVersion::v2, post::QuicVersion::v1};
         return made;
     }
+    // Not yet: "zerortt", which is Spread::resumed and ListenOptions::early_data; "http3".
     // A client has nothing to do but to follow the server's preferred address.
     if (name == "connectionmigration" && !server) return made;
     return std::nullopt;

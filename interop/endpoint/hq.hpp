@@ -1,7 +1,7 @@
 // hq-interop: HTTP/0.9 over QUIC, as implementations of QUIC examine each other with it. A request
 // is a stream of its own: "GET /name\r\n" and its end; the answer is the file and the end of the
-// stream, or a reset. Nothing here is private to the library: an ALPN of one's own, a Stream or
-// Carrier for each request, and fork for the next one.
+// stream, or a reset. Nothing here is private to the library: an ALPN of one's own, a Carrier for
+// each request, and fork for the next one.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,6 @@
 #include <post/coro.hpp>
 #include <post/file.hpp>
 #include <post/post.hpp>
-#include <post/stream.hpp>
 
 namespace hq {
 
@@ -134,16 +133,13 @@ public:
 
 private:
     post::Task<> fetch(post::Carrier carrier, Request request) {
-        auto made = carrier.as_stream();
-        if (!made) co_return complain(request, made.error());
-        post::Stream stream = std::move(*made);
-        stream.on_closed([](const post::Error&) {});  // read() says it, too
-        // Held by the stream, whether or not anybody waits for it.
-        stream.write("GET " + request.target + "\r\n");
-        stream.finish();
+        carrier.on_closed([](const post::Error&) {});  // receive() says it, too
+        // Asking twice does no harm, so where a session is resumed it may go before the handshake.
+        const post::SendOptions whole{.idempotent = true, .final = true};
+        carrier.send("GET " + request.target + "\r\n", whole);
         std::ofstream file;
         while (true) {
-            auto bytes = co_await stream.read();
+            auto bytes = co_await carrier.receive(post::ReceiveParts{});
             if (!bytes && bytes.error() != post::Errc::carrier_closed)
                 co_return complain(request, bytes.error());
             if (!file.is_open())

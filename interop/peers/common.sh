@@ -11,9 +11,9 @@
 #   peer "$@"
 #
 # The environment is that of the public runner: TESTCASE, REQUESTS, SSLKEYLOGFILE, QLOGDIR, and WWW,
-# CERTS (cert.pem, priv.key; ca.pem) and DOWNLOADS in place of its fixed folders. CASE is the name of
-# the test case, where TESTCASE is the order that it comes to; CELL the folder that all others are
-# below. The script is started in the network namespace of its end, and may exec.
+# CERTS (cert.pem, priv.key; ca.pem) and DOWNLOADS in place of its fixed folders. CASE is the name
+# of the test case, where TESTCASE is the order that it comes to; CELL the folder that all others
+# are below. The script is started in the network namespace of its end, and may exec.
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
 unsupported() {
@@ -56,7 +56,7 @@ in_tree() {
     for name in WWW CERTS DOWNLOADS SSLKEYLOGFILE QLOGDIR; do
         [ -z "${!name:-}" ] || export "$name=/interop${!name#"$CELL"}"
     done
-    exec chroot "$at" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+    exec chroot "$at" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LC_ALL=C.UTF-8 "$@"
 }
 
 # version_of PACKAGE NAME: as dpkg of the tree has it.

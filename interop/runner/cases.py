@@ -207,13 +207,13 @@ def check_amplificationlimit(run):
     crypto = sum(sum(of(packet, "quic.crypto.length")) for packet in run.server
                  if not packet.from_client and any(h.kind == HANDSHAKE for h in packet.long))
     if crypto < 7500:
-        raise Failed(f"{crypto} bytes of the server's Handshake CRYPTO: not enough to meet the limit")
+        raise Failed(f"{crypto} bytes of the server's Handshake CRYPTO: the limit is not met")
     received = sent = 0
     for packet in run.server:
         if packet.from_client:
             if any(header.kind == HANDSHAKE for header in packet.long):
-                return f"{crypto} B of CRYPTO, {sent} B sent for {received} B before the client's " \
-                       "Handshake"
+                return f"{crypto} B of CRYPTO, {sent} B sent for {received} B before the " \
+                       "client's Handshake"
             received += len(packet.payload)
         else:
             sent += len(packet.payload)

@@ -106,8 +106,8 @@ class Way:
 
 
 class Nat:
-    """Stands in front of the client and gives it other ports or addresses while it talks. What comes
-    to an earlier one finds nobody."""
+    """Stands in front of the client and gives it other ports or addresses while it talks. What
+    comes to an earlier one finds nobody."""
 
     def __init__(self, what):
         self.what, self.generation = what, 0
@@ -124,7 +124,8 @@ class Nat:
         """Where the address and the port of one end stand."""
         size = 4 if packet[0] >> 4 == 4 else 16
         first = (12 if size == 4 else 8) + (size if destination else 0)
-        return slice(first, first + size), slice(at + 2, at + 4) if destination else slice(at, at + 2)
+        port = at + 2 if destination else at
+        return slice(first, first + size), slice(port, port + 2)
 
     def pass_on(self, packet, to_server):
         protocol, at = packets.transport(packet)
@@ -163,7 +164,8 @@ class Emulator:
     def __init__(self, link, seed, traces):
         """`traces`: CLIENT and SERVER, what passes each end: has add(time, from_client, packet)."""
         self.link, self.traces = link, traces
-        self.ways = {SERVER: Way(link.to_server, seed * 2 + 1), CLIENT: Way(link.to_client, seed * 2)}
+        self.ways = {SERVER: Way(link.to_server, seed * 2 + 1),
+                     CLIENT: Way(link.to_client, seed * 2)}
         self.nat = Nat(link.rebind) if link.rebind else None
         self.next_rebind = None
         self.on_the_way = []
@@ -189,7 +191,7 @@ class Emulator:
             subprocess.run(["ip", *words.split()], check=True)
 
     def inside(self, side):
-        """The beginning of a command that runs in one namespace; pass_fds has to have its number."""
+        """The beginning of a command that runs in one namespace, whose number pass_fds needs."""
         return ["nsenter", f"--net=/proc/self/fd/{self.namespaces[side]}"]
 
     def start(self):
@@ -282,8 +284,8 @@ class Trace:
 
         with open(path, "wb") as out:
             out.write(block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
-            # 101: LINKTYPE_RAW; if_tsresol 9: nanoseconds.
-            out.write(block(1, struct.pack("<HHI", 101, 0, 0) + struct.pack("<HHBxxxI", 9, 1, 9, 0)))
+            # 101: LINKTYPE_RAW; option if_tsresol, 9: nanoseconds, and the end of options.
+            out.write(block(1, struct.pack("<HHIHHI", 101, 0, 0, 9, 1, 9) + bytes(4)))
             if keys:
                 out.write(block(10, struct.pack("<II", 0x544C534B, len(keys)) + keys))
             for now, _, packet, size in self.packets:

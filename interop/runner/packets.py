@@ -1,5 +1,5 @@
-"""IP, UDP and QUIC's long headers, as far as they can be read without keys: what the link changes in
-packets, and what the checks count in them (RFC 8999, RFC 9000 17.2, RFC 9369 3.2)."""
+"""IP, UDP and QUIC's long headers, as far as they can be read without keys: what the link changes
+in packets, and what the checks count in them (RFC 8999, RFC 9000 17.2, RFC 9369 3.2)."""
 
 import socket
 import struct

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The runner's own parts, without namespaces: packets, the link's chances, and that each check finds
-what it is there for. Prints "N passed, N failed"."""
+"""The runner's own parts, without namespaces: packets, the link's chances, and that each check
+finds what it is there for. Prints "N passed, N failed"."""
 
 import random
 import struct
@@ -146,7 +146,7 @@ def a_cipher_too_many_is_found():
 
 
 def a_retry_without_its_token_is_found():
-    retry = bytes([0xF0]) + struct.pack("!I", packets.V1) + b"\6client\6server" + b"token" + bytes(16)
+    retry = bytes([0xF0]) + struct.pack("!I", packets.V1) + b"\6client\6servertoken" + bytes(16)
     first = (True, initial(), {"quic.packet_number": ["0"]})
     said = (False, retry, {})
     good = (True, initial(token=b"token"), {"quic.packet_number": ["1"]})

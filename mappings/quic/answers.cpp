@@ -69,6 +69,18 @@ Endpoint::Routed Endpoint::retry(Instant now, const Datagrams& run, const Initia
     return Answer{static_cast<std::size_t>(size), run.count()};
 }
 
+std::size_t Endpoint::ask_again(Instant now, const Datagrams& first, std::span<std::byte> answer) {
+    if (!std::exchange(begun_amid_, false)) return 0;
+    ngtcp2_pkt_hd header;
+    const auto front = first.front();
+    const auto* data = reinterpret_cast<const std::uint8_t*>(front.data());
+    if (ngtcp2_accept(&header, data, front.size()) != 0) return 0;
+    const Initial initial{header.version, to_id(header.dcid), to_id(header.scid)};
+    const auto routed = retry(now, first, initial, answer);
+    const auto* said = std::get_if<Answer>(&routed);
+    return said ? said->size : 0;
+}
+
 // RFC 9000, 8.1.3: a client takes one Retry only, so there is nothing else to be done for it.
 Endpoint::Routed Endpoint::refuse_token(Instant now, const Datagrams& run, const Initial& initial,
                                         std::span<std::byte> answer) {

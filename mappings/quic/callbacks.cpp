@@ -156,6 +156,7 @@ struct Callbacks {
         return guarded(user_data, [&](Connection& self) {
             self.endpoint_.random(
                 std::as_writable_bytes(std::span(data, NGTCP2_PATH_CHALLENGE_DATALEN)));
+            self.ask_first_until_ = {};
             return true;
         });
     }
@@ -190,7 +191,9 @@ struct Callbacks {
     }
     static int begin_path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*,
                                      const ngtcp2_path*, void* user_data) {
-        connection(user_data).moving_.validating = true;
+        Connection& self = connection(user_data);
+        self.moving_.validating = true;
+        self.ask_first_until_ = self.now_ + Connection::longest_question;
         return 0;
     }
     static int path_validation(ngtcp2_conn*, std::uint32_t flags, const ngtcp2_path* path,

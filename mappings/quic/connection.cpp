@@ -337,8 +337,11 @@ void Connection::fail(int code) {
     if (!alive()) return;
     switch (code) {
         case NGTCP2_ERR_DRAINING: peer_closed(); return;
+        case NGTCP2_ERR_RETRY:
+        case NGTCP2_ERR_DROP_CONN:  // nothing of it came
+            begun_amid_ = true;
+            [[fallthrough]];
         case NGTCP2_ERR_IDLE_CLOSE:
-        case NGTCP2_ERR_DROP_CONN:
         case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
             lose(error_of_code(code, circumstances()));
             state_ = State::over;

@@ -83,6 +83,9 @@ public:
     std::int64_t stream_id(CarrierId carrier) const { return streams_.stream_id(carrier); }
     // Some packet of the peer's could be opened.
     bool heard_peer() const;
+    // What came first from the client is not the beginning of its ClientHello, and its address is
+    // not proved: this is over, and it should be asked to say all of it again (Retry).
+    bool begun_amid() const { return begun_amid_; }
     // New keys from the next packet on (RFC 9001, 6). False: too early after the last time.
     bool update_keys();
     // How many generations of keys there have been, the next one, which is made ahead, included.
@@ -181,6 +184,7 @@ private:
     const TransientId transient_;
     const Role role_;
     State state_ = State::handshaking;
+    bool begun_amid_ = false;
     bool half_open_ = true;       // counted by the endpoint
     bool authentic_ = false;      // something came that only the peer can have sent
     bool reset_by_peer_ = false;  // a stateless reset
@@ -218,6 +222,9 @@ private:
     Address followed_;  // where it moved to last
     Moving moving_;
     bool take_preferred_ = true;  // go where the server would rather have us
+    // A new path is to be asked first, before this time (transmit.cpp); zero: no question waits.
+    static constexpr Duration longest_question = std::chrono::milliseconds(25);
+    Instant ask_first_until_{};
     std::optional<Duration> keep_alive_every_;
     // A client's, until it is established; what it began with, and what the server wants instead.
     std::unique_ptr<ConnectOptions> connect_;

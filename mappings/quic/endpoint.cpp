@@ -175,6 +175,7 @@ Result<std::unique_ptr<Mapping>> Endpoint::accept(Instant now, TransientId trans
                                                   const AcceptOptions& options,
                                                   const Datagrams& first,
                                                   const AddressProof& proof) {
+    begun_amid_ = false;
     if (options.alpn.empty() || !options.security.identity)
         return Error(Errc::invalid_argument, {}, Stage::call, "no ALPN token, or no identity");
     if (half_open_ >= options_.most_half_open) return Errc::too_many;
@@ -182,6 +183,8 @@ Result<std::unique_ptr<Mapping>> Endpoint::accept(Instant now, TransientId trans
                                                    options.transport, now);
     if (auto started = connection->accept(options, first, proof); !started) return started.error();
     connection->handle_input(now, first);
+    begun_amid_ = connection->begun_amid() && connection->heard_peer();
+    if (begun_amid_) return Errc::protocol_violation;
     // Nothing in it could be opened: it only looked like a client's first packet (ATTACKS A2).
     if (!connection->heard_peer()) return Errc::protocol_violation;
     return std::unique_ptr<Mapping>(std::move(connection));

@@ -71,6 +71,11 @@ public:
     Result<std::unique_ptr<Mapping>> accept(Instant now, TransientId transient,
                                             const AcceptOptions& options, const Datagrams& first,
                                             const AddressProof& proof = {});
+    // What to say when accept() has failed, in `answer`, which has at least 1200 bytes: the size of
+    // a Retry for a client whose first packet was overtaken or lost, since long ClientHellos take
+    // several, and some clients never repeat what nobody has acknowledged; 0: nothing. It says all
+    // of them again, with its address proved.
+    std::size_t ask_again(Instant now, const Datagrams& first, std::span<std::byte> answer);
 
     // What connections logged since the last call: bytes to be appended to files.
     struct Log {
@@ -164,6 +169,7 @@ private:
     std::deque<Closed> closed_;
     std::uint64_t first_closed_ = 0;
     std::size_t half_open_ = 0;
+    bool begun_amid_ = false;  // what accept() did not take last
     wire::RateLimit negotiations_{100, 100};
     wire::RateLimit refusals_{100, 100};
     wire::RateLimit resets_{50, 50};

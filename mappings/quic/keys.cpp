@@ -154,6 +154,16 @@ struct Keys {
     static int secrets(gnutls_session_t session, gnutls_record_encryption_level_t level,
                        const void* receive, const void* send, std::size_t size) {
         auto* reference = static_cast<ngtcp2_crypto_conn_ref*>(gnutls_session_get_ptr(session));
+        // RFC 9001, 8.2: nothing goes on without the peer's transport parameters, and ngtcp2 takes
+        // it for granted that they are there. A client's come before any key, a server's before
+        // those of 1-RTT.
+        const Connection& owner = connection(reference->user_data);
+        if ((owner.role_ == Role::server || level == GNUTLS_ENCRYPTION_LEVEL_APPLICATION) &&
+            ngtcp2_conn_get_remote_transport_params(owner.native_.get()) == nullptr)
+            return GNUTLS_E_MISSING_EXTENSION;
+        // RFC 9001, 6: a KeyUpdate of TLS, which is none of QUIC's.
+        if (ngtcp2_conn_get_handshake_completed(owner.native_.get()) != 0)
+            return GNUTLS_E_UNEXPECTED_PACKET;
         auto code = connection(reference->user_data).guarded([&](Connection& self) {
             auto at = ngtcp2_crypto_gnutls_from_gnutls_record_encryption_level(level);
             for (const auto* secret : {receive, send})

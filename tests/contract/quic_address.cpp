@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/contract/support.hpp"
+#include "tests/hostile/forge.hpp"
 
 namespace post::test {
 
@@ -104,6 +105,59 @@ TEST_SUITE("contract") {
         // When one of the two has gone, the next one is taken without.
         made.pop_back();
         CHECK(std::holds_alternative<Endpoint::NewClient>(door.knock(packet)));
+    }
+
+    // A long ClientHello, such as one with a post-quantum key, takes several packets, and the first
+    // of them may be lost or overtaken.
+    TEST_CASE("quic: a client of whose ClientHello the middle comes first is asked to repeat it") {
+        QuicOptions options(seeded());
+        std::string first;
+        // RFC 9000, 19.6   CRYPTO { type = 6, offset = 600, length = 32, data }
+        SUBCASE("the middle") { first = "\x06\x42\x58\x20" + std::string(32, 'x'); }
+        SUBCASE("or a PING alone") { first = "\x01"; }
+        Forge forge;
+        options.client_substitute = &forge;
+        int edited = 0;
+        forge.edit = [&](Level level, std::string& frames) {
+            if (level != Level::initial || edited++ > 0) return;
+            first.resize(frames.size());  // PADDING
+            frames = first;
+        };
+        QuicPair pair(options);
+        REQUIRE(pair.connect());
+        CHECK(pair.answers() == 1);
+        CHECK(is_retry(pair.last_answer()));
+        CHECK(pair.server_endpoint().half_open() == 0);
+    }
+
+    // RFC 9000, 9.3.
+    TEST_CASE("quic: what a server says first at a client's new port is a PATH_CHALLENGE") {
+        for (int i = 0; i < 30; ++i) {
+            CAPTURE(i);
+            QuicOptions options(seeded());
+            Forge forge;
+            forge.listens = true;
+            options.server_substitute = &forge;
+            options.client.carrier_window = 8'000'000;  // nothing but its pacer holds it back
+            options.server_transport.versions = options.client_transport.versions = {
+                QuicVersion::v1};
+            QuicPair pair(options);
+            REQUIRE(pair.connect());
+            auto carrier = pair.client.open();
+            pair.client.send(carrier, "go");
+            REQUIRE(pair.run_until([&] { return !pair.server.messages(carrier).empty(); }));
+            pair.server.send_cut(carrier, Bytes(std::string(4'000'000, 'x')), 65536);
+            pair.run(60ms + i * 701us);
+            std::string first;
+            pair.on_launch = [&](bool to_server, Instant&) {
+                if (!to_server && first.empty() && pair.server.mapping->path().remote.port == 6000)
+                    first = forge.said.back().frames;
+                return true;
+            };
+            pair.client_port = 6000;
+            REQUIRE(pair.run_until([&] { return !first.empty(); }, 1s));
+            CHECK(first[0] == '\x1a');  // RFC 9000, 19.17
+        }
     }
 
     TEST_CASE("quic: a connection's token spares the next one the Retry, once") {

@@ -2,6 +2,7 @@
 
 #include "mappings/crypto/credentials.hpp"
 #include "tests/contract/support.hpp"
+#include "tests/hostile/forge.hpp"
 
 namespace post::test {
 
@@ -225,17 +226,59 @@ TEST_SUITE("contract") {
         CHECK(verdict_of(options).server_established);
     }
 
-    TEST_CASE("quic: a chain that is too deep is not looked at") {
+    TEST_CASE("quic: a chain of ten certificates is believed, and a longer one not looked at") {
+        for (const int between : {8, 9}) {
+            CAPTURE(between);
+            QuicOptions options(seeded());
+            std::vector<Identity> chain{authority()};
+            for (int depth = 0; depth < between; ++depth)
+                chain.push_back(issue({"Depth " + std::to_string(depth)}, &chain.back(),
+                                      std::chrono::hours(24), true));
+            options.server_security.identity = issue({"server.example"}, &chain.back());
+            options.client_security.trust = trust_authority();
+            auto verdict = verdict_of(options);
+            CHECK(verdict.client_established == (between == 8));
+            if (between > 8) CHECK(verdict.client == Errc::certificate_untrusted);
+        }
+    }
+
+    // RFC 9001, 6.
+    TEST_CASE("quic: a KeyUpdate message of TLS ends the connection") {
         QuicOptions options(seeded());
-        std::vector<Identity> chain{authority()};
-        for (int depth = 0; depth < 9; ++depth)
-            chain.push_back(issue({"Depth " + std::to_string(depth)}, &chain.back(),
-                                  std::chrono::hours(24), true));
-        options.server_security.identity = issue({"server.example"}, &chain.back());
-        options.client_security.trust = trust_authority();
-        auto verdict = verdict_of(options);
-        CHECK_FALSE(verdict.client_established);
-        CHECK(verdict.client == Errc::certificate_untrusted);
+        options.client_transport.versions = {QuicVersion::v1};
+        options.server_transport.versions = {QuicVersion::v1};
+        Forge forge;
+        options.client_substitute = &forge;
+        QuicPair pair(options);
+        REQUIRE(pair.connect());
+        pair.run(1s);
+        // CRYPTO { offset = 0, length = 5, KeyUpdate { length = 1, update_requested } }
+        pair.inject(true, forge.seal(Level::one_rtt, std::string("\x06\x00\x05\x18\0\0\1\1", 8)));
+        CHECK(pair.server.lost());
+        REQUIRE(pair.run_until([&] { return pair.client.lost().has_value(); }));
+        CHECK(pair.client.lost()->cause == alert(10));  // unexpected_message
+    }
+
+    // RFC 9001, 8.2.
+    TEST_CASE("quic: a client without transport parameters is refused for that") {
+        QuicOptions options(seeded());
+        options.client_transport.versions = {QuicVersion::v1};
+        Forge forge;
+        options.client_substitute = &forge;
+        bool hidden = false;
+        forge.edit = [&](Level level, std::string& frames) {
+            // The extension's type, which is nobody's then. It may lie across two frames.
+            const auto place = frames.find(std::string("\x00\x39\x00", 3));
+            if (level != Level::initial || place == std::string::npos) return;
+            frames[place] = '\x39';
+            hidden = true;
+        };
+        for (; !hidden; ++options.seed) {
+            const auto verdict = verdict_of(options);
+            if (!hidden) continue;
+            CHECK_FALSE(verdict.client_established);
+            CHECK(verdict.client.cause == alert(109));  // missing_extension
+        }
     }
 }
 

@@ -10,9 +10,11 @@ namespace post::test {
 namespace {
 
 quic::EndpointOptions seeded(std::uint64_t seed, crypto::PacketProtectionBackend protection,
+                             const crypto::PacketProtection* substitute,
                              const QuicOptions* server = nullptr) {
     quic::EndpointOptions options;
     options.protection = protection;
+    options.substitute = substitute;
     if (server) {
         options.validate_from = server->validate_from;
         options.versions = server->server_transport.versions;
@@ -48,8 +50,9 @@ QuicOptions::QuicOptions(const PairOptions& options) : PairOptions(options) {
 QuicPair::QuicPair(const QuicOptions& options)
     : Pair(options),
       quic_options_(options),
-      client_endpoint_(seeded(options.seed, options.client_protection)),
-      server_endpoint_(seeded(options.seed + 1, options.server_protection, &options)) {
+      client_endpoint_(seeded(options.seed, options.client_protection, options.client_substitute)),
+      server_endpoint_(seeded(options.seed + 1, options.server_protection,
+                              options.server_substitute, &options)) {
     connect_client();
 }
 
@@ -100,8 +103,10 @@ void QuicPair::inject(bool to_server, std::vector<std::byte> bytes) {
     (to_server ? server : client).drain();
 }
 
-void QuicPair::deliver(bool to_server, const Datagrams& datagram) {
+void QuicPair::deliver(bool to_server, const Datagrams& sent) {
     if (to_server && !quic_options_.listening) return;
+    Datagrams datagram = sent;
+    if (to_server && client_port != 0) datagram.remote.port = client_port;
     auto& endpoint = to_server ? server_endpoint_ : client_endpoint_;
     auto& end = to_server ? server : client;
     std::array<std::byte, 1500> space;
@@ -117,17 +122,25 @@ void QuicPair::deliver(bool to_server, const Datagrams& datagram) {
         accept.transport.limits = options_.server;
         const auto& proof = std::get<quic::Endpoint::NewClient>(routed).proof;
         auto made = endpoint.accept(now_, TransientId{next_transient_++}, accept, datagram, proof);
-        if (made) end.mapping = std::move(*made);
+        if (made) {
+            end.mapping = std::move(*made);
+        } else if (const auto size = endpoint.ask_again(now_, datagram, space); size > 0) {
+            answer(to_server, std::span(space).first(size));
+        }
     } else if (auto* answer = std::get_if<quic::Endpoint::Answer>(&routed)) {
-        ++answers_;
-        Datagrams reply;
-        reply.segment = answer->size;
-        reply.bytes = std::span(space).first(answer->size);
-        last_answer_.assign(reply.bytes.begin(), reply.bytes.end());
-        launch(!to_server, reply);
+        this->answer(to_server, std::span(space).first(answer->size));
     } else {
         ++unroutable_;
     }
+}
+
+void QuicPair::answer(bool by_server, std::span<const std::byte> bytes) {
+    ++answers_;
+    Datagrams reply;
+    reply.segment = bytes.size();
+    reply.bytes = bytes;
+    last_answer_.assign(bytes.begin(), bytes.end());
+    launch(!by_server, reply);
 }
 
 }  // namespace post::test

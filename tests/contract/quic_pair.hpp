@@ -22,6 +22,9 @@ struct QuicOptions : PairOptions {
     bool listening = true;
     crypto::PacketProtectionBackend client_protection = crypto::PacketProtectionBackend::automatic;
     crypto::PacketProtectionBackend server_protection = crypto::PacketProtectionBackend::automatic;
+    // In place of these.
+    const crypto::PacketProtection* client_substitute = nullptr;
+    const crypto::PacketProtection* server_substitute = nullptr;
     bool client_raw = false;  // the client writes what it likes, whatever the ALPN
     // Their limits come from PairOptions; the server's versions are its endpoint's, too.
     quic::TransportOptions client_transport;
@@ -54,6 +57,8 @@ public:
     const std::vector<std::vector<std::byte>>& history(bool to_server) const {
         return to_server ? to_server_ : to_client_;
     }
+    // Not 0: the server sees the client at this port.
+    std::uint16_t client_port = 0;
     // A datagram from somewhere, now.
     void inject(bool to_server, std::vector<std::byte> bytes);
     std::uint64_t answers() const { return answers_; }
@@ -66,6 +71,8 @@ protected:
 
 private:
     void connect_client();
+    // Of an endpoint, without a connection.
+    void answer(bool by_server, std::span<const std::byte> bytes);
 
     QuicOptions quic_options_;
     quic::Endpoint client_endpoint_;
