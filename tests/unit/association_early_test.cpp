@@ -1,5 +1,5 @@
-// Early data as an association sees it: copies go on a leaf, and count when the peer has taken them;
-// a listener takes each message of a race once.
+// Early data as an association sees it: copies go on a leaf, and count when the peer has taken
+// them; a listener takes each message of a race once.
 #include <doctest/doctest.h>
 
 #include "tests/unit/association_support.hpp"

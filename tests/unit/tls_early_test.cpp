@@ -1,5 +1,5 @@
-// Early data of TLS 1.3 over a byte stream, between two of ours and with GnuTLS's own records at the
-// other end: taken, rejected, and played again.
+// Early data of TLS 1.3 over a byte stream, between two of ours and with GnuTLS's own records at
+// the other end: taken, rejected, and played again.
 #include <set>
 
 #include "tests/unit/tls_support.hpp"
