@@ -108,13 +108,13 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     const bool known = !begun && !plain_ &&
                        (receipts(lane, piece.niceness).has(piece.sequence) ||
                         (work.successors > 0 && successors_.find(name)));
-    // A copy, or the rest of one.
-    if (known) {
+    // A copy; those of idempotent messages may come in parts (FORMAT.md, 5.2).
+    if (known && (whole || piece.marks.idempotent)) {
         release(lane, size);
         return {};
     }
     const bool fits = begun ? piece.total == at->total && piece.offset == at->received
-                            : piece.first();
+                            : piece.first() && !known;
     if (!fits && !plain_) {
         release(lane, size);
         return Error(Errc::protocol_violation, {}, Stage::established,
