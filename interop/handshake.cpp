@@ -119,7 +119,7 @@ void connect_early(post::Context& context, const post::Remote& remote,
         carrier.activate().then([&](post::Result<void> active) {
             if (!active) return;
             say_completed(carrier.association());
-            const auto* known = carrier.association().establishment();
+            const auto known = carrier.association().establishment();
             if (known && known->early > 0)
                 std::printf("early %zu %s\n", known->early,
                             known->early_rejected ? "rejected" : "taken");

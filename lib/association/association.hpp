@@ -176,8 +176,9 @@ public:
         return state_ == State::connecting || (continuity_ && continuity_->doubting);
     }
     void race_by(Race::Options race) { options_.race = std::move(race); }
-    // It holds something that may be early data, and no connection of its race had such before: a
-    // listener has no way yet to bring two of them together (FORMAT.md, 5.2).
+    // It holds something that may be early data, and no connection of its race had such before.
+    // FORMAT.md, 5.2: not done on every leaf, because a listener has no way yet to bring two of
+    // them together.
     bool has_early() const;
     // What else the race's report is to say of an attempt.
     void note(AttemptId attempt, const std::string& text) {

@@ -120,7 +120,7 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
     // RFC 9000, 9.3: what is said first on a new path is the question whether the peer is there.
     // While ngtcp2's pacing or congestion control holds that back it writes acknowledgements alone;
     // they are not lost, since the next ones say the same.
-    if (now_ < ask_first_until_ &&
+    if (role_ == Role::server && now_ < ask_first_until_ &&
         path.remote() == to_address(ngtcp2_conn_get_path(native)->remote))
         return {};
     return outgoing(path, info, segment, space.first(static_cast<std::size_t>(written)));

@@ -450,8 +450,13 @@ TEST_SUITE("scenario") {
                 CAPTURE(seed);
                 CAPTURE(std::string(to_string(stack)));
                 Scene scene(seed, {.delay = 10ms});
-                Server server(scene);
-                visit(scene, server, over(stack));
+                // Patience, for a handshake of which each fifth packet is lost.
+                InitiateOptions options = over(stack);
+                options.bounds.handshake_timeout = 1min;
+                ListenOptions listen{.early_data = true};
+                listen.bounds.handshake_timeout = 1min;
+                Server server(scene, listen);
+                visit(scene, server, options);
                 scene.world.link(scene.near, scene.far,
                                  {.delay = 10ms, .loss = 0.2, .reorder = 0.1, .duplicate = 0.1});
                 server.heard->clear();
@@ -461,7 +466,7 @@ TEST_SUITE("scenario") {
                     expected.push_back(std::to_string(i) + std::string(300, '.'));
                     many.emplace_back(expected.back(), twice);
                 }
-                early += visit(scene, server, over(stack), many, 2min).early ? 1 : 0;
+                early += visit(scene, server, options, many, 5min).early ? 1 : 0;
                 CHECK(server.texts() == expected);
             }
             CHECK(early > 0);
