@@ -300,14 +300,10 @@ void Inbox::handle_skip(Instant now, InLane& lane, const Skip& skip) {
                 one.sequence.value() - skip.first.value() < skip.count)
                 return handle_abandon(now, lane, {lane.carrier, skip.niceness, one.sequence}),
                        handle_skip(now, lane, skip);
-    Receipts& known = receipts(lane, skip.niceness);
-    const auto missing = known.missing(skip.first, skip.count);
-    if (missing.empty()) return;
-    known.add(skip.first, skip.count);
+    receipts(lane, skip.niceness).add(skip.first, skip.count);
     ++lane.work->unreported;
     report_later(now, lane);
-    for (const Delivered::Range& range : missing)
-        settle({lane.carrier, skip.niceness, range.first}, range.count, false);
+    settle({lane.carrier, skip.niceness, skip.first}, skip.count, false);
     give_out_free(now);
 }
 

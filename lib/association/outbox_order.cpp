@@ -300,7 +300,8 @@ void Outbox::end_doomed() {
         OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
         // What has left already is the receiver's to drop.
-        if (queue->at(bond.sequence).state >= OutEntry::State::pulled) continue;
+        const OutEntry& entry = queue->at(bond.sequence);
+        if (entry.tried || entry.state >= OutEntry::State::pulled) continue;
         settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
         arrange(*bond.lane, *queue);
     }

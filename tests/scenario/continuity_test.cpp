@@ -117,7 +117,12 @@ TEST_SUITE("scenario") {
                 Outage scene(seed, loss, stacks({Stack::quic, Stack::tls}));
                 scene.load(100);
                 const Duration when = 45ms + 1ms * static_cast<int>(seed * 7919 % 70);
-                scene.world.after(when, [&] { scene.break_with(sim::udp); });
+                // Both ends have to have heard of each other, which losses may delay.
+                std::function<void()> strike = [&] {
+                    if (scene.fates.acked() > 0) return scene.break_with(sim::udp);
+                    scene.world.after(5ms, [&] { strike(); });
+                };
+                scene.world.after(when, [&] { strike(); });
                 const bool whole = scene.until(
                     [&] { return scene.complete(100) && scene.fates.all(); }, 60s);
                 INFO(scene.standing());

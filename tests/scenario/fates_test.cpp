@@ -206,7 +206,9 @@ TEST_SUITE("scenario") {
     TEST_CASE("a network that goes dark fails messages within the idle timeout") {
         Scene scene;
         scene.collect();
-        auto carrier = scene.initiate();
+        InitiateOptions options;
+        options.bounds.continuity = {};  // the connection is all there is
+        auto carrier = scene.initiate(std::move(options));
         Fates fates;
         carrier.send("hello", {}, fates.watch());
         REQUIRE(scene.until([&] { return fates.all(); }));
@@ -215,7 +217,7 @@ TEST_SUITE("scenario") {
         gather_end(scene.accepted[0], theirs);
         Texts got;
         gather(scene.accepted[0], got);
-        scene.link.change([](sim::LinkOptions& options) { options.down = true; });
+        scene.link.change([](sim::LinkOptions& link) { link.down = true; });
         carrier.send("anybody there?", {}, fates.watch());
         const Duration before = scene.world.elapsed();
         REQUIRE(scene.until([&] { return fates.all() && !ends.empty(); }, 40s));

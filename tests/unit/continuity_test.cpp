@@ -97,7 +97,7 @@ TEST_SUITE("unit") {
         const auto attempt = living.association.free_attempt();
         living.association.attach(living.now, attempt, *std::move(husk));
         CHECK(living.association.has(attempt));
-        const auto two = living.association.take(CarrierId{0});
+        auto two = living.association.take(CarrierId{0});
         REQUIRE(two);
         CHECK(std::move(*two).content().string() == "two");
         CHECK_FALSE(living.association.take(CarrierId{0}));

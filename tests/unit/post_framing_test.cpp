@@ -318,8 +318,9 @@ TEST_SUITE("unit") {
                    "01"                                               // epoch
                    "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"  // proof
                    "10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f",
-                   "attach 000102030405060708090a0b0c0d0e0f epoch 1 proof "
-                   "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+                   "attach 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f epoch 1 proof "
+                   "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17 18 "
+                   "19 1a 1b 1c 1d 1e 1f");
     }
 
     TEST_CASE("from capture: DELIVERED that names a message as dropped") {
@@ -339,12 +340,11 @@ TEST_SUITE("unit") {
         piece.total = 10;
         const auto stream = say({piece});
         CHECK(hex_of(stream) ==
-              "3140"  // CHUNK that begins in slot 0
-              "5002"  // flags 0x1002: sequence, offset
-              "07"    // sequence
-              "06"    // the receiver has 6 bytes
-              "0a04"  // of 10; 4 bytes follow
-              "6768696a");
+              "31 40 "  // CHUNK that begins in slot 0
+              "50 02 "  // flags 0x1002: sequence, offset
+              "07 06 "  // sequence 7; the receiver has 6 bytes
+              "0a 04 "  // of 10; 4 bytes follow
+              "67 68 69 6a");
         Decoder decoder(carrier);
         const auto heard = hear(decoder, stream);
         REQUIRE(heard.frames.size() == 1);
