@@ -50,6 +50,23 @@ post::Bounds patient() {
 
 const post::Policy quic{.stacks = {post::Stack::quic}};
 
+// The examination has one server on one machine: where it would rather be is the next port of the
+// addresses that others know it by.
+void prefer_next_port(post::Context& context, std::uint16_t port, post::QuicOptions& options) {
+    const auto interfaces = context.interfaces();
+    if (!interfaces) return;
+    for (const post::Interface& interface : *interfaces) {
+        if (interface.type == post::InterfaceType::loopback) continue;
+        for (const auto& source : interface.sources) {
+            const bool v6 = source.address.family == post::Address::Family::v6;
+            post::Address& wanted = v6 ? options.preferred_v6 : options.preferred_v4;
+            if (wanted.family != post::Address::Family::none || source.address.scope != 0) continue;
+            wanted = source.address;
+            wanted.port = static_cast<std::uint16_t>(port + 1);
+        }
+    }
+}
+
 // For the signal handler: what it may do is to stop this one.
 post::Context* serving = nullptr;
 
@@ -59,16 +76,23 @@ int serve(const Case& wanted) {
     post::ListenOptions options;
     options.policy = quic;
     options.alpn = {hq::alpn};
+    if (wanted.http3) {
+        options.policy = {.stacks = {post::Stack::http3}};
+        options.alpn.clear();
+    }
+    options.early_data = wanted.early;
     options.quic = wanted.quic;
+    const auto port = number<std::uint16_t>(environment("PORT", "443"));
+    if (wanted.preferred) prefer_next_port(context, port, options.quic);
     options.bounds = patient();
     // What the examination allows at most.
     options.bounds.carriers = 1000;
-    auto listener = context.listen({.port = number<std::uint16_t>(environment("PORT", "443")),
+    auto listener = context.listen({.port = port,
                                     .identity = post::Identity::from_files(
                                         certificates + "/cert.pem", certificates + "/priv.key")},
                                    options);
     const hq::Server files(environment("WWW", "/www"));
-    files.serve(listener);
+    wanted.http3 ? files.serve_http3(listener) : files.serve(listener);
     serving = &context;
     for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { serving->stop(); });
     std::printf("listening %u\n", unsigned{listener.port()});
@@ -112,7 +136,10 @@ int ask(const Case& wanted) {
     using Requests = std::vector<hq::Request>;
     switch (wanted.spread) {
         case Spread::one:
-            round([&](post::Context& context) { downloads.get(context, all, options); });
+            round([&](post::Context& context) {
+                wanted.http3 ? downloads.get_http3(context, all, options)
+                             : downloads.get(context, all, options);
+            });
             break;
         case Spread::resumed:
             round([&](post::Context& context) {

@@ -18,6 +18,9 @@ enum class Spread {
 struct Case {
     post::QuicOptions quic{};
     Spread spread = Spread::one;
+    bool http3 = false;      // instead of hq-interop
+    bool early = false;      // a server takes requests before the handshake is complete
+    bool preferred = false;  // a server would rather be reached at another port
 };
 
 // None: this role cannot do it, which is exit code 127. So is what nobody has heard of.
@@ -59,7 +62,19 @@ inline std::optional<Case> case_of(std::string_view name, bool server) {
         return made;
     }
     // Not yet: "zerortt", which is Spread::resumed and ListenOptions::early_data; "http3".
+    if (name == "zerortt") {
+        made.spread = Spread::resumed;
+        made.early = server;
+        return made;
+    }
+    if (name == "http3") {
+        made.http3 = true;
+        return made;
+    }
     // A client has nothing to do but to follow the server's preferred address.
-    if (name == "connectionmigration" && !server) return made;
+    if (name == "connectionmigration") {
+        made.preferred = server;
+        return made;
+    }
     return std::nullopt;
 }

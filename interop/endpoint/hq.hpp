@@ -40,7 +40,28 @@ public:
         });
     }
 
+    // The same files over HTTP/3.
+    void serve_http3(post::Listener& listener) const {
+        listener.accept([this](post::Carrier carrier) {
+            carrier.on_closed([](const post::Error&) {});
+            answer_http3(std::move(carrier));
+            return true;
+        });
+    }
+
 private:
+    post::Task<> answer_http3(post::Carrier carrier) const {
+        auto request = co_await carrier.receive();
+        if (!request) co_return;
+        const auto path = file_at(post::http::field(request->properties(), ":path"));
+        post::SendOptions whole{.final = true,
+                                .properties = {{":status", path.empty() ? "404" : "200"}}};
+        if (path.empty())
+            carrier.send("", std::move(whole));
+        else
+            send(std::move(carrier), path, std::move(whole));
+    }
+
     post::Task<> answer(post::Carrier carrier) const {
         std::string request;
         while (!request.ends_with('\n')) {
@@ -52,14 +73,14 @@ private:
         }
         const auto path = file_of(request);
         if (path.empty()) co_return carrier.abort(no_such_file);
-        send(std::move(carrier), path);
+        send(std::move(carrier), path, {.final = true});
     }
 
     // Whoever has the last word of the file's fate holds the Carrier until then, so that no linger
     // time cuts a long file short.
-    static void send(post::Carrier carrier, const std::filesystem::path& path) {
+    static void send(post::Carrier carrier, const std::filesystem::path& path,
+                     const post::SendOptions& last) {
         auto held = std::make_shared<post::Carrier>(std::move(carrier));
-        const post::SendOptions last{.final = true};
         std::error_code error;
         if (std::filesystem::file_size(path, error) == 0 && !error) {
             held->send("", last, [held](const post::Fate&) {});
@@ -74,8 +95,13 @@ private:
     std::filesystem::path file_of(std::string_view request) const {
         while (!request.empty() && (request.back() == '\n' || request.back() == '\r'))
             request.remove_suffix(1);
-        if (!request.starts_with("GET /")) return {};
-        const auto below = std::filesystem::path(request.substr(5)).lexically_normal();
+        constexpr std::string_view method = "GET ";
+        return request.starts_with(method) ? file_at(request.substr(method.size()))
+                                           : std::filesystem::path{};
+    }
+    std::filesystem::path file_at(std::string_view target) const {
+        if (!target.starts_with('/')) return {};
+        const auto below = std::filesystem::path(target.substr(1)).lexically_normal();
         if (below.empty() || below.is_absolute() || *below.begin() == "..") return {};
         auto path = root_ / below;
         std::error_code error;
@@ -87,13 +113,15 @@ private:
 
 // A file that is wanted.
 struct Request {
-    post::Remote remote;  // host and port
+    post::Remote url;
+    post::Remote remote;  // its host and port, for hq-interop
     std::string target;   // "/name"
 
     // "https://server:443/name". Throws post::Failure (invalid_url).
     static Request parse(const std::string& url) {
         const post::Remote named(url);
-        return {post::Remote(named.host(), named.port(), post::Scheme::quic), named.target()};
+        return {named, post::Remote(named.host(), named.port(), post::Scheme::quic),
+                named.target()};
     }
     std::string file_name() const {
         const auto name = std::filesystem::path(target).filename().string();
@@ -116,6 +144,18 @@ public:
         for (std::size_t i = 0; i < requests.size(); ++i)
             fetch(std::move(carriers[i]), requests[i]);
     }
+    // The same over HTTP/3.
+    void get_http3(post::Context& context, const std::vector<Request>& requests,
+                   post::InitiateOptions options) {
+        options.alpn.clear();
+        options.policy = {.stacks = {post::Stack::http3}};
+        std::vector<post::Carrier> carriers;
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            carriers.push_back(i == 0 ? context.initiate(requests[0].url, options)
+                                      : carriers[0].fork());
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            fetch_http3(std::move(carriers[i]), requests[i]);
+    }
 
     // One after the other, each over a connection of its own; the isolation of `options` says which
     // series this is, and the connections of one series follow each other.
@@ -137,11 +177,23 @@ private:
         // Asking twice does no harm, so where a session is resumed it may go before the handshake.
         const post::SendOptions whole{.idempotent = true, .final = true};
         carrier.send("GET " + request.target + "\r\n", whole);
+        co_await save(std::move(carrier), std::move(request));
+    }
+    post::Task<> fetch_http3(post::Carrier carrier, Request request) {
+        carrier.on_closed([](const post::Error&) {});
+        carrier.send("", {.final = true, .properties = {{":path", request.target}}});
+        co_await save(std::move(carrier), std::move(request));
+    }
+
+    post::Task<> save(post::Carrier carrier, Request request) {
         std::ofstream file;
         while (true) {
             auto bytes = co_await carrier.receive(post::ReceiveParts{});
             if (!bytes && bytes.error() != post::Errc::carrier_closed)
                 co_return complain(request, bytes.error());
+            const int status = bytes ? post::http::status(*bytes) : 0;  // hq-interop has none
+            if (status != 0 && status != 200)
+                co_return complain(request, "status " + std::to_string(status));
             if (!file.is_open())
                 file.open(folder_ / request.file_name(), std::ios::binary | std::ios::trunc);
             if (!bytes) break;
