@@ -233,8 +233,7 @@ void Root::accept(Port& port, const Datagrams& first, const quic::AddressProof& 
     Association& made = take_client(port);
     port.accept.transport.largest_payload = largest_payload(first.remote, port.quic);
     port.accept.transport.run_limit = io_->run_limit(port.socket);
-    auto mapping = port.endpoint->accept(now_, transient_of({made.id(), {}}), port.accept, first,
-                                         proof);
+    auto mapping = accept_quic(port, transient_of({made.id(), {}}), first, proof);
     if (!mapping) {
         std::array<std::byte, 1280> answer;
         const std::size_t size = port.endpoint->ask_again(now_, first, answer);
