@@ -354,13 +354,14 @@ bool Association::reopen(Lane& lane, const Open& open) {
 
 // It is over at the peer, which says so once more.
 void Association::end_over(Lane& lane, const Refuse& refuse) {
-    if (refuse.error != Errc::carrier_closed) return cut(lane, refuse.error);
+    // As behind a reset, what it brought before stands.
+    if (refuse.error != Errc::carrier_closed) lane.fail(refuse.error);
     if (mapping_ && lane.opened && !lane.ended) {
         if (lane.sends()) mapping_->reset(lane.id(), refuse.error);
         if (lane.receives()) mapping_->stop(lane.id(), refuse.error);
     }
-    inbox_.end(now_, lane.in, Error(Errc::carrier_closed));
-    outbox_.fail(lane.out, Error(Errc::carrier_closed));
+    inbox_.end(now_, lane.in, refuse.error);
+    outbox_.fail(lane.out, refuse.error);
     lane.ended = true;
     relieve();
     forget_if_over(lane);

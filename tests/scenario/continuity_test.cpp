@@ -267,6 +267,38 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("continuity: what an aborted Carrier brought before the outage can still be read") {
+        Scene scene;
+        std::vector<Carrier> accepted;
+        scene.listener = scene.listen();
+        scene.listener.accept([&](Carrier carrier) {
+            accepted.push_back(std::move(carrier));
+            return true;
+        });
+        InitiateOptions options;
+        options.policy = stacks({Stack::quic, Stack::tls});
+        Carrier carrier = scene.initiate(std::move(options));
+        Carrier other = carrier.fork();
+        Fates fates;
+        carrier.send("kept", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        scene.link.set({.delay = one_way, .drop = sim::udp});
+        carrier.abort(AbortCode{7});
+        other.send("on we go", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }, 60s));
+        CHECK(fates.acked() == 2);
+        CHECK(other.association().stack() == Stack::tls);
+        const auto next = [&] {
+            auto message = accepted.front().receive();
+            REQUIRE(scene.until([&] { return message.ready(); }));
+            return message.get();
+        };
+        auto kept = next();
+        REQUIRE(kept);
+        CHECK(kept->view() == "kept");
+        CHECK(next().error() == Errc::carrier_reset);
+    }
+
     TEST_CASE("continuity: a long message goes on where it was, and is whole") {
         for (const auto seed : seeds(10)) {
             CAPTURE(seed);
