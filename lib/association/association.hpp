@@ -364,6 +364,7 @@ private:
     void plug(Instant now);
     void say_ended(CarrierId carrier, std::vector<Delivered>&& known, const Error* error);
     void say_end_again(const Lane& lane);
+    Error why_ended(CarrierId carrier) const;
     void say_gaps(const Lane& lane);
     void end_over(Lane& lane, const Refuse& refuse);
     bool pause_race();

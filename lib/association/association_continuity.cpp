@@ -337,7 +337,8 @@ void Association::say_gaps(const Lane& lane) {
 void Association::say_end_again(const Lane& lane) {
     const Error why = lane.error ? *lane.error : Error(Errc::carrier_closed);
     if (lane.out.failed && lane.sends()) mapping_->reset(lane.id(), why);
-    if (lane.closing && lane.receives()) mapping_->stop(lane.id(), Error(Errc::carrier_closed));
+    if ((lane.closing || lane.in.discarding) && lane.receives())
+        mapping_->stop(lane.id(), lane.error ? why : Error(Errc::carrier_closed));
 }
 
 // A Carrier that the peer opened on an earlier connection; it may be over here. False: it is new.
@@ -365,6 +366,15 @@ void Association::end_over(Lane& lane, const Refuse& refuse) {
     lane.ended = true;
     relieve();
     forget_if_over(lane);
+}
+
+// What is not remembered was not all delivered, for all that is known.
+Error Association::why_ended(CarrierId carrier) const {
+    for (std::size_t i = 0; i < continuity_->ended.size(); ++i) {
+        const Continuity::Ended& one = continuity_->ended[i];
+        if (one.carrier == carrier) return one.error ? *one.error : Error(Errc::carrier_closed);
+    }
+    return Error(Errc::cancelled);
 }
 
 void Association::remember_end(const Lane& lane) {

@@ -71,7 +71,7 @@ void Association::handle(Instant now, event::Opened& event) {
         return reopen(*known, open) ? void() : violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
     if (continuity_ && continuity_->epoch > 0 && inbox_.outcomes().was_opened(open.carrier)) {
-        const Error over(Errc::carrier_closed);  // the peer may not have heard of it
+        const Error over = why_ended(open.carrier);  // the peer may not have heard of it
         mapping_->reset(open.carrier, over);
         mapping_->stop(open.carrier, over);
         control_.push_back(Refuse{open.carrier, Errc::carrier_closed, over});

@@ -75,6 +75,8 @@ Receipts Receipts::brief() const {
     Receipts brief(niceness_, watermark_);
     const auto kept = static_cast<std::ptrdiff_t>(std::min(ranges_.size(), most_ranges));
     brief.ranges_.assign(ranges_.begin(), ranges_.begin() + kept);
+    brief.said_ = said_;
+    brief.remember(dropped_);
     return brief;
 }
 
@@ -83,7 +85,9 @@ Delivered Receipts::summary(CarrierId carrier) const {
     delivered.carrier = carrier;
     delivered.niceness = niceness_;
     delivered.watermark = Sequence{watermark_};
-    delivered.ranges = brief().ranges_;
+    Receipts brief = this->brief();
+    delivered.ranges = std::move(brief.ranges_);
+    delivered.dropped = std::move(brief.said_);
     return delivered;
 }
 
@@ -100,6 +104,15 @@ std::vector<Delivered::Range> Receipts::missing(Sequence first, std::uint64_t co
     return missing;
 }
 
+void Receipts::remember(const core::Boxed<Ranges>& dropped) {
+    if (!dropped) return;
+    if (!said_) said_ = Ranges{};
+    for (const Delivered::Range& range : *dropped) {
+        while (said_->size() >= most_ranges) said_->erase(said_->begin());
+        include(*said_, range.first.value(), range.first.value() + range.count, most_kept);
+    }
+}
+
 Delivered Receipts::take(CarrierId carrier) {
     Delivered delivered;
     delivered.carrier = carrier;
@@ -109,8 +122,10 @@ Delivered Receipts::take(CarrierId carrier) {
         const auto end = dropped_->begin() + most_ranges;
         delivered.dropped = Ranges(dropped_->begin(), end);
         dropped_->erase(dropped_->begin(), end);
+        remember(delivered.dropped);
         return delivered;
     }
+    remember(dropped_);
     delivered.dropped = std::move(dropped_);
     changed_ = false;
     delivered.watermark = Sequence{watermark_};

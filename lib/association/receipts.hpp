@@ -43,7 +43,8 @@ public:
     std::uint64_t watermark() const { return watermark_; }
     // The watermark of class 0 says all.
     bool plain() const {
-        return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && partial_.empty();
+        return niceness_ == NicenessClass{} && !changed_ && ranges_.empty() && partial_.empty() &&
+               !said_;
     }
     // The same as a report, said before or not.
     Delivered summary(CarrierId carrier) const;
@@ -53,6 +54,8 @@ public:
     Delivered take(CarrierId carrier);
 
 private:
+    void remember(const core::Boxed<std::vector<Delivered::Range>>& dropped);
+
     struct Partial {
         Sequence sequence;
         std::uint64_t bytes = 0;
@@ -64,6 +67,9 @@ private:
     std::uint64_t watermark_ = 0;
     std::vector<Delivered::Range> ranges_;                // above the watermark, ascending, apart
     core::Boxed<std::vector<Delivered::Range>> dropped_;  // unreported, ascending, apart
+    // Of those that were reported the last, most_ranges of them: the report may be lost with the
+    // connection, and what was dropped is not to count as held then.
+    core::Boxed<std::vector<Delivered::Range>> said_;
     std::vector<Partial> partial_;  // unfinished; as many as a Carrier may have
 };
 

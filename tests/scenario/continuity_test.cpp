@@ -15,11 +15,18 @@ constexpr Duration trip = 2 * one_way;
 
 Policy stacks(std::vector<Stack> all) { return {.stacks = std::move(all)}; }
 
+// Whoever listens for ones that outlive their connections.
+ListenOptions lasting() { return {.bounds = {.continuity = 30s}}; }
+// And who begins them.
+InitiateOptions lasting(std::vector<Stack> all) {
+    return {.policy = stacks(std::move(all)), .bounds = {.continuity = 30s}};
+}
+
 // A client that sends numbered messages on several Carriers, and a server that sends as many back.
 struct Outage : Scene {
     explicit Outage(std::uint64_t seed, double loss, Policy policy)
         : Scene(seed, {.delay = one_way, .loss = loss}) {
-        listener = listen();
+        listener = listen(lasting());
         listener.accept([this](Carrier carrier) {
             far_carriers.push_back(std::move(carrier));
             Carrier& taken = far_carriers.back();
@@ -32,9 +39,10 @@ struct Outage : Scene {
             });
             return true;
         });
-        near_carriers.push_back(near_context().initiate(
-            "post://10.0.0.2:4433",
-            {.policy = std::move(policy), .trust = Trust::pinned(identity.pin())}));
+        near_carriers.push_back(
+            near_context().initiate("post://10.0.0.2:4433", {.policy = std::move(policy),
+                                                             .trust = Trust::pinned(identity.pin()),
+                                                             .bounds = {.continuity = 30s}}));
         for (int i = 0; i < 2; ++i) near_carriers.push_back(near_carriers.front().fork());
         for (std::size_t i = 0; i < near_carriers.size(); ++i)
             near_carriers[i].ready([this, i](Carrier&, InMessage message) {
@@ -218,9 +226,8 @@ TEST_SUITE("scenario") {
 
     TEST_CASE("continuity: with a patience of zero a broken connection ends its association") {
         Scene scene;
-        scene.collect();
-        InitiateOptions options;
-        options.policy = stacks({Stack::quic, Stack::tls});
+        scene.collect(lasting());
+        InitiateOptions options = lasting({Stack::quic, Stack::tls});
         options.bounds.continuity = {};
         Carrier carrier = scene.initiate(std::move(options));
         Fates fates;
@@ -270,13 +277,12 @@ TEST_SUITE("scenario") {
     TEST_CASE("continuity: what an aborted Carrier brought before the outage can still be read") {
         Scene scene;
         std::vector<Carrier> accepted;
-        scene.listener = scene.listen();
+        scene.listener = scene.listen(lasting());
         scene.listener.accept([&](Carrier carrier) {
             accepted.push_back(std::move(carrier));
             return true;
         });
-        InitiateOptions options;
-        options.policy = stacks({Stack::quic, Stack::tls});
+        InitiateOptions options = lasting({Stack::quic, Stack::tls});
         Carrier carrier = scene.initiate(std::move(options));
         Carrier other = carrier.fork();
         Fates fates;
@@ -307,14 +313,13 @@ TEST_SUITE("scenario") {
             for (std::size_t i = 0; i < content.size(); i += 97)
                 content[i] = static_cast<char>('b' + i % 20);
             Texts got;
-            scene.listener = scene.listen();
+            scene.listener = scene.listen(lasting());
             scene.listener.accept([&](Carrier carrier) {
                 gather(carrier, got);
                 scene.accepted.push_back(std::move(carrier));
                 return true;
             });
-            InitiateOptions options;
-            options.policy = stacks({Stack::quic, Stack::tls});
+            InitiateOptions options = lasting({Stack::quic, Stack::tls});
             Carrier carrier = scene.initiate(std::move(options));
             Fates fates;
             carrier.send(content, {.niceness = 1}, fates.watch());
@@ -334,9 +339,8 @@ TEST_SUITE("scenario") {
         for (const auto seed : seeds(10)) {
             CAPTURE(seed);
             Scene scene(seed);
-            scene.collect();
-            InitiateOptions options;
-            options.policy = stacks({Stack::quic, Stack::tls});
+            scene.collect(lasting());
+            InitiateOptions options = lasting({Stack::quic, Stack::tls});
             Carrier carrier = scene.initiate(std::move(options));
             Fates fates;
             carrier.send("before", {}, fates.watch());
@@ -351,7 +355,7 @@ TEST_SUITE("scenario") {
             scene.server = std::make_unique<sim::Node>(scene.world, scene.far);
             Scene::hear(**scene.server, scene.server_unhandled);
             Texts got;
-            scene.listener = scene.listen();
+            scene.listener = scene.listen(lasting());
             scene.listener.accept([&](Carrier taken) {
                 gather(taken, got);
                 scene.accepted.push_back(std::move(taken));

@@ -206,9 +206,7 @@ TEST_SUITE("scenario") {
     TEST_CASE("a network that goes dark fails messages within the idle timeout") {
         Scene scene;
         scene.collect();
-        InitiateOptions options;
-        options.bounds.continuity = {};  // the connection is all there is
-        auto carrier = scene.initiate(std::move(options));
+        auto carrier = scene.initiate();
         Fates fates;
         carrier.send("hello", {}, fates.watch());
         REQUIRE(scene.until([&] { return fates.all(); }));

@@ -91,8 +91,7 @@ TEST_SUITE("scenario") {
     TEST_CASE("a transfer survives an MTU that shrinks in mid-flow, and uses it when it is back") {
         Scene scene(seed(), {.delay = 10ms, .rate = 50'000'000, .queue = 200});
         Tally got(scene);
-        // Without continuity: silence would begin another connection beside this one.
-        auto carrier = scene.initiate({.bounds = {.continuity = {}}});
+        auto carrier = scene.initiate();
         const auto send = [&] { carrier.send(std::string(500'000, 'x')); };
         send();
         REQUIRE(scene.until([&] { return got.messages == 1; }));

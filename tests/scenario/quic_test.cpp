@@ -117,9 +117,7 @@ TEST_SUITE("scenario") {
         const ListenOptions options{
             .quic = {.reset_key = Bytes("thirty-two bytes that nobody knows")}};
         scene.echo(options);
-        InitiateOptions calling;
-        calling.bounds.continuity = {};  // else it would begin anew, and tell nobody
-        auto carrier = scene.initiate(std::move(calling));
+        auto carrier = scene.initiate();
         CHECK(echoes(scene, carrier));
         Ends ends;
         gather_end(carrier, ends);
@@ -197,7 +195,6 @@ TEST_SUITE("scenario") {
 
         InitiateOptions silent;
         silent.bounds.keep_alive = Duration::zero();
-        silent.bounds.continuity = {};
         ListenOptions listening;
         listening.bounds.keep_alive = Duration::zero();
         Scene other;

@@ -22,7 +22,7 @@ Settings settings_of(std::optional<std::uint64_t> of_race = {}) {
 // A server's association; its handshake had this secret.
 struct Server : AssociationRig {
     explicit Server(std::uint8_t secret, std::optional<std::uint64_t> of_race = {})
-        : AssociationRig(Role::server) {
+        : AssociationRig(Role::server, {.continuity = std::chrono::seconds(30)}) {
         script.secret = secret;
         establish(true, false);
         tell(settings_of(of_race));
