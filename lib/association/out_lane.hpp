@@ -88,6 +88,7 @@ struct OutEntry {
         packed,
         settled
     } state = State::queued;
+    bool slot = false;    // some of it went on this connection, and not all
     bool passed = false;  // wholly pulled, or announced as never to come
     bool apart = false;   // not in line: it may overtake those before it
     bool ordered = true;

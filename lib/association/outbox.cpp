@@ -228,17 +228,18 @@ void Outbox::pull(Instant now, OutLane& lane, OutClass& queue, std::uint64_t chu
 
 // Messages that ended while they were queued are announced as never to come. True: `out` is set.
 bool Outbox::pass_settled(OutLane& lane, OutClass& queue, std::uint64_t sequence, Outgoing& out) {
-    const OutEntry& entry = queue.at(sequence);
+    OutEntry& entry = queue.at(sequence);
     if (entry.state != OutEntry::State::settled) return false;
-    if (entry.pulled > 0) {
+    if (entry.slot) {
         pass(lane, queue, sequence);
         end_begun(lane);
+        entry.slot = false;
         out = Abandon{lane.carrier, queue.niceness, Sequence{sequence}};
     } else {
         std::uint64_t count = 0;
         for (std::uint64_t at = sequence; at < queue.end(); ++at, ++count) {
             const OutEntry& one = queue.at(at);
-            if (one.state != OutEntry::State::settled || one.passed || one.pulled > 0) break;
+            if (one.state != OutEntry::State::settled || one.passed || one.slot) break;
             pass(lane, queue, at);
         }
         out = Skip{lane.carrier, queue.niceness, Sequence{sequence}, count};
@@ -312,7 +313,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);
     const bool last = entry.pulled + size == total;
-    const bool was_begun = entry.state == OutEntry::State::begun;
+    const bool was_begun = entry.slot;
     if (last) {
         pass(lane, queue, sequence);
         if (was_begun) end_begun(lane);
@@ -322,6 +323,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
         if (!was_begun && ++lane.work->begun == OutWork::most_begun) arrange_all(lane);
     }
     entry.pulled += size;
+    entry.slot = !last;
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
     if (!last && (!was_begun || feed)) count_in(queue, sequence);
     if (feed) ask(lane, queue, sequence);
@@ -356,7 +358,7 @@ bool Outbox::handle_delivered(OutLane& lane, const Delivered& delivered) {
         for (std::uint64_t at = std::max(from, queue->first); at < end; ++at) {
             OutEntry& entry = queue->at(at);
             if (!entry.passed && !entry.tried && !entry.given_up) return false;
-            const bool waits = !entry.passed && entry.state != OutEntry::State::begun;
+            const bool waits = !entry.passed && !entry.slot;
             if (entry.state != OutEntry::State::settled) settle(lane, *queue, at, kind, error);
             // An earlier connection brought it there: it need not go again.
             if (waits) pass(lane, *queue, at);

@@ -53,6 +53,7 @@ void Outbox::unplug(OutLane& lane) {
     for (const auto& queue : work.classes) {
         for (std::uint64_t at = queue->first; at < queue->end(); ++at) {
             OutEntry& entry = queue->at(at);
+            entry.slot = false;
             if (entry.rare) entry.rare->ahead = entry.rare->follower = std::nullopt;
             const bool settled = entry.state == OutEntry::State::settled;
             // What was given up is said again; of what may still be acknowledged nothing.

@@ -29,8 +29,7 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
     };
     if (queue.next < queue.entries.size()) {
         const OutEntry& head = queue.entries[queue.next];
-        if (!held_back(head) &&
-            (!full || head.pulled > 0 || head.state == OutEntry::State::settled)) {
+        if (!held_back(head) && (!full || head.slot || head.state == OutEntry::State::settled)) {
             OutClass::Apart line{queue.niceness.value(), never, queue.first + queue.next};
             if (queue.hurry) {
                 const OutClass::Hurry& hurry = *queue.hurry;
@@ -136,7 +135,7 @@ void Outbox::count_in(OutClass& queue, std::uint64_t sequence) {
     const Urgency own = urgency(queue, entry);
     if (entry.apart) {
         if (held_back(entry)) return;
-        auto& set = entry.pulled > 0 ? queue.begun : queue.apart;
+        auto& set = entry.slot ? queue.begun : queue.apart;
         set.insert({own.niceness, own.deadline, sequence});
         return;
     }
@@ -153,7 +152,7 @@ void Outbox::count_out(OutClass& queue, std::uint64_t sequence) {
     if (plain_line) return;
     const Urgency own = urgency(queue, entry);
     if (entry.apart) {
-        auto& set = entry.pulled > 0 ? queue.begun : queue.apart;
+        auto& set = entry.slot ? queue.begun : queue.apart;
         set.erase({own.niceness, own.deadline, sequence});
         return;
     }
