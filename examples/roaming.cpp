@@ -103,7 +103,8 @@ public:
         say("established from %s", carrier_.association().paths()[0].local.ip_string().c_str());
         const post::Bytes content(std::string(piece, 'p'));
         std::uint64_t sent = 0;
-        while (sent < size_) {
+        // As long as it takes until both changes are behind us.
+        while (sent < size_ || (moves_ < 2 && milliseconds(context_.now() - began_) < 30000)) {
             if (auto taken = co_await carrier_.send(post::Bytes(content)); !taken) {
                 fail(taken.error());
                 co_return;

@@ -172,6 +172,7 @@ public:
     void listened(WaitingRef<WaitingBase> waiting);
     void give_up(WaitingSend& waiting);
     void limit(WaitingSend& waiting);
+    void expire_due(CarrierKey key);
     void expire(WaitingSend& waiting);
     void set(Alarm& alarm);
     void cancel(Alarm& alarm) { alarms_.remove(alarm); }

@@ -215,6 +215,7 @@ void Carriers::end_ready(CarrierKey key) {
 
 void Carriers::make(happened::Writable& event) {
     const CarrierKey key = key_of(event.carrier);
+    expire_due(key);
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
     if (!association || !row->callbacks) return;
@@ -222,7 +223,6 @@ void Carriers::make(happened::Writable& event) {
     Niceness full{0xffffffff};
     std::erase_if(row->callbacks->sending, [&](const auto& waiting) {
         const Niceness niceness = waiting->options.niceness;
-        if (waiting->due <= now_) return false;  // its alarm rings in this turn
         const Error wrong = association->send_error(row->carrier, waiting->size());
         if (!wrong && (niceness >= full || !association->writable(row->carrier, niceness))) {
             full = std::min(full, niceness);

@@ -43,6 +43,19 @@ void Carriers::limit(WaitingSend& waiting) {
     waiting.alarm.set(AnchorRef(&anchor_), lifetime, [this, &waiting] { expire(waiting); });
 }
 
+// Nobody takes the place of one whose lifetime is over, whose alarm may ring a little later: it
+// counts from the turn behind the send.
+void Carriers::expire_due(CarrierKey key) {
+    const auto due = [&]() -> WaitingSend* {
+        const Row* row = rows_.find(key);
+        if (!row || !row->callbacks) return nullptr;
+        for (const auto& waiting : row->callbacks->sending)
+            if (waiting->due <= now_) return waiting.get();
+        return nullptr;
+    };
+    while (WaitingSend* const waiting = due()) expire(*waiting);
+}
+
 void Carriers::expire(WaitingSend& waiting) {
     Row* row = rows_.find(waiting.carrier);
     if (!row || !row->callbacks) return;
