@@ -132,9 +132,9 @@ void Root::serve(Association& association, Way& way, const LinkWant& want) {
     } else {
         Path path;
         io_->measure(socket, path);
-        association.handle_link(now_, way.attempt,
-                                {want.link, link::Unacknowledged{io_->unacknowledged(socket),
-                                                                 path.smoothed_rtt}});
+        association.handle_link(
+            now_, way.attempt,
+            {want.link, link::Unacknowledged{io_->unacknowledged(socket), path.smoothed_rtt}});
     }
 }
 

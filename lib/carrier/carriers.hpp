@@ -170,6 +170,7 @@ public:
 
     void abandoned(WaitingBase& waiting);
     void listened(WaitingRef<WaitingBase> waiting);
+    WaitingRef<WaitingSend> take_out(WaitingSend& waiting);
     void give_up(WaitingSend& waiting);
     void limit(WaitingSend& waiting);
     void expire_due(CarrierKey key);

@@ -11,21 +11,30 @@ void WaitingSend::dropped(Anchor& anchor) {
     if (anchor.carriers) anchor.carriers->give_up(*this);
 }
 
-// The operation was dropped while it held its message: that is the message's end.
-void Carriers::give_up(WaitingSend& waiting) {
+// Out of its Carrier's queue; null: it stands in none any more.
+WaitingRef<WaitingSend> Carriers::take_out(WaitingSend& waiting) {
     Row* row = rows_.find(waiting.carrier);
-    if (!row || !row->callbacks) return;
+    if (!row || !row->callbacks) return {};
     auto& queue = row->callbacks->sending;
     const auto at = std::find_if(queue.begin(), queue.end(),
                                  [&](const auto& one) { return one.get() == &waiting; });
-    if (at == queue.end()) return;
+    if (at == queue.end()) return {};
+    const WaitingRef<WaitingSend> taken = *at;
+    queue.erase(at);
+    return taken;
+}
+
+// The operation was dropped while it held its message: that is the message's end.
+void Carriers::give_up(WaitingSend& waiting) {
+    const WaitingRef<WaitingSend> last = take_out(waiting);
+    if (!last) return;
+    const Row* row = rows_.find(waiting.carrier);
     const bool heard = hears(row, waiting.on_fate);
     Error error(Errc::would_block, {}, Stage::call,
                 "send() found no room in the budget and its operation was dropped; await it, or "
                 "send when writable()");
     const MessageId id{row->carrier, waiting.options.niceness, {}};
     trace_refused(id, row->association, waiting.size(), error);
-    queue.erase(at);
     if (heard)
         return handle(happened::Progress{
             tag_of(waiting.carrier), Fate{Fate::Kind::failed, id, error, false}, waiting.on_fate});
@@ -57,14 +66,9 @@ void Carriers::expire_due(CarrierKey key) {
 }
 
 void Carriers::expire(WaitingSend& waiting) {
+    const WaitingRef<WaitingSend> last = take_out(waiting);
+    if (!last) return;
     Row* row = rows_.find(waiting.carrier);
-    if (!row || !row->callbacks) return;
-    auto& queue = row->callbacks->sending;
-    const auto at = std::find_if(queue.begin(), queue.end(),
-                                 [&](const auto& one) { return one.get() == &waiting; });
-    if (at == queue.end()) return;
-    const WaitingRef<WaitingSend> last = *at;
-    queue.erase(at);
     const Error error(Errc::expired, {}, Stage::call,
                       "its lifetime ended while it waited for room in the send budget");
     const MessageId id{row->carrier, waiting.options.niceness, {}};

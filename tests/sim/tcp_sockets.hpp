@@ -66,9 +66,9 @@ private:
         bool writable = false;  // when somebody last looked
         bool held = false;
         std::size_t most = 256 * 1024;  // as the real edge has it
-        bool finished = false;  // the peer's end was told
-        bool told = false;      // its trouble was
-        Instant until = never;  // closed, and cut then
+        bool finished = false;          // the peer's end was told
+        bool told = false;              // its trouble was
+        Instant until = never;          // closed, and cut then
         std::vector<std::byte> buffer{};
     };
 
