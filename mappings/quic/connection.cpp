@@ -40,7 +40,8 @@ Connection::Connection(Endpoint& endpoint, TransientId transient, Role role,
     : endpoint_(endpoint),
       transient_(transient),
       role_(role),
-      pacing_(options.pacing),
+      pacing_(options.pacing && options.congestion != Congestion::bbr),
+      bbr_(options.pacing && options.congestion == Congestion::bbr),
       raw_(options.raw),
       run_limit_(std::max<std::size_t>(1, options.run_limit)),
       budget_(std::min(options.limits.budget, std::uint64_t{1} << 60)),
@@ -314,7 +315,7 @@ void Connection::poll_events(std::vector<Event>& events) {
 Instant Connection::deadline() const {
     if (!alive()) return never;
     return std::min({to_instant(ngtcp2_conn_get_expiry(native_.get())), mtu_.deadline(),
-                     streams_.deadline(), moving_.until});
+                     streams_.deadline(), moving_.until, pacer_.deadline(now_)});
 }
 
 std::uint64_t Connection::send_window(CarrierId carrier) const {

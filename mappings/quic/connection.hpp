@@ -31,6 +31,7 @@
 #include "mappings/quic/memory.hpp"
 #include "mappings/quic/moving.hpp"
 #include "mappings/quic/native_streams.hpp"
+#include "mappings/quic/pacer.hpp"
 #include "mappings/quic/path_mtu.hpp"
 #include "mappings/streams/streams.hpp"
 
@@ -190,8 +191,9 @@ private:
     bool reset_by_peer_ = false;  // a stateless reset
     bool established_ = false;    // it was, even if it is closing now
     bool post_ = false;
-    bool mute_ = false;  // after close(): no event follows
-    bool pacing_ = true;
+    bool mute_ = false;   // after close(): no event follows
+    bool pacing_ = true;  // ours
+    bool bbr_ = false;    // and ngtcp2's pacing
     bool raw_ = false;
     bool early_ = false;        // early data goes, or comes, until the handshake is complete
     bool early_tried_ = false;  // a client's
@@ -209,6 +211,7 @@ private:
     std::vector<ConnectionId> ids_;           // that lead here
     std::vector<ConnectionId> reset_tokens_;  // that end us
     PathMtu mtu_;
+    Pacer pacer_;
     std::uint64_t key_update_after_;  // packets
     std::uint64_t under_key_ = 0;     // packets
     std::uint64_t packets_received_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "mappings/quic/connection.hpp"
@@ -19,8 +20,6 @@ constexpr std::size_t most_vectors = 16;
 // Kept free of the connection's window for the association's stream, so that DELIVERED gets through
 // when the Carriers have used up everything: without it both sides could wait for each other.
 constexpr std::uint64_t reserved_window = 4096;
-// Below this round trip timers are too coarse to spread packets over it.
-constexpr Duration least_paced = std::chrono::milliseconds(1);
 // Up to this round trip acknowledgements go with the answer (join_acknowledgement).
 constexpr Duration most_joined = std::chrono::microseconds(256);
 
@@ -114,9 +113,14 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
     }
     ngtcp2_conn_info numbers;
     ngtcp2_conn_get_conn_info(native, &numbers);
-    if (pacing_ && numbers.smoothed_rtt >= static_cast<ngtcp2_duration>(least_paced.count()))
-        ngtcp2_conn_update_pkt_tx_time(native, stamp);
+    // BBR has a rate of its own, and is nothing without it.
+    if (bbr_) ngtcp2_conn_update_pkt_tx_time(native, stamp);
     if (written == 0) return {};
+    if (pacing_) {
+        const bool measured = numbers.min_rtt != std::numeric_limits<ngtcp2_duration>::max();
+        const auto trip = static_cast<Duration::rep>(measured ? numbers.smoothed_rtt : 0);
+        pacer_.sent(now_, static_cast<std::size_t>(written), numbers.cwnd, Duration(trip));
+    }
     // RFC 9000, 9.3: what is said first on a new path is the question whether the peer is there.
     // While ngtcp2's pacing or congestion control holds that back it writes acknowledgements alone;
     // they are not lost, since the next ones say the same.
@@ -129,6 +133,7 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
 ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
                                      std::uint8_t* out, std::size_t size, ngtcp2_tstamp now) {
     auto* native = native_.get();
+    const bool held = pacer_.holds(now_);
     size = std::min(size, mtu_.most());
     std::array<std::span<const std::byte>, most_vectors> views;
     std::array<ngtcp2_vec, most_vectors> vectors;
@@ -141,7 +146,7 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
             Streams::Allowance allowance;
             allowance.room = size - std::min<std::uint64_t>(size, used);
             allowance.packet = size;
-            allowance.carriers = window > filling.reserve;
+            allowance.carriers = window > filling.reserve && !held;
             allowance.pull = allowance.carriers && ngtcp2_conn_get_cwnd_left(native) > 0;
             try {
                 stream = streams_.next(filling.supply, allowance);
@@ -150,7 +155,7 @@ ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2
                 return NGTCP2_ERR_CALLBACK_FAILURE;
             }
         }
-        if (stream == nullptr) {
+        if (stream == nullptr && !held) {
             if (const auto* alone = streams_.waits_alone()) {
                 used += alone->piece().bytes.size();
                 const auto written = fill_alone(filling, *alone, path, info, out, size, now);

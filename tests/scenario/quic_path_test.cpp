@@ -75,6 +75,34 @@ TEST_SUITE("scenario") {
         CHECK(sent() - before <= 2 * 1000 + 20);
     }
 
+    TEST_CASE("a round trip that grows past a millisecond stops nothing") {
+        Scene scene(seed(), {.delay = 400us});
+        Tally got(scene);
+        auto carrier = scene.initiate();
+        const auto send = [&] { carrier.send(std::string(100'000, 'x')); };
+        for (std::uint64_t i = 0; i < 100; ++i) {
+            send();
+            REQUIRE(scene.until([&] { return got.messages == i + 1; }, 1s));
+        }
+        scene.link.change([](sim::LinkOptions& link) { link.delay = 600us; });
+        for (std::uint64_t i = 100; i < 200; ++i) {
+            CAPTURE(i);
+            send();
+            CHECK(scene.until([&] { return got.messages == i + 1; }, 20ms));
+        }
+    }
+
+    TEST_CASE("a window does not leave as one burst") {
+        Scene scene(seed(), {.delay = 50ms, .rate = 100'000'000, .queue = 20});
+        Tally got(scene);
+        auto carrier = scene.initiate();
+        carrier.send("hello");
+        scene.world.run_for(1s);
+        carrier.send(std::string(400'000, 'x'));
+        CHECK(scene.until([&] { return got.messages == 2; }, 2s));
+        CHECK(scene.link.there.counters().queue_full == 0);
+    }
+
     TEST_CASE("an interface of large frames before a path of small ones is found out") {
         Scene scene(seed(), {.delay = 10ms, .mtu = 9000});
         scene.link.change([](sim::LinkOptions& link) {
