@@ -79,6 +79,7 @@ private:
     struct Entry {
         UdpSocket socket;
         std::optional<Neighbours> neighbours{};  // of a port that is shared
+        unsigned lonely = 0;                     // runs with nothing behind them, in a row
         bool ready = false;                      // stands in ready_
         bool armed = false;                      // epoll watches for room to send
         bool paused = false;                     // stands in paused_
