@@ -189,9 +189,10 @@ struct Callbacks {
             return true;
         });
     }
-    static int begin_path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*,
+    static int begin_path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path,
                                      const ngtcp2_path*, void* user_data) {
         Connection& self = connection(user_data);
+        if (self.role_ == Role::server) self.moving_.unvalidated.begin(to_address(path->remote));
         self.moving_.validating = true;
         self.ask_first_until_ = self.now_ + Connection::longest_question;
         return 0;

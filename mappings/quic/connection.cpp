@@ -259,7 +259,11 @@ bool Connection::read(ngtcp2_path* path, const ngtcp2_pkt_info& info,
     int code = ngtcp2_conn_read_pkt(native_.get(), path, &info,
                                     reinterpret_cast<const std::uint8_t*>(datagram.data()),
                                     datagram.size(), to_timestamp(now_));
-    if (code == 0) return true;
+    if (code == 0) {
+        if (!moving_.unvalidated.none())
+            moving_.unvalidated.received(to_address(path->remote), datagram.size());
+        return true;
+    }
     // The server speaks no version of the first flight, but another one of ours (RFC 9368, 2.1).
     if (code == NGTCP2_ERR_RECV_VERSION_NEGOTIATION && next_version_ != 0)
         if (begin(std::exchange(next_version_, 0))) return false;

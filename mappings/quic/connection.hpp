@@ -156,6 +156,8 @@ private:
     void join_acknowledgement();
     Datagrams write_run(Supply& supply, std::span<std::byte> space);
     Datagrams write_close(std::span<std::byte> space);
+    ngtcp2_ssize fill_allowed(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                              std::uint8_t* out, std::size_t size, ngtcp2_tstamp now);
     ngtcp2_ssize fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
                              std::uint8_t* out, std::size_t size, ngtcp2_tstamp now);
     ngtcp2_ssize fill_alone(Filling& filling, const streams::Alone& alone, ngtcp2_path* path,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -46,6 +47,39 @@ private:
     std::uint64_t first_ = 0;
 };
 
+// To a path that is not validated a server sends no more than three times what came from there
+// (RFC 9000, 8.1). ngtcp2 keeps to that, but once it has used that up it stops its loss timer and
+// starts it no more; with a full window, which keeps its PATH_CHALLENGE back, nothing is sent ever
+// again. It is not asked to write when there is nothing left, and so keeps its timer.
+class Unvalidated {
+public:
+    void begin(const Address& remote) {
+        if (remote == validated_) return;
+        remote_ = remote;
+        left_ = 0;
+    }
+    void received(const Address& remote, std::size_t bytes) {
+        if (remote == remote_) left_ += 3 * static_cast<std::uint64_t>(bytes);
+    }
+    void sent(std::size_t bytes) { left_ -= std::min<std::uint64_t>(left_, bytes); }
+    void settle(const Address& remote, bool validated) {
+        if (validated) validated_ = remote;
+        if (remote == remote_) remote_ = {};
+    }
+    // What may be sent to the path in use.
+    std::uint64_t left(const Address& remote) const {
+        if (remote_.family == Address::Family::none || remote != remote_)
+            return std::numeric_limits<std::uint64_t>::max();
+        return left_;
+    }
+    bool none() const { return remote_.family == Address::Family::none; }
+
+private:
+    Address remote_;  // family none: the path in use is validated
+    Address validated_;
+    std::uint64_t left_ = 0;
+};
+
 struct Moving {
     static constexpr std::size_t most_locals = 8;
     // How long a Move may wait for what it needs, and for its end at most.
@@ -58,6 +92,7 @@ struct Moving {
     Instant until = never;        // and then it has failed
     std::vector<Address> locals;  // that we moved to, the latest last
     bool validating = false;      // ngtcp2 has begun to ask the peer
+    Unvalidated unvalidated;      // a server's
     // The path in use, as it was told last.
     Address local;
     Address remote;

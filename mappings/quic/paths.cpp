@@ -111,6 +111,7 @@ void Connection::check_moves() {
 void Connection::on_validated(const Address& local, const Address& remote,
                               ngtcp2_path_validation_result result, bool new_token) {
     if (role_ == Role::server) {
+        moving_.unvalidated.settle(remote, result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS);
         if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS && new_token) {
             // RFC 9000, 8.1.3: the token that it has is good for its old address alone.
             remote_ = remote;

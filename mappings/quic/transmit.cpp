@@ -99,12 +99,12 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
         [](ngtcp2_conn*, ngtcp2_path* packet_path, ngtcp2_pkt_info* packet_info, std::uint8_t* dest,
            std::size_t size, ngtcp2_tstamp at, void* user_data) {
             auto& self = *static_cast<Connection*>(user_data);
-            return self.fill_packet(*self.filling_, packet_path, packet_info, dest, size, at);
+            return self.fill_allowed(*self.filling_, packet_path, packet_info, dest, size, at);
         },
         run_limit_, stamp);
 #else
     // Older ngtcp2 cannot say which packets may share a run: each is one of its own.
-    auto written = fill_packet(filling, path.path(), &info, out, largest, stamp);
+    auto written = fill_allowed(filling, path.path(), &info, out, largest, stamp);
     segment = written > 0 ? static_cast<std::size_t>(written) : 0;
 #endif
     if (written < 0) {
@@ -128,6 +128,18 @@ Datagrams Connection::write_run(Supply& supply, std::span<std::byte> space) {
         path.remote() == to_address(ngtcp2_conn_get_path(native)->remote))
         return {};
     return outgoing(path, info, segment, space.first(static_cast<std::size_t>(written)));
+}
+
+ngtcp2_ssize Connection::fill_allowed(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
+                                      std::uint8_t* out, std::size_t size, ngtcp2_tstamp now) {
+    auto& unvalidated = moving_.unvalidated;
+    if (unvalidated.none()) return fill_packet(filling, path, info, out, size, now);
+    const auto left = unvalidated.left(to_address(ngtcp2_conn_get_path(native_.get())->remote));
+    if (left == 0) return 0;
+    const auto written = fill_packet(filling, path, info, out, std::min(left, std::uint64_t{size}),
+                                     now);
+    if (written > 0) unvalidated.sent(static_cast<std::size_t>(written));
+    return written;
 }
 
 ngtcp2_ssize Connection::fill_packet(Filling& filling, ngtcp2_path* path, ngtcp2_pkt_info* info,
