@@ -55,6 +55,10 @@ void TcpSockets::close(SocketId id) {
     if (listeners_.erase(id) != 0) {
         host_.unbind(io_, id);
         host_.tcp().unlisten({io_.id(), id});
+        shut_.erase(id);
+        for (const Io::Taken& one : waiting_)
+            if (one.listener == id) abort(one.socket);
+        std::erase_if(waiting_, [&](const Io::Taken& one) { return one.listener == id; });
         return;
     }
     Socket* socket = find(id);
@@ -103,6 +107,15 @@ void TcpSockets::end_sending(SocketId id) {
 }
 
 void TcpSockets::hold(SocketId id, bool held) {
+    if (listeners_.contains(id)) {
+        if (held) return static_cast<void>(shut_.insert(id));
+        shut_.erase(id);
+        const auto first = std::stable_partition(
+            waiting_.begin(), waiting_.end(), [&](const auto& one) { return one.listener != id; });
+        taken_.insert(taken_.end(), first, waiting_.end());
+        waiting_.erase(first, waiting_.end());
+        return;
+    }
     Socket* socket = find(id);
     if (!socket || socket->until != never) return;
     socket->held = held;
@@ -117,7 +130,7 @@ void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
 SocketId TcpSockets::handle_taken(SocketId listener, const TcpStack::Key& key) {
     const SocketId id = next_id();
     sockets_[id] = {.key = key, .writable = true};
-    taken_.push_back({listener, id, key.local, key.remote});
+    (shut_.contains(listener) ? waiting_ : taken_).push_back({listener, id, key.local, key.remote});
     return id;
 }
 
@@ -127,10 +140,11 @@ void TcpSockets::handle_change(SocketId id) {
     if (socket->until != never) return settle_closing(id, *socket);
     TcpConnection& it = connection(*socket);
     if (!std::exchange(socket->writable, it.writable()) && socket->writable) turned_.push_back(id);
-    const bool input = !it.readable().empty() || (it.ended() && !socket->finished);
+    const bool end = it.readable().empty() && it.ended() && !socket->finished;
+    const bool input = !it.readable().empty() || end;
     if (it.error() && (socket->held || !input))
         tell(id, *socket);
-    else if (input && !socket->held)
+    else if (end || (input && !socket->held))
         ready_.insert(id);
 }
 

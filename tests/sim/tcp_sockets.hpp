@@ -39,7 +39,7 @@ public:
 
     // From the stack: a connection was taken, or something about one has changed.
     // Too many wait to be polled: who comes now is not heard.
-    bool full() const { return taken_.size() >= backlog; }
+    bool full() const { return taken_.size() + waiting_.size() >= backlog; }
     SocketId handle_taken(SocketId listener, const TcpStack::Key& key);
     void handle_change(SocketId id);
 
@@ -91,6 +91,8 @@ private:
     std::set<std::pair<Instant, SocketId>> closing_;
     std::set<SocketId> ready_;
     std::vector<Io::Taken> taken_;
+    std::set<SocketId> shut_;         // ports that are held, and
+    std::vector<Io::Taken> waiting_;  // who waits there
     std::vector<Io::Trouble> troubles_;
     std::vector<SocketId> turned_;
     std::vector<SocketId> writable_;
