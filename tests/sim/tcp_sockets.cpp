@@ -112,8 +112,13 @@ void TcpSockets::hold(SocketId id, bool held) {
         shut_.erase(id);
         const auto first = std::stable_partition(
             waiting_.begin(), waiting_.end(), [&](const auto& one) { return one.listener != id; });
-        taken_.insert(taken_.end(), first, waiting_.end());
+        const std::vector<Io::Taken> released(first, waiting_.end());
         waiting_.erase(first, waiting_.end());
+        for (const Io::Taken& one : released) {
+            taken_.push_back(one);
+            sockets_.at(one.socket).waits = false;
+            handle_change(one.socket);
+        }
         return;
     }
     Socket* socket = find(id);
@@ -129,14 +134,15 @@ void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
 
 SocketId TcpSockets::handle_taken(SocketId listener, const TcpStack::Key& key) {
     const SocketId id = next_id();
-    sockets_[id] = {.key = key, .writable = true};
-    (shut_.contains(listener) ? waiting_ : taken_).push_back({listener, id, key.local, key.remote});
+    const bool waits = shut_.contains(listener);
+    sockets_[id] = {.key = key, .writable = true, .waits = waits};
+    (waits ? waiting_ : taken_).push_back({listener, id, key.local, key.remote});
     return id;
 }
 
 void TcpSockets::handle_change(SocketId id) {
     Socket* socket = find(id);
-    if (!socket || socket->told) return;
+    if (!socket || socket->told || socket->waits) return;
     if (socket->until != never) return settle_closing(id, *socket);
     TcpConnection& it = connection(*socket);
     if (!std::exchange(socket->writable, it.writable()) && socket->writable) turned_.push_back(id);

@@ -65,6 +65,7 @@ private:
         TcpStack::Key key;
         bool writable = false;  // when somebody last looked
         bool held = false;
+        bool waits = false;             // in the system, to be taken
         std::size_t most = 256 * 1024;  // as the real edge has it
         bool finished = false;          // the peer's end was told
         bool told = false;              // its trouble was
