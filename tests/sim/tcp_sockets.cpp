@@ -110,15 +110,7 @@ void TcpSockets::hold(SocketId id, bool held) {
     if (listeners_.contains(id)) {
         if (held) return static_cast<void>(shut_.insert(id));
         shut_.erase(id);
-        const auto first = std::stable_partition(
-            waiting_.begin(), waiting_.end(), [&](const auto& one) { return one.listener != id; });
-        const std::vector<Io::Taken> released(first, waiting_.end());
-        waiting_.erase(first, waiting_.end());
-        for (const Io::Taken& one : released) {
-            taken_.push_back(one);
-            sockets_.at(one.socket).waits = false;
-            handle_change(one.socket);
-        }
+        take_waiting();
         return;
     }
     Socket* socket = find(id);
@@ -134,10 +126,27 @@ void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
 
 SocketId TcpSockets::handle_taken(SocketId listener, const TcpStack::Key& key) {
     const SocketId id = next_id();
-    const bool waits = shut_.contains(listener);
+    const bool waits = shut_.contains(listener) || taken_.size() >= most_taken;
     sockets_[id] = {.key = key, .writable = true, .waits = waits};
     (waits ? waiting_ : taken_).push_back({listener, id, key.local, key.remote});
     return id;
+}
+
+std::vector<Io::Taken> TcpSockets::poll_taken() {
+    auto taken = std::exchange(taken_, {});
+    take_waiting();
+    return taken;
+}
+
+// Those who waited, in their order, for the next turn.
+void TcpSockets::take_waiting() {
+    std::erase_if(waiting_, [&](const Io::Taken& one) {
+        if (shut_.contains(one.listener) || taken_.size() >= most_taken) return false;
+        taken_.push_back(one);
+        sockets_.at(one.socket).waits = false;
+        handle_change(one.socket);
+        return true;
+    });
 }
 
 void TcpSockets::handle_change(SocketId id) {

@@ -46,7 +46,7 @@ public:
     void receive(std::vector<Io::Received>& received);
     bool more_input() const { return !ready_.empty() || !troubles_.empty(); }
     bool ready() const { return more_input() || !taken_.empty() || !turned_.empty(); }
-    std::vector<Io::Taken> poll_taken() { return std::exchange(taken_, {}); }
+    std::vector<Io::Taken> poll_taken();
     void poll_troubles(std::vector<Io::Trouble>& troubles);
     std::span<const SocketId> poll_writable() const { return writable_; }
 
@@ -60,6 +60,7 @@ public:
 private:
     static constexpr std::uint32_t id_bit = std::uint32_t{1} << 31;
     static constexpr std::size_t backlog = 1024;
+    static constexpr std::size_t most_taken = 32;  // in a turn, as at the real edge
 
     struct Socket {
         TcpStack::Key key;
@@ -77,6 +78,7 @@ private:
     TcpConnection& connection(const Socket& socket) const;
     void take(SocketId id, Socket& socket, std::vector<Io::Received>& received);
     void tell(SocketId id, Socket& socket);
+    void take_waiting();
     void settle_closing(SocketId id, Socket& socket);
     void let_go(SocketId id);
     Socket* find(SocketId id);
