@@ -390,6 +390,8 @@ private:
     void forget_done();
     bool alone() const;
     void close_gaps();
+    void cut_stalled(Instant now);
+    OutLane* turn(std::uint64_t& most);
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);

@@ -85,6 +85,8 @@ struct InLane {
     std::uint32_t place = nowhere;  // in the list of those that hold something
     std::uint32_t window = 0;       // at most largest_window
     std::uint32_t minimum = 0;      // of the parts that the application wants; 0: whole messages
+    std::uint32_t spare = 0;        // granted for its sender to leave to what is urgent
+    std::uint8_t silent = 0;        // how often nothing had come of what was begun
     bool ask = false;               // the peer wants DELIVERED this turn
     bool told = false;              // Readable was said and take() was not yet empty since
     bool touched = false;           // in the list of those whose windows want a look
@@ -210,6 +212,9 @@ public:
     InLane* fullest();
     // The Carriers whose unfinished message makes no progress; they are to be reset as stalled.
     std::vector<InLane*> stalled(Instant now) const;
+    // The same of one on which something was begun that is no message yet (Mapping::poll_begun);
+    // to be asked four times in Limits::stalled_after.
+    bool stuck(InLane& lane, bool grew) const;
     // Whether there is something to report now; `traffic`: a packet goes out anyway.
     bool report_due(Instant now, bool traffic) const {
         if (!last_words_.empty()) return true;
@@ -289,6 +294,8 @@ private:
     void report_later(Instant now, InLane& lane);
     Receipts& receipts(InLane& lane, NicenessClass niceness);
     static std::uint64_t unfinished(const InLane& lane);
+    static bool is_full(const InLane& lane);
+    static std::uint32_t spare_of(const InLane& lane);
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
     void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);

@@ -20,6 +20,7 @@ void Inbox::unplug_all() {
 void Inbox::unplug(InLane& lane) {
     lane.dark = true;
     lane.ask = false;
+    lane.spare = 0;
     if (lane.work) lane.work->granted = 0;
 }
 

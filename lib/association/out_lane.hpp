@@ -236,6 +236,7 @@ struct OutLane {
     std::uint64_t unsettled = 0;  // messages without their fate
     std::uint64_t in_flight = 0;  // bytes pulled that the peer has not said it has
     bool blocked = false;         // by the mapping
+    bool bulk_held = false;       // long messages leave the rest of the window to urgent ones
     bool fates = false;           // the Carrier wants fates of messages without a callback
     bool held_up = false;         // in the list of those that wait for the peer's word
     bool stream = false;          // its boundaries mean nothing

@@ -34,6 +34,7 @@ struct Channel {
     bool may_send() const { return !send_over && !send_closed; }
     bool over() const { return receive_over && send_over; }
     std::uint64_t window() const { return limit > sent ? limit - sent : 0; }
+    bool watched = false;  // somebody wants to hear that it has grown
 
     const CarrierId carrier;
     const CarrierKind kind;

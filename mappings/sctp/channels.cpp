@@ -294,6 +294,17 @@ std::uint64_t Channels::send_window(CarrierId carrier) const {
     return left - std::min(left, begun);
 }
 
+std::uint64_t Channels::window_beyond(CarrierId carrier, std::uint64_t reserve) {
+    Channel* const channel = find(carrier);
+    if (!post_ || !channel || !channel->may_send() || !channel->stream) return unlimited;
+    std::uint64_t begun = 0;
+    for (const Outgoing& one : channel->begun)
+        if (const auto* piece = std::get_if<Piece>(&one)) begun += piece->bytes.size();
+    const std::uint64_t left = channel->window() - std::min(channel->window(), begun);
+    channel->watched = left <= reserve;
+    return left - std::min(left, reserve);
+}
+
 bool Channels::violate(std::string detail, Errc code) {
     if (!violation_) violation_ = Error(code, {}, Stage::established, std::move(detail));
     return false;

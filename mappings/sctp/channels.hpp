@@ -61,6 +61,7 @@ public:
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve);
     bool quiet() const { return dry_ && !rest_ && waiting_.empty() && control_.empty(); }
     wire::Inbox& inbox() { return inbox_; }
 

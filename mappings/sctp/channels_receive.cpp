@@ -385,7 +385,8 @@ void Channels::raise(Channel& channel, std::uint64_t limit) {
 void Channels::release(Channel& channel) {
     if (channel.window() == 0) return;
     wake(channel);
-    if (channel.stream && std::exchange(channel.reported, false))
+    const bool watched = std::exchange(channel.watched, false);
+    if (channel.stream && (std::exchange(channel.reported, false) || watched))
         inbox_.add(event::Unblocked{channel.carrier});
 }
 

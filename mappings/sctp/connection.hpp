@@ -46,6 +46,9 @@ public:
     Instant deadline() const override;
 
     std::uint64_t send_window(CarrierId carrier) const override;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override {
+        return channels_.window_beyond(carrier, reserve);
+    }
     Path path() const override;
     bool quiet() const override;
     Stack stack() const override { return dtls_ ? Stack::sctp_dtls : Stack::sctp_udp; }

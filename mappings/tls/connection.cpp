@@ -34,7 +34,9 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
       record_size_(transport.segment) {
     streams_.attach(qmux_);
     streams_.establish(true);
-    endpoint_.opened_half();
+    // Those that we make ourselves take nobody's place.
+    half_open_ = role == Role::server;
+    if (half_open_) endpoint_.opened_half();
 }
 
 // QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
@@ -157,8 +159,7 @@ void Connection::hand_over() {
 
 void Connection::establish() {
     state_ = State::established;
-    half_open_ = false;
-    endpoint_.closed_half();
+    if (std::exchange(half_open_, false)) endpoint_.closed_half();
     event::Established established;
     established.alpn = tls_->alpn();
     established.post = true;

@@ -52,12 +52,17 @@ public:
     void poll_events(std::vector<Event>& events) override;
     std::unique_ptr<Mapping> poll_successor() override { return std::move(successor_); }
     Instant deadline() const override;
+    std::vector<Begun> poll_begun() override { return streams_.poll_begun(); }
+    bool any_begun() const override { return streams_.any_begun(); }
 
     Stack stack() const override { return Stack::tls; }
     bool sends_early() const override {
         return early_ && role_ == Role::client && state_ == State::handshaking;
     }
     std::uint64_t send_window(CarrierId carrier) const override;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override {
+        return streams_.window_beyond(carrier, reserve);
+    }
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }
