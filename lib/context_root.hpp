@@ -419,6 +419,8 @@ private:
     quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
     sctp::TransportOptions sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const;
     std::size_t largest_sctp(const Address& remote, const SctpOptions& sctp, std::size_t mtu = 0);
+    std::size_t largest_sctp_probe(const Address& remote, const SctpOptions& sctp,
+                                   std::size_t mtu = 0);
     std::size_t largest_payload(const Address& remote, const QuicOptions& quic,
                                 std::size_t mtu = 0);
     std::array<std::uint8_t, 16> random_name();

@@ -2,6 +2,7 @@
 // Datagrams go through DTLS to usrsctp, what usrsctp sends goes back the same way, in runs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,8 @@
 #include "mappings/sctp/channels.hpp"
 #include "mappings/sctp/engine.hpp"
 #include "mappings/sctp/options.hpp"
+#include "mappings/sctp/packet.hpp"
+#include "mappings/sctp/path_search.hpp"
 #include "mappings/sctp/socket.hpp"
 
 namespace post::sctp {
@@ -83,6 +86,14 @@ private:
     Datagrams run_of(std::span<const std::byte> bytes, std::size_t segment, Ecn ecn);
     Datagrams flush(std::span<std::byte> space);
     std::size_t largest_packet() const;
+    std::size_t packet_of(std::size_t payload) const {
+        return (payload - overhead_) & ~std::size_t{3};
+    }
+    void inspect(std::span<std::byte> packet);
+    void limit_added(std::span<std::byte> packet, const Chunk& chunk);
+    void search_path();
+    Datagrams probe(std::size_t payload, std::span<std::byte> space);
+    std::size_t put(std::span<std::byte> packet, std::span<std::byte> space);
 
     Endpoint& endpoint_;
     Engine& engine_;
@@ -104,9 +115,12 @@ private:
     bool dtls_closed_ = false;
     bool unread_ = false;  // usrsctp has more than there was room for
     bool keep_alive_ = false;
+    bool marked_ = false;  // for ECN, as both ends want it
     std::optional<notice::Up> up_;
     Error close_reason_;
     std::size_t overhead_ = 0;  // of DTLS, a packet
+    PathSearch search_;
+    std::array<std::byte, 8> header_{};  // ports and verification tag of what leaves
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
     std::uint64_t packets_sent_ = 0;
