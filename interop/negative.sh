@@ -37,6 +37,7 @@ meet() {
         background "$name" "$program"
     wait_for 10 grep -q '^listening' "$work/$name.log" || fail "our server does not listen"
     (in_tree python3 "/interop/$1" 127.0.0.1 "$port" "${@:2}") || status=$?
+    umount -l "$at/interop" # the next one's is the same folder
     not_running "$started" && fail "the server ended: $name"
     return 0
 }

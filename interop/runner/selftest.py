@@ -187,8 +187,13 @@ def a_new_path_begins_with_a_challenge():
     first = (False, SHORT, {}, old)
     cases.check_paths(run_of("rebind-port", first, (False, SHORT, asked, new), answer))
     fails(cases.check_paths, run_of("rebind-port", first), "one path only")
+    fails(cases.check_paths, run_of("rebind-port", first,
+                                    (False, SHORT, {"quic.frame_type": ["2"]}, new)),
+          "no PATH_CHALLENGE")
+    # What cannot be read has to be answered.
     fails(cases.check_paths, run_of("rebind-port", first, (False, SHORT, {}, new)),
           "no PATH_CHALLENGE")
+    cases.check_paths(run_of("rebind-port", first, (False, SHORT, {}, new), answer))
     fails(cases.check_paths, run_of("rebind-port", first, (False, SHORT, asked, new)),
           "has no answer")
     fails(cases.check_rebind_addr,
