@@ -22,9 +22,9 @@ async function connect(url) {
             verifyPeer: true,
             applicationProtos: ["hq-interop"],
             logKeys: of("SSLKEYLOGFILE"),
-            maxIdleTimeout: 30_000,
+            maxIdleTimeout: 120_000,
         },
-    }, { timer: 60_000 });
+    }, { timer: 120_000 });
 }
 
 async function get(client, url) {

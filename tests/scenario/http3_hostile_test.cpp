@@ -245,7 +245,7 @@ TEST_SUITE("scenario") {
         plain.send(frame(1, prefix + connect + authority));
         auto answer = plain.receive();
         REQUIRE(scene.until([&] { return answer.ready(); }));
-        const auto said = answer.get();
+        auto said = answer.get();
         REQUIRE(said.has_value());
         // The digits 501 in Huffman's code.
         CHECK(said->view().find("\x6c\x01") != std::string_view::npos);

@@ -92,7 +92,7 @@ TEST_SUITE("scenario") {
         ServerByHand scene(options);
         scene.link.set({.down = true});
         REQUIRE(scene.until([&] { return scene.ends.size() == 1; }, 60s));
-        CHECK(scene.ends[0] == Errc::idle_timeout);
+        CHECK(scene.ends[0] == Errc::connection_lost);
     }
 
     TEST_CASE("http3: a second answer is no answer") {

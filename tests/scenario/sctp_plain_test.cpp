@@ -26,7 +26,7 @@ TEST_SUITE("scenario") {
                         carrier->send(content);
                         auto back = carrier->receive();
                         REQUIRE(scene.until([&] { return back.ready(); }, 30s));
-                        const auto got = back.get();
+                        auto got = back.get();
                         REQUIRE(got.has_value());
                         CHECK(got->view() == content);
                     }
