@@ -381,7 +381,5 @@ CASES = [
     Case("sctp-echo-loss", [], "sctp-echo", protocol="sctp", link=both(**LINK_NOISE),
          check=check_sctp),
     Case("datachannel", [], "datachannel", protocol="webrtc", check=check_dtls),
-    Case("datachannel-loss", [], "datachannel", protocol="webrtc", link=both(**LINK_NOISE),
-         check=check_dtls),
 ]
 BY_NAME = {case.name: case for case in CASES}

@@ -232,7 +232,8 @@ TEST_SUITE("scenario") {
             updates += varint(0xf0700) + varint(update.size()) + update;
         }
         Carrier control = scene.one_way(updates);
-        CHECK(scene.code(scene.ends) == 0x108);  // of streams far ahead
+        const int code = scene.code(scene.ends);  // of streams far ahead, or of too many
+        CHECK((code == 0x108 || code == 0x107));
         CHECK(scene.requests == 0);
     }
 
@@ -264,7 +265,7 @@ TEST_SUITE("scenario") {
         Carrier control = scene.one_way(settings);
         for (int i = 0; i < 100; ++i) {
             for (int j = 0; j < 1000; ++j)
-                scene.first.send(std::string(1000, 'd'), {.reliable = false});
+                scene.first.send(std::string(1000, 'd'), {.ordered = false, .reliable = false});
             scene.world.run_for(100ms);
         }
         CHECK(scene.alive());
