@@ -83,7 +83,7 @@ public:
 private:
     void ask() {
         Carrier request = parent_.fork();
-        request.send("", {.final = true});
+        request.send("", {.final = true, .properties = {{":path", "/64"}}});
         request.ready([this](Carrier&, const InMessage& reply) {
             if (reply.size() != 64) throw std::runtime_error("an answer of another length");
             ++answered;
