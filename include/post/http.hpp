@@ -15,7 +15,7 @@
 //
 //   :method     GET, or POST if there is content
 //   :scheme     https                     :authority  the host of the URL
-//   :path       the URL's path and query; of a fork, that of its parent
+//   :path       the URL's path and query; of a fork, that of its parent, or / when that has ended
 //
 // and a response is 200 (`:status`). `content-length` is filled in, and checked against what comes;
 // so is `priority` (RFC 9218) by the message's niceness: 0 is the usual urgency, 4 and more the
