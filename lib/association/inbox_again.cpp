@@ -32,6 +32,14 @@ void Inbox::plug(Instant now, InLane& lane) {
     lane.work->progressed = now;
 }
 
+void Inbox::end_unopened(Instant now, CarrierId carrier) {
+    outcomes_.opened(carrier);
+    outcomes_.was_reset(carrier, {});
+    if (successors_.empty()) return;
+    successors_.settle_rest(carrier, false);
+    give_out_free(now);
+}
+
 std::vector<Delivered> Inbox::summary(const InLane& lane) const {
     std::vector<Delivered> all;
     for (const Receipts& known : known_of(lane)) {

@@ -252,6 +252,10 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
         OutEntry& successor = queue.at(bond.sequence);
         if (!successor.passed) count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
+        const bool left = successor.tried || successor.state >= OutEntry::State::pulled;
+        if (failed && left && successor.state != OutEntry::State::settled)
+            successor.rare->in_vain.push_back(
+                {antecedent.carrier, antecedent.niceness, Sequence{antecedent.sequence}});
         if (holds_back(entry, successor)) --successor.rare->holding;
         if (!successor.passed) count_in(queue, bond.sequence);
         if (successor.state == OutEntry::State::packed && !successor.bound() &&

@@ -61,6 +61,8 @@ public:
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
+    // All that usrsctp was given is acknowledged.
+    bool dry() const { return dry_; }
     bool quiet() const { return dry_ && !rest_ && waiting_.empty() && control_.empty(); }
     wire::Inbox& inbox() { return inbox_; }
 

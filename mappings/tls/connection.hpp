@@ -61,6 +61,7 @@ public:
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }
+    Instant doubt() const override;
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
@@ -96,6 +97,7 @@ private:
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
     Instant ask_at() const;
+    Duration probe_timeout(Duration least_variance) const;
 
     Endpoint& endpoint_;
     const Role role_;
@@ -115,6 +117,7 @@ private:
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_asked_ = 0;  // sent when the peer was asked last
     wire::RateMeter rate_;
     crypto::RecordSize record_size_;
     std::unique_ptr<Mapping> successor_;
