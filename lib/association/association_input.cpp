@@ -327,12 +327,7 @@ void Association::handle(Instant now, Skip& skip) {
     if (!lane) return;
     const bool again = continuity_ && continuity_->epoch > 0 && skip.first.value() == 0;
     if (!again) return inbox_.handle_skip(now, lane->in, skip);
-    // Said once more of all numbers at the front: what has come of them stays as it was.
-    for (const Receipts& known : Inbox::known_of(lane->in))
-        if (known.niceness() == skip.niceness)
-            for (const Delivered::Range& range : known.missing(skip.first, skip.count))
-                inbox_.handle_skip(now, lane->in,
-                                   {skip.carrier, skip.niceness, range.first, range.count});
+    inbox_.handle_skip_again(now, lane->in, skip);
 }
 
 void Association::handle(Instant now, Abandon& abandon) {

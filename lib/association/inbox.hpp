@@ -178,6 +178,7 @@ public:
     void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
                       core::Boxed<DatagramInfo> datagram = {});
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
+    void handle_skip_again(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
     // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
     // and, when it ended in good order, those that wait for others. `whole`: then all has come but

@@ -32,6 +32,13 @@ void Inbox::plug(Instant now, InLane& lane) {
     lane.work->progressed = now;
 }
 
+// Said once more of all numbers at the front: what has come of them stays as it was.
+void Inbox::handle_skip_again(Instant now, InLane& lane, const Skip& skip) {
+    const auto missing = receipts(lane, skip.niceness).missing(skip.first, skip.count);
+    for (const Delivered::Range& range : missing)
+        handle_skip(now, lane, {skip.carrier, skip.niceness, range.first, range.count});
+}
+
 void Inbox::end_unopened(Instant now, CarrierId carrier) {
     outcomes_.opened(carrier);
     outcomes_.was_reset(carrier, {});

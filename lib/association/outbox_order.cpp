@@ -302,10 +302,10 @@ void Outbox::end_doomed() {
         doomed_.pop_back();
         OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
-        // What has left already is the receiver's to drop.
+        // What has left already is the receiver's to drop, and may have to leave once more.
         const OutEntry& entry = queue->at(bond.sequence);
-        if (entry.tried || entry.state >= OutEntry::State::pulled) continue;
-        settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
+        if (!entry.tried && entry.state < OutEntry::State::pulled)
+            settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
         arrange(*bond.lane, *queue);
     }
     settled_.flush();
