@@ -255,7 +255,7 @@ bool Association::give_up_unheard(Instant until) {
         const CarrierId carrier = unheard_.front().second;
         unheard_.pop();
         Lane* lane = find(carrier);
-        if (!lane) continue;
+        if (!lane || !lane->ended) continue;  // or it goes on over another connection
         any = true;
         outbox_.fail(lane->out, Error(Errc::delivered_missing));
         relieve();

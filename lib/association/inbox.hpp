@@ -99,10 +99,12 @@ struct InLane {
     bool asked = false;             // the application has taken all, and wants messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
+    // Something of it waits for what it has to come after.
+    bool waits() const { return work && work->successors > 0; }
     // Whether this message of it is settled.
     bool has(const Antecedent& name) const;
     // Nothing is left, and nothing will come.
-    bool done() const { return over && empty() && !(work && work->successors > 0); }
+    bool done() const { return over && empty() && !waits(); }
     // Bytes that it holds.
     std::uint64_t held() const {
         return work ? work->untaken + work->assembling + work->waiting : 0;
@@ -178,10 +180,14 @@ public:
     void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
                       core::Boxed<DatagramInfo> datagram = {});
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
+    void handle_skip_again(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
     // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
-    // and, when it ended in good order, those that wait for others.
-    void end(Instant now, InLane& lane, const Error& error);
+    // and, when it ended in good order, those that wait for others. `whole`: then all has come but
+    // what was said never to come; else what has not come never will.
+    void end(Instant now, InLane& lane, const Error& error, bool whole = true);
+    // The same of a Carrier of the peer's that was never open here.
+    void end_unopened(Instant now, CarrierId carrier);
 
     // The application's side.
     std::optional<InMessage> take(InLane& lane);

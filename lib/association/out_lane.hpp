@@ -60,10 +60,14 @@ struct OutRare {
         OutLane* lane = nullptr;  // none: the Carrier is gone
         auto operator<=>(const Bond&) const = default;
     };
+    using Antecedent = Extras::Antecedent;
     core::Boxed<Extras> extras;  // for the wire
     std::vector<Bond> before;    // that are not acknowledged; few
     std::uint32_t holding = 0;   // of those, how many keep it from leaving
     std::set<Bond> behind;       // that come after this one; perhaps very many
+    // Antecedents that failed when this one had left: sent again, it still comes after them, since
+    // an earlier connection may have brought them.
+    std::vector<Antecedent> in_vain;
     Urgency inherited{0xffffffff, never};
     std::unique_ptr<Feed> feed;
     // Of an ordered message apart: those of its kind right before and after it that have not

@@ -291,6 +291,8 @@ core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const
     if (peer_.antecedents) {
         for (const Bond& bond : entry.rare->before)
             extras.antecedents.push_back({bond.carrier, bond.niceness, Sequence{bond.sequence}});
+        for (const Extras::Antecedent& name : entry.rare->in_vain)
+            extras.antecedents.push_back(name);
         if (entry.bound() && entry.deadline != never)
             extras.lifetime = std::max(entry.deadline - now, Duration::zero());
     }

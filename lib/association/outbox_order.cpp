@@ -257,6 +257,10 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
         OutEntry& successor = queue.at(bond.sequence);
         if (!successor.passed) count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
+        const bool left = successor.tried || successor.state >= OutEntry::State::pulled;
+        if (failed && left && successor.state != OutEntry::State::settled)
+            successor.rare->in_vain.push_back(
+                {antecedent.carrier, antecedent.niceness, Sequence{antecedent.sequence}});
         if (holds_back(entry, successor)) --successor.rare->holding;
         if (!successor.passed) count_in(queue, bond.sequence);
         if (successor.state == OutEntry::State::packed && !successor.bound() &&
@@ -303,10 +307,10 @@ void Outbox::end_doomed() {
         doomed_.pop_back();
         OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
-        // What has left already is the receiver's to drop.
+        // What has left already is the receiver's to drop, and may have to leave once more.
         const OutEntry& entry = queue->at(bond.sequence);
-        if (entry.tried || entry.state >= OutEntry::State::pulled) continue;
-        settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
+        if (!entry.tried && entry.state < OutEntry::State::pulled)
+            settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
         arrange(*bond.lane, *queue);
     }
     settled_.flush();

@@ -66,6 +66,8 @@ public:
 
     std::uint64_t send_window(CarrierId carrier) const;
     std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve);
+    // All that usrsctp was given is acknowledged.
+    bool dry() const { return dry_; }
     bool quiet() const { return dry_ && !rest_ && waiting_.empty() && control_.empty(); }
     wire::Inbox& inbox() { return inbox_; }
 

@@ -167,6 +167,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
         if (state_ == State::over) return;
     }
     read();
+    watch_silence(heard_ == now_);
 }
 
 void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
@@ -364,6 +365,23 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
     state_ = State::over;
 }
 
+// What is on its way has to bring something back.
+void Connection::watch_silence(bool heard) {
+    if (state_ != State::established || !post_) return;
+    if (channels_.dry() && pinged_ <= heard_) {
+        awaited_ = never;
+    } else if (heard || awaited_ == never) {
+        if (awaited_ == never) rtt_ = socket_->status().smoothed_rtt;
+        awaited_ = now_;
+    }
+}
+
+// usrsctp sends again after 220 ms at the soonest (socket.cpp), and knows no probe.
+Instant Connection::doubt() const {
+    if (state_ != State::established || awaited_ == never) return never;
+    return later(awaited_, 3 * (2 * rtt_ + std::chrono::milliseconds(220)));
+}
+
 // Output.
 
 Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) {
@@ -382,6 +400,7 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
         const bool tagged = get32(header_, 4) != 0;  // the last packet was no INIT
         if (const std::size_t size = tagged ? search_.poll(now) : 0) return probe(size, space);
         channels_.fill(supply);
+        watch_silence(false);
     }
     if (state_ == State::closing && !std::exchange(said_, true) && socket_)
         socket_->abort(goodbye(close_reason_, post_));

@@ -56,6 +56,7 @@ public:
     bool quiet() const override;
     Stack stack() const override { return dtls_ ? Stack::sctp_dtls : Stack::sctp_udp; }
     Instant heard() const override { return heard_; }
+    Instant doubt() const override;
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
@@ -70,6 +71,7 @@ private:
     bool ending() const { return state_ == State::closing || state_ == State::over; }
     Duration ping_every() const;
     Instant ping_at() const;
+    void watch_silence(bool heard);
     bool waits() const { return state_ == State::handshaking || state_ == State::associating; }
     void take_packet(std::span<std::byte> packet, Ecn ecn);
     void on_dtls(crypto::DtlsSession::Progress progress);
@@ -108,6 +110,8 @@ private:
     const Instant started_;
     Instant heard_;
     Instant pinged_ = Instant::min();
+    Instant awaited_ = never;  // since when what is on its way brought nothing back
+    Duration rtt_{};           // smoothed, as it was then
     bool authentic_ = false;  // the peer has spoken
     bool post_ = false;
     bool half_open_ = true;  // counted by the endpoint

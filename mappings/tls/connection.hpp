@@ -66,6 +66,7 @@ public:
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }
+    Instant doubt() const override;
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
@@ -101,6 +102,7 @@ private:
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
     Instant ask_at() const;
+    Duration probe_timeout(Duration least_variance) const;
 
     Endpoint& endpoint_;
     const Role role_;
@@ -120,6 +122,7 @@ private:
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_asked_ = 0;  // sent when the peer was asked last
     wire::RateMeter rate_;
     crypto::RecordSize record_size_;
     std::unique_ptr<Mapping> successor_;
