@@ -365,23 +365,6 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
     state_ = State::over;
 }
 
-// What is on its way has to bring something back.
-void Connection::watch_silence(bool heard) {
-    if (state_ != State::established || !post_) return;
-    if (channels_.dry() && pinged_ <= heard_) {
-        awaited_ = never;
-    } else if (heard || awaited_ == never) {
-        if (awaited_ == never) rtt_ = socket_->status().smoothed_rtt;
-        awaited_ = now_;
-    }
-}
-
-// usrsctp sends again after 220 ms at the soonest (socket.cpp), and knows no probe.
-Instant Connection::doubt() const {
-    if (state_ != State::established || awaited_ == never) return never;
-    return later(awaited_, 3 * (2 * rtt_ + std::chrono::milliseconds(220)));
-}
-
 // Output.
 
 Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) {

@@ -112,7 +112,7 @@ private:
     Instant pinged_ = Instant::min();
     Instant awaited_ = never;  // since when what is on its way brought nothing back
     Duration rtt_{};           // smoothed, as it was then
-    bool authentic_ = false;  // the peer has spoken
+    bool authentic_ = false;   // the peer has spoken
     bool post_ = false;
     bool half_open_ = true;  // counted by the endpoint
     bool said_ = false;      // why it ends

@@ -1,5 +1,5 @@
 // The path of a connection: probes of its size (RFC 8899, 6.2: HEARTBEAT and PAD), their answers,
-// and what else is looked at in packets before usrsctp gets them.
+// what else is looked at in packets before usrsctp gets them, and whether anything comes back.
 #include <algorithm>
 #include <cstring>
 
@@ -103,6 +103,23 @@ Path Connection::path() const {
                                            std::chrono::duration<double>(rtt).count());
     path.in_flight = status.unacked * socket_->packet_size();
     return path;
+}
+
+// What is on its way has to bring something back.
+void Connection::watch_silence(bool heard) {
+    if (state_ != State::established || !post_) return;
+    if (channels_.dry() && pinged_ <= heard_) {
+        awaited_ = never;
+    } else if (heard || awaited_ == never) {
+        if (awaited_ == never) rtt_ = socket_->status().smoothed_rtt;
+        awaited_ = now_;
+    }
+}
+
+// usrsctp sends again after 220 ms at the soonest (socket.cpp), and knows no probe.
+Instant Connection::doubt() const {
+    if (state_ != State::established || awaited_ == never) return never;
+    return later(awaited_, 3 * (2 * rtt_ + std::chrono::milliseconds(220)));
 }
 
 }  // namespace post::sctp
