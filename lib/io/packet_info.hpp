@@ -24,15 +24,13 @@ template <class T> T control_value(const cmsghdr& header) {
 // RFC 8200, 4.2: in front of a header's options stand two bytes, which the system fills but for the
 // length; and they have so much padding that the whole is a multiple of 8 bytes.
 inline std::vector<char> options_header(const Bytes& options) {
-    std::vector<char> header{0, 0};
-    const auto* const text = reinterpret_cast<const char*>(options.data());
-    header.insert(header.end(), text, text + options.size());
-    if (const std::size_t missing = (8 - header.size() % 8) % 8; missing == 1) {
-        header.push_back(0);  // Pad1
-    } else if (missing > 1) {
-        header.push_back(1);  // PadN
-        header.push_back(static_cast<char>(missing - 2));
-        header.resize(header.size() + missing - 2);
+    const std::size_t used = 2 + options.size();
+    std::vector<char> header((used + 7) / 8 * 8);
+    if (!options.empty()) std::memcpy(&header[2], options.data(), options.size());
+    // Pad1 is a zero, PadN says how many zeros follow.
+    if (const std::size_t missing = header.size() - used; missing > 1) {
+        header[used] = 1;
+        header[used + 1] = static_cast<char>(missing - 2);
     }
     header[1] = static_cast<char>(header.size() / 8 - 1);
     return header;
