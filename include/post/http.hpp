@@ -15,12 +15,15 @@
 //
 //   :method     GET, or POST if there is content
 //   :scheme     https                     :authority  the host of the URL
-//   :path       the URL's path and query; of a fork, that of its parent, or / when that has ended
+//   :path       the URL's path and query; of a fork, that of its parent
 //
 // and a response is 200 (`:status`). `content-length` is filled in, and checked against what comes;
 // so is `priority` (RFC 9218) by the message's niceness: 0 is the usual urgency, 4 and more the
 // last. On a server InMessage::niceness says it; whoever replies with that serves who asked first
 // what is more urgent.
+//
+// A request that was answered is over, and is not forked any more: initiate asks the next one, on the
+// same connection. So does a Carrier that is kept for its forks and asks nothing itself.
 //
 // Content streams in both directions as long messages do: Generated, ReceiveParts. Of a body whose
 // length its sender does not say, InMessage::total() is unknown_total before the last part.

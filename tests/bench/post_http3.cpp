@@ -66,16 +66,15 @@ private:
     InitiateOptions options_;
 };
 
-// Asks again as soon as it is answered.
+// Asks again as soon as it is answered. What is forked asks nothing itself, and so stays.
 class Requests {
 public:
     explicit Requests(Carrier parent) : parent_(std::move(parent)) {}
 
     void begin() {
-        parent_.send("", {.final = true});
-        parent_.ready([this](Carrier&, const InMessage&) {
+        parent_.activate().then([this](Result<void> made) {
+            std::move(made).value();
             for (int i = 0; i < outstanding; ++i) ask();
-            return true;
         });
     }
     std::uint64_t answered = 0;
@@ -83,7 +82,7 @@ public:
 private:
     void ask() {
         Carrier request = parent_.fork();
-        request.send("", {.final = true, .properties = {{":path", "/64"}}});
+        request.send("", {.final = true});
         request.ready([this](Carrier&, const InMessage& reply) {
             if (reply.size() != 64) throw std::runtime_error("an answer of another length");
             ++answered;
