@@ -114,7 +114,8 @@ void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPre
 
 void Root::listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOptions& options) {
     sctp::TransportOptions transport = sctp_transport(options.bounds, options.sctp);
-    // On every address: what the loopback interface allows does not hold for who comes from outside.
+    // On every address: what the loopback interface allows does not hold for who comes from
+    // outside.
     const bool anywhere = port.local.is_any() && options.sctp.largest_payload == 0;
     transport.largest_payload = anywhere ? least_payload : largest_sctp(port.local, options.sctp);
     transport.run_limit = io_->run_limit(port.socket);

@@ -1,8 +1,9 @@
-// ControlRules: what the frames of a peer's control stream may not say, and nghttp3 does not find, or
-// calls by another name than RFC 9114 does: an id and nothing behind it (7.1), push ids (7.2.3,
-// 7.2.7), settings that are 0 or 1 (RFC 9220, 3; RFC 9297, 2.1.1). It reads beside nghttp3, a byte at
-// a time, and keeps no more than one number. The control stream is that one of the peer's first eight
-// one-way streams whose type is written as one byte, as everybody does; any other is nghttp3's alone.
+// ControlRules: what the frames of a peer's control stream may not say, and nghttp3 does not find,
+// or calls by another name than RFC 9114 does: an id and nothing behind it (7.1), push ids (7.2.3,
+// 7.2.7), settings that are 0 or 1 (RFC 9220, 3; RFC 9297, 2.1.1). It reads beside nghttp3, a byte
+// at a time, and keeps no more than one number. The control stream is that one of the peer's first
+// eight one-way streams whose type is written as one byte, as everybody does; any other is
+// nghttp3's alone.
 //
 //   0x00 { type (i), length (i), payload (length) }...
 #pragma once
@@ -15,8 +16,8 @@ namespace post::http3 {
 
 class ControlRules {
 public:
-    // Of each of the peer's one-way streams from its beginning, in order. The error code of the first
-    // rule that is broken; 0: none, so far.
+    // Of each of the peer's one-way streams from its beginning, in order. The error code of the
+    // first rule that is broken; 0: none, so far.
     std::uint64_t read(std::int64_t stream, std::span<const std::byte> bytes);
 
 private:

@@ -1,5 +1,5 @@
-// HTTP/3: a server whose paths say how long their answers are, as that of ngtcp2's examples, and what
-// is measured with it.
+// HTTP/3: a server whose paths say how long their answers are, as that of ngtcp2's examples, and
+// what is measured with it.
 #pragma once
 
 #include "row.hpp"

@@ -1,5 +1,5 @@
-// SCTP right over UDP between two ends that speak a foreign protocol: what is cut into packets comes
-// out whole.
+// SCTP right over UDP between two ends that speak a foreign protocol: what is cut into packets
+// comes out whole.
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {

@@ -1,4 +1,5 @@
-// The rules of the control stream that nghttp3 leaves out, over every way of cutting it into pieces.
+// The rules of the control stream that nghttp3 leaves out, over every way of cutting it into
+// pieces.
 #include <doctest/doctest.h>
 
 #include <string>
