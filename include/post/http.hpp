@@ -47,7 +47,8 @@
 // further requests fail, and the next initiate makes another connection.
 //
 // not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
-// what has begun to be sent (Feature::lifetime).
+// what has begun to be sent (Feature::lifetime). None of it is offered to peers; who asks all the
+// same is refused: `:protocol` as malformed, a push by the end of the connection.
 #pragma once
 
 #include <charconv>

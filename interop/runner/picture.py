@@ -3,7 +3,8 @@
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, GAP = 84, 24, 3
-LEFT, TOP = 150, 78
+LEFT, HEAD = 150, 56
+VERSIONS = 5  # a line
 
 STYLE = """
     text { font: 12px sans-serif; fill: #1f2328; }
@@ -35,41 +36,65 @@ def word_of(cell):
     return f'{cell["seconds"]:.1f} s'
 
 
-def draw(whole, pairings, names):
-    cells = {(cell["client"], cell["server"], cell["case"]): cell for cell in whole["results"]}
+class Picture:
+    def __init__(self, whole):
+        self.whole, self.out = whole, []
+        self.cells = {(cell["client"], cell["server"], cell["case"]): cell
+                      for cell in whole["results"]}
+
+    def say(self, x, y, words, kind="", anchor="start"):
+        self.out.append(f'  <text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">'
+                        f"{escape(words)}</text>")
+
+    def table(self, top, title, pairings, names):
+        """Cases down, pairings across; where it ends."""
+        self.say(8, top + 14, title)
+        top += HEAD
+        for column, (client, server) in enumerate(pairings):
+            middle = LEFT + column * (WIDTH + GAP) + WIDTH / 2
+            self.say(middle, top - 20, client, anchor="middle")
+            self.say(middle, top - 6, "\u2192 " + server, "quiet", "middle")
+        for row, name in enumerate(names):
+            at = top + row * (HEIGHT + GAP)
+            self.say(LEFT - 8, at + 16, name, anchor="end")
+            for column, pairing in enumerate(pairings):
+                cell = self.cells.get((*pairing, name))
+                if cell is None:
+                    continue
+                left, kind = LEFT + column * (WIDTH + GAP), cell["status"]
+                self.out.append(f'  <rect x="{left}" y="{at}" width="{WIDTH}" height="{HEIGHT}" '
+                                f'rx="4" class="{kind}"/>')
+                self.say(left + WIDTH / 2, at + 16, word_of(cell), kind, "middle")
+        return top + len(names) * (HEIGHT + GAP) + 10
+
+
+def draw(whole, pairings, names, is_quic):
+    """`is_quic`: whether a case is one of the public runner's."""
+    picture = Picture(whole)
     sums = {status: sum(cell["status"] == status for cell in whole["results"])
             for status in ("passed", "failed", "known", "unsupported")}
-    width = LEFT + len(pairings) * (WIDTH + GAP) + 10
-    height = TOP + len(names) * (HEIGHT + GAP) + 34 + 14 * len(whole["versions"])
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-           f'width="{width}" height="{height}" role="img">',
-           "  <title>The test cases of the QUIC interop runner, with other people's software</title>",
-           f"  <style>{STYLE}  </style>"]
-
-    def say(x, y, words, kind="", anchor="start"):
-        out.append(f'  <text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">'
-                   f"{escape(words)}</text>")
-
-    say(8, 22, "Test cases of the QUIC interop runner: client above, server below it", "title")
-    say(8, 40, f'{sums["passed"]} passed, {sums["failed"]} failed, {sums["known"]} known faults '
-               f'(interop/known_faults), {sums["unsupported"]} that a peer does not support', "quiet")
-    for column, (client, server) in enumerate(pairings):
-        middle = LEFT + column * (WIDTH + GAP) + WIDTH / 2
-        say(middle, TOP - 20, client, anchor="middle")
-        say(middle, TOP - 6, "\u2192 " + server, "quiet", "middle")
-    for row, name in enumerate(names):
-        top = TOP + row * (HEIGHT + GAP)
-        say(LEFT - 8, top + 16, name, anchor="end")
-        for column, (client, server) in enumerate(pairings):
-            cell = cells.get((client, server, name))
-            if cell is None:
-                continue
-            left, kind = LEFT + column * (WIDTH + GAP), cell["status"]
-            out.append(f'  <rect x="{left}" y="{top}" width="{WIDTH}" height="{HEIGHT}" rx="4" '
-                       f'class="{kind}"/>')
-            say(left + WIDTH / 2, top + 16, word_of(cell), kind, "middle")
-    at = TOP + len(names) * (HEIGHT + GAP) + 18
-    say(8, at, f'{whole["made"]}, seed {whole["seed"]}', "quiet")
-    for number, version in enumerate(whole["versions"].values(), 1):
-        say(8, at + 14 * number, version, "quiet")
-    return "\n".join(out) + "\n</svg>\n"
+    picture.say(8, 22, "post and other people's software: client above, server below it", "title")
+    picture.say(8, 40, f'{sums["passed"]} passed, {sums["failed"]} failed, {sums["known"]} known '
+                f'faults (interop/known_faults), {sums["unsupported"]} that a peer does not support',
+                "quiet")
+    at, widest = 50, 0
+    for title, wanted in (("Test cases of the public QUIC interop runner", True),
+                          ("The other stacks: what is sent comes back", False)):
+        rows = [name for name in names if is_quic(name) is wanted]
+        columns = [pairing for pairing in pairings
+                   if any((*pairing, name) in picture.cells for name in rows)]
+        if rows and columns:
+            at = picture.table(at, title, columns, rows)
+            widest = max(widest, len(columns))
+    versions = [version for name, version in whole["versions"].items() if name != "post"]
+    lines = [f'{whole["made"]}, seed {whole["seed"]}'] + [
+        "; ".join(versions[i:i + VERSIONS]) for i in range(0, len(versions), VERSIONS)]
+    for line in lines:
+        at += 14
+        picture.say(8, at, line, "quiet")
+    width, height = LEFT + widest * (WIDTH + GAP) + 10, at + 12
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" role="img">',
+        "  <title>post and other people's software: the matrix of interop/run</title>",
+        f"  <style>{STYLE}  </style>", *picture.out, "</svg>"]) + "\n"

@@ -69,4 +69,5 @@ def html(all_of_it, beside):
 def svg(all_of_it):
     names = [case.name for case in cases.CASES
              if any(result["case"] == case.name for result in all_of_it["results"])]
-    return picture.draw(all_of_it, pairings(all_of_it), names)
+    return picture.draw(all_of_it, pairings(all_of_it), names,
+                        lambda name: cases.BY_NAME[name].protocol == "quic")

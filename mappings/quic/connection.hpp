@@ -137,6 +137,7 @@ private:
     void give_token();
     void keep_token(std::span<const std::uint8_t> token);
     void take_tickets();
+    void note_quiet();
     void check_mtu();
     void count_sent(const Datagrams& run);
 
