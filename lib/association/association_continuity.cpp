@@ -408,8 +408,8 @@ void Association::remember_end(const Lane& lane) {
 // The connection broke before the peer had said what it is: nobody has promised anything, and
 // another one is as good.
 bool Association::begins_again(const Error& error) const {
-    return options_.role == Role::client && state_ == State::established && !plain_ &&
-           !settings_ && !continuity_ && options_.remote && is_outage(error) &&
+    return options_.role == Role::client && state_ == State::established && !plain_ && !settings_ &&
+           !continuity_ && options_.remote && is_outage(error) &&
            options_.bounds.continuity > Duration::zero() && beginnings_ < most_beginnings &&
            !lanes_.empty();
 }

@@ -369,9 +369,9 @@ void Association::handle(Instant now, event::Lost& event) {
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
     if (state_ == State::established && forgotten)
-        return start_anew(now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
-                                     Stage::established,
-                                     "the peer was started anew, and has forgotten all"));
+        return start_anew(
+            now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
+                       Stage::established, "the peer was started anew, and has forgotten all"));
     if (mends(event.error)) return break_off(now, event.error);
     if (begins_again(event.error)) {
         ++beginnings_;

@@ -123,8 +123,6 @@ void Connection::extend_budget(std::uint64_t bytes) {
     if (unread_ && channels_.has_room()) read();
 }
 
-void Connection::keep_alive(bool wanted) { keep_alive_ = wanted; }
-
 // Duration::max() where silence is nothing to be broken.
 Duration Connection::ping_every() const {
     const Limits& limits = options_.transport.limits;
@@ -358,15 +356,11 @@ void Connection::handle_trouble(Instant now, const Address& remote, std::error_c
 // What is on its way has to bring something back.
 void Connection::watch_silence(bool heard) {
     if (state_ != State::established || !post_) return;
-    if (channels_.dry() && pinged_ <= heard_) {
-        awaited_ = never;
-    } else if (heard || awaited_ == never) {
-        if (awaited_ == never) rtt_ = socket_->status().smoothed_rtt;
-        awaited_ = now_;
-    }
+    if (channels_.dry() && pinged_ <= heard_) return void(awaited_ = never);
+    if (awaited_ == never) rtt_ = socket_->status().smoothed_rtt;
+    if (heard || awaited_ == never) awaited_ = now_;
 }
 
-// usrsctp sends again after 220 ms at the soonest (socket.cpp), and knows no probe.
 Instant Connection::doubt() const {
     if (state_ != State::established || awaited_ == never) return never;
     return later(awaited_, 3 * (2 * rtt_ + std::chrono::milliseconds(220)));

@@ -34,7 +34,7 @@ public:
     void stop(CarrierId carrier, Error reason) override;
     void extend_window(CarrierId carrier, std::uint64_t bytes) override;
     void extend_budget(std::uint64_t bytes) override;
-    void keep_alive(bool wanted) override;
+    void keep_alive(bool wanted) override { keep_alive_ = wanted; }
     void close(Error reason) override;
 
     void handle_input(Instant now, const Datagrams& datagrams) override;
@@ -98,7 +98,7 @@ private:
     Instant pinged_ = Instant::min();
     Instant awaited_ = never;  // since when what is on its way brought nothing back
     Duration rtt_{};           // smoothed, as it was then
-    bool authentic_ = false;  // the peer has spoken
+    bool authentic_ = false;   // the peer has spoken
     bool post_ = false;
     bool half_open_ = true;  // counted by the endpoint
     bool said_ = false;      // why it ends
