@@ -360,7 +360,7 @@ Instant Connection::doubt() const {
 
 // QMux, Idle Timeout: since a record was received or sent. That would let who sends into the dark
 // go on for as long as TCP does; but a peer that is asked has to answer. It is asked when it was
-// silent for a probe timeout, or all this time was told much, and has not confirmed all.
+// silent for a probe timeout, or was told much, and has not confirmed all of it.
 Instant Connection::idle_at() const {
     const bool waits = (asked_ || qmux_.asking()) && unanswered_ != never;
     return later(waits ? unanswered_ : active_, qmux_.idle_timeout());
@@ -369,7 +369,11 @@ Instant Connection::idle_at() const {
 Instant Connection::ask_at() const {
     if (state_ != State::established || qmux_.asking() || qmux_.confirmed()) return never;
     if (bytes_sent_ - bytes_asked_ >= asked_every) return now_;
-    return later(unanswered_ != never ? unanswered_ : heard_, probe_timeout(Duration{}));
+    // Who waits for its client need not hurry when that was heard since.
+    constexpr Duration rest = std::chrono::seconds(1);
+    const Duration soon = probe_timeout(Duration{});
+    if (unanswered_ != never) return later(unanswered_, soon);
+    return later(heard_, role_ == Role::server ? std::max(soon, rest) : soon);
 }
 
 Instant Connection::deadline() const {
