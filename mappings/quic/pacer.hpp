@@ -25,8 +25,12 @@ public:
             until_ = {};
             return;
         }
-        const auto share = static_cast<double>(bytes) /
-                           static_cast<double>(std::max<std::uint64_t>(window, 1));
+        // What leaves meanwhile is not ours to time, and does not make the rest wait longer: a
+        // receiver says thousands of acknowledgements a second from a small window.
+        if (holds(now)) return;
+        const auto share = std::min(
+            1.0,
+            static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(window, 1)));
         const auto pause = static_cast<Duration::rep>(static_cast<double>(trip.count()) * share /
                                                       1.25);
         until_ = std::max(until_, now - most_late) + Duration(pause);
