@@ -152,14 +152,11 @@ bool Channels::on_incoming_reset(Channel& channel) {
     if (fruitless && !fruitless_.take(now_))
         return violate("the peer opens Carriers and resets them before any message is whole",
                        Errc::excessive_load);
-    if (!std::exchange(channel.end_told, true)) {
-        if (post_)
-            inbox_.add(event::Reset{channel.carrier,
-                                    Error(Errc::protocol_violation, {}, Stage::established,
-                                          "its stream ended without a FIN frame")});
-        else
-            inbox_.add(event::Finished{channel.carrier});
-    }
+    // The RESET that says why is on another stream, and can be overtaken.
+    if (post_)
+        channel.unexplained = !channel.end_told;
+    else if (!std::exchange(channel.end_told, true))
+        inbox_.add(event::Finished{channel.carrier});
     // RFC 8831, 6.7: a data channel is closed as a whole.
     if (!post_ && options_.dcep && channel.may_send()) {
         inbox_.add(event::Stopped{channel.carrier, Error(Errc::carrier_closed)});

@@ -405,6 +405,7 @@ bool Channels::on_given_up(const framing::GivenUp& given_up) {
     channel->receive_dropped = true;
     if (!std::exchange(channel->end_told, true))
         inbox_.add(event::Reset{channel->carrier, framing::from_wire(given_up.code)});
+    if (std::exchange(channel->unexplained, false)) settle(*channel);
     return true;
 }
 
