@@ -38,7 +38,8 @@ class Socket(asyncio.DatagramProtocol):
         return await self.came.get()
 
     async def _send(self, data):
-        self.transport.sendto(data, self.remote)
+        connected = self.transport.get_extra_info("peername") is not None
+        self.transport.sendto(data, None if connected else self.remote)
 
 
 def identity(certificate, key):
@@ -110,11 +111,11 @@ def echo(sctp, channel):
     channel.send(terms(channel))
 
 
-async def serve(port, certificate, fingerprint):
+async def serve(host, port, certificate, fingerprint):
     loop = asyncio.get_running_loop()
     while True:
         transport, socket = await loop.create_datagram_endpoint(
-            lambda: Socket("controlling"), local_addr=("127.0.0.1", port)
+            lambda: Socket("controlling"), local_addr=(host, port)
         )
         port = transport.get_extra_info("sockname")[1]
         print("listening", port, flush=True)
@@ -220,12 +221,12 @@ async def play(sctp):
     said("a channel that the peer opens")
 
 
-async def meet(port, certificate, fingerprint):
+async def meet(host, port, certificate, fingerprint):
     loop = asyncio.get_running_loop()
-    remote = ("127.0.0.1", port)
     _, socket = await loop.create_datagram_endpoint(
-        lambda: Socket("controlled", remote), local_addr=("127.0.0.1", 0)
+        lambda: Socket("controlled"), remote_addr=(host, port)
     )
+    socket.remote = socket.transport.get_extra_info("peername")
     dtls, sctp = await establish(socket, certificate, fingerprint)
     await sctp.start(RTCSctpCapabilities(0), 5000)
     await play(sctp)
@@ -234,11 +235,10 @@ async def meet(port, certificate, fingerprint):
 
 
 async def main():
-    role, port, certificate, key, fingerprint = sys.argv[1:]
-    if role == "server":
-        await serve(int(port), identity(certificate, key), fingerprint)
-    else:
-        await meet(int(port), identity(certificate, key), fingerprint)
+    role, port, certificate, key, fingerprint, *rest = sys.argv[1:]
+    host = rest[0] if rest else "127.0.0.1"
+    run = serve if role == "server" else meet
+    await run(host, int(port), identity(certificate, key), fingerprint)
 
 
 try:

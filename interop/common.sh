@@ -171,8 +171,9 @@ make_authority() {
 start_server() {
     local name=$1
     shift
+    : > "$work/$name.out" # now: it is read before the server may have begun to run
     "$@" server 0 "$work/cert.pem" "$work/key.pem" "$alpn" \
-        > "$work/$name.out" 2> "$work/$name.log" &
+        >> "$work/$name.out" 2> "$work/$name.log" &
     server=$!
     processes+=("$server")
     port=

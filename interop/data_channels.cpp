@@ -7,7 +7,7 @@
 //       sends a string that says how it was opened (Terms::text), and then back what comes, except
 //       for two strings: "close" ends the channel, and "open " and the same text opens another one.
 //       Goes on until it is killed.
-//   data_channels client PORT CERT KEY FINGERPRINT
+//   data_channels client PORT CERT KEY FINGERPRINT [HOST]
 //       Asks such a server for all of that, and prints "ok" and what it was, a line each; else
 //       "failed: why" on stderr and exit 1.
 #include <cstdint>
@@ -220,7 +220,8 @@ post::Task<> play(post::Carrier first, const Terms& terms) {
     first.close();
 }
 
-int meet(std::uint16_t port, const post::Identity& identity, const std::string& fingerprint) {
+int meet(const std::string& host, std::uint16_t port, const post::Identity& identity,
+         const std::string& fingerprint) {
     post::Context context;
     std::string failure = "nothing was heard";
     context.on_unhandled([&](const post::Error& error) { failure = error.message(); });
@@ -234,13 +235,12 @@ int meet(std::uint16_t port, const post::Identity& identity, const std::string& 
         }
         context.stop();
     };
-    run(context.initiate(post::Remote("127.0.0.1", port),
-                         {.policy = policy(),
-                          .trust = post::Trust::fingerprint(fingerprint),
-                          .local = {.identity = identity},
-                          .alpn = "webrtc",
-                          .label = terms.label,
-                          .protocol = terms.protocol}));
+    run(context.initiate(post::Remote(host, port), {.policy = policy(),
+                                                    .trust = post::Trust::fingerprint(fingerprint),
+                                                    .local = {.identity = identity},
+                                                    .alpn = "webrtc",
+                                                    .label = terms.label,
+                                                    .protocol = terms.protocol}));
     context.run();
     context.shutdown(1s);
     if (!failure.empty()) throw std::runtime_error(failure);
@@ -252,12 +252,14 @@ int meet(std::uint16_t port, const post::Identity& identity, const std::string& 
 int main(int count, char** values) {
     const std::vector<std::string> arguments(values + 1, values + count);
     try {
-        if (arguments.size() != 5 || (arguments[0] != "server" && arguments[0] != "client"))
-            throw std::invalid_argument("usage: server|client PORT CERT KEY FINGERPRINT");
+        if (arguments.size() < 5 || arguments.size() > 6 ||
+            (arguments[0] != "server" && arguments[0] != "client"))
+            throw std::invalid_argument("usage: server|client PORT CERT KEY FINGERPRINT [HOST]");
+        const std::string host = arguments.size() > 5 ? arguments[5] : "127.0.0.1";
         const auto port = number<std::uint16_t>(arguments[1]);
         const auto identity = post::Identity::from_files(arguments[2], arguments[3]);
         return arguments[0] == "server" ? serve(port, identity, arguments[4])
-                                        : meet(port, identity, arguments[4]);
+                                        : meet(host, port, identity, arguments[4]);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "failed: %s\n", error.what());
         return 1;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A peer that breaks QUIC's rules one at a time (negative.py, made of aioquic) against our server:
-# each has to end its connection with the error code that the RFC names, and none of them the server.
+# A peer that breaks rules one at a time, made of aioquic, against our server: those of QUIC
+# (negative.py) and those of HTTP/3 and QPACK (negative_http3.py). Each has to be met with the error
+# code that the RFC names, and none of them ends the server.
 #
 #   interop/negative.sh
 #
@@ -24,13 +25,22 @@ begin
 mkdir "$work/certs" "$work/www"
 make_authority "$work/certs" > "$work/openssl.log" 2>&1 || fail "openssl makes no certificate"
 mv "$work/certs/key.pem" "$work/certs/priv.key"
-ROLE=server TESTCASE=transfer WWW=$work/www CERTS=$work/certs PORT=4433 \
-    background server "$program"
-wait_for 10 grep -q '^listening' "$work/server.log" || fail "our server does not listen"
-cp "$folder/negative.py" "$work"
+cp "$folder"/negative*.py "$work"
 CELL=$work
 export CELL
 status=0
-(in_tree python3 /interop/negative.py 127.0.0.1 4433 hq-interop) || status=$?
-not_running "$started" && fail "the server ended"
+# meet NAME TESTCASE PORT SCRIPT WORD...
+meet() {
+    local name=$1 case=$2 port=$3
+    shift 3
+    ROLE=server TESTCASE=$case WWW=$work/www CERTS=$work/certs PORT=$port \
+        background "$name" "$program"
+    wait_for 10 grep -q '^listening' "$work/$name.log" || fail "our server does not listen"
+    (in_tree python3 "/interop/$1" 127.0.0.1 "$port" "${@:2}") || status=$?
+    umount -l "$at/interop" # the next one's is the same folder
+    not_running "$started" && fail "the server ended: $name"
+    return 0
+}
+meet quic transfer 4433 negative.py hq-interop
+meet http3 http3 4434 negative_http3.py
 exit "$status"

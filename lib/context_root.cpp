@@ -140,6 +140,7 @@ void Root::finish_turn() {
     close_listeners();
     associations_.take_active(active_);
     for (AssociationId id : active_) transmit(id);
+    hold_doors();
     turning_ = false;
     write_logs();
     write_trace();

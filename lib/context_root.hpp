@@ -345,6 +345,7 @@ private:
     // context_tls.cpp
     tls::Endpoint& tls_endpoint();
     std::size_t segment(const Address& remote, std::size_t mtu = 0);
+    void hold_doors();
     void take_connections();
     Result<Started> connect_tls(const Association& association, const Setup& setup,
                                 const Connect& wanted);
@@ -418,6 +419,8 @@ private:
     quic::TransportOptions transport(const Bounds& bounds, const QuicOptions& quic) const;
     sctp::TransportOptions sctp_transport(const Bounds& bounds, const SctpOptions& sctp) const;
     std::size_t largest_sctp(const Address& remote, const SctpOptions& sctp, std::size_t mtu = 0);
+    std::size_t largest_sctp_probe(const Address& remote, const SctpOptions& sctp,
+                                   std::size_t mtu = 0);
     std::size_t largest_payload(const Address& remote, const QuicOptions& quic,
                                 std::size_t mtu = 0);
     std::array<std::uint8_t, 16> random_name();
@@ -435,6 +438,7 @@ private:
         sctp_;  // made when somebody wants it; the ports' endpoints use it
     std::unique_ptr<tls::Endpoint> tls_;  // made when somebody wants it
     std::vector<TcpPort> tcp_ports_;
+    bool doors_held_ = false;  // those with TLS: too many handshakes are on their way
     std::vector<std::unique_ptr<DatagramPort>> datagram_ports_;
     std::unique_ptr<tcp::Endpoint> tcp_;                    // the same
     std::unordered_map<SocketId, Connection> connections_;  // of TCP, and flows of their own

@@ -10,10 +10,12 @@ namespace post::core {
 namespace {
 
 // Where an interface takes so much it is the only one on the way (loopback); else every path
-// carries least_payload, and nothing finds out whether one carries more.
-constexpr std::size_t local_only = 9000;
+// carries least_payload, and probes find out whether one carries more: what the interface takes, or
+// where nobody knows that, what Ethernet does.
+constexpr std::size_t local_only = 65'500;
 constexpr std::size_t local_payload = 16 * 1024;
 constexpr std::size_t least_payload = 1200;
+constexpr std::size_t usual_payload = 1472;
 
 }  // namespace
 
@@ -32,6 +34,14 @@ std::size_t Root::largest_sctp(const Address& remote, const SctpOptions& sctp, s
     if (sctp.largest_payload)
         return limit ? std::min(limit, sctp.largest_payload) : sctp.largest_payload;
     return limit >= local_only ? std::min(limit, local_payload) : least_payload;
+}
+
+// 0: no more than that is asked for.
+std::size_t Root::largest_sctp_probe(const Address& remote, const SctpOptions& sctp,
+                                     std::size_t mtu) {
+    if (sctp.largest_payload) return 0;
+    const std::size_t limit = payload_limit(remote, mtu);
+    return limit ? std::min(limit, local_payload) : usual_payload;
 }
 
 sctp::Engine& Root::engine() {
@@ -77,6 +87,7 @@ sctp::ConnectOptions Root::sctp_way(const Association& association, const Setup&
     auto connect = way_to<sctp::ConnectOptions>(way.remote, way.port->local, association, options);
     connect.transport = sctp_transport(options.bounds, options.sctp);
     connect.transport.largest_payload = largest_sctp(way.remote, options.sctp, way.path.mtu);
+    connect.transport.largest_probe = largest_sctp_probe(way.remote, options.sctp, way.path.mtu);
     connect.transport.run_limit = io_->run_limit(way.port->socket);
     return connect;
 }
@@ -105,6 +116,7 @@ void Root::route_sctp(Port& port, const Datagrams& datagrams) {
 void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPrestate& proof) {
     sctp::AcceptOptions& accept = *port.accept_sctp;
     accept.transport.largest_payload = largest_sctp(first.remote, port.sctp);
+    accept.transport.largest_probe = largest_sctp_probe(first.remote, port.sctp);
     accept.transport.run_limit = io_->run_limit(port.socket);
     Association& made = take_client(port);
     taken(made, port.dtls->accept(now_, transient_of({made.id(), {}}), accept, first, proof));
@@ -114,7 +126,7 @@ void Root::accept_sctp(Port& port, const Datagrams& first, const crypto::DtlsPre
 
 void Root::listen_sctp_udp(Port& port, std::uint16_t sctp_port, const ListenOptions& options) {
     sctp::TransportOptions transport = sctp_transport(options.bounds, options.sctp);
-    transport.largest_payload = largest_sctp(port.local, options.sctp);
+    port.sctp = options.sctp;
     transport.run_limit = io_->run_limit(port.socket);
     udp_endpoint(port).listen(sctp_port, transport);
 }
@@ -141,7 +153,9 @@ void Root::route_sctp_udp(Port& port, const Datagrams& datagrams) {
             give(to->transient, front);
         } else if (std::holds_alternative<sctp::UdpEndpoint::NewClient>(routed)) {
             Association& made = take_client(port);
-            taken(made, port.udp->accept(now_, transient_of({made.id(), {}}), front));
+            const sctp::PathSizes sizes{largest_sctp(front.remote, port.sctp),
+                                        largest_sctp_probe(front.remote, port.sctp)};
+            taken(made, port.udp->accept(now_, transient_of({made.id(), {}}), front, sizes));
         } else if (const auto* word = std::get_if<sctp::UdpEndpoint::Answer>(&routed)) {
             const Datagrams back{front.local, front.remote, Ecn::not_ect, word->size,
                                  std::span<const std::byte>(answer).first(word->size)};

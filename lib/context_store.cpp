@@ -231,7 +231,9 @@ crypto::ServerTickets Root::tickets(crypto::TicketKeys& keys, EarlyGuard& guard,
                         std::to_string(static_cast<int>(options.client_certificate));
     if (asks) scope += ' ' + trust_text(options.client_trust, {});
     if (options.early_data) {
-        // What the client remembers of our windows has to hold (RFC 9000, 7.4.1).
+        // What the client remembers of our windows has to hold (RFC 9000, 7.4.1). QMux: "when
+        // accepting early data, servers MUST send transport parameters that comply with the
+        // restrictions in Section 7.4.1 of QUIC".
         const Limits granted = limits(options.bounds);
         scope += " early " + std::to_string(granted.carrier_window) + ' ' +
                  std::to_string(granted.budget) + ' ' + std::to_string(granted.carriers);

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t header_more = 24;
 // Where nothing is known: a segment that every path of 1280 bytes carries.
 constexpr std::size_t least_segment = 1200;
+// What one turn may take from a port (lib/io/tcp_sockets.cpp), and from two.
+constexpr std::size_t most_at_once = 64;
 
 }  // namespace
 
@@ -74,6 +76,15 @@ Result<Root::TcpPort> Root::open_tcp_port(const Address& local, std::uint32_t in
     return port;
 }
 
+// While the door is full clients wait in the system, which has made their connections: whoever is
+// turned away would have failed.
+void Root::hold_doors() {
+    const bool full = tls_ && !tls_->has_room(most_at_once);
+    if (std::exchange(doors_held_, full) == full) return;
+    for (const TcpPort& port : tcp_ports_)
+        if (port.secured) io_->hold(port.socket, full);
+}
+
 void Root::take_connections() {
     for (const Io::Taken& taken_one : io_->poll_taken()) {
         const auto port = std::find_if(
@@ -100,6 +111,7 @@ void Root::take_connections() {
         connections_[taken_one.socket] = {{made.id(), {}}, {}};
         made.attach(std::move(*mapping));
     }
+    hold_doors();
 }
 
 void Root::handle_input(const Connection& connection, const Io::Received& received) {

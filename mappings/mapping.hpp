@@ -150,6 +150,15 @@ public:
     virtual std::unique_ptr<Mapping> poll_successor() { return nullptr; }
     // When handle_timeout wants to be called; `never` when it does not.
     virtual Instant deadline() const = 0;
+    // Carriers on which the peer has begun something of which nothing could be handed up yet, as
+    // the header of a message is; and whether more of it came since this was last asked. To be
+    // asked from time to time while there may be any.
+    struct Begun {
+        CarrierId carrier;
+        bool grew = false;
+    };
+    virtual std::vector<Begun> poll_begun() { return {}; }
+    virtual bool any_begun() const { return false; }
 
     // Views.
 
@@ -162,6 +171,12 @@ public:
     virtual bool moves() const { return false; }
     // How many bytes of content this Carrier could send now, as far as the peer's windows go.
     virtual std::uint64_t send_window(CarrierId carrier) const = 0;
+    // How much of the Carrier's own window is left beyond `reserve` bytes, whatever all together
+    // have. Where that is nothing, event::Unblocked comes when the window has grown.
+    virtual std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) {
+        static_cast<void>(carrier), static_cast<void>(reserve);
+        return unlimited;
+    }
     virtual Path path() const = 0;
     // The name of the file of its own log, where it writes one.
     virtual std::string log() const { return {}; }

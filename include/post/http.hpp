@@ -22,6 +22,9 @@
 // last. On a server InMessage::niceness says it; whoever replies with that serves who asked first
 // what is more urgent.
 //
+// A request that was answered is over, and is not forked any more: initiate asks the next one, on
+// the same connection. So does a Carrier that is kept for its forks and asks nothing itself.
+//
 // Content streams in both directions as long messages do: Generated, ReceiveParts. Of a body whose
 // length its sender does not say, InMessage::total() is unknown_total before the last part.
 //
@@ -44,7 +47,8 @@
 // further requests fail, and the next initiate makes another connection.
 //
 // not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
-// what has begun to be sent (Feature::lifetime).
+// what has begun to be sent (Feature::lifetime). None of it is offered to peers; who asks all the
+// same is refused: `:protocol` as malformed, a push by the end of the connection.
 #pragma once
 
 #include <charconv>

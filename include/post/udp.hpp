@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <post/address.hpp>
+#include <post/bytes.hpp>
 
 namespace post {
 
@@ -34,6 +35,16 @@ struct DatagramOptions {
     // Of UDP-Lite: so many bytes, from its header of 8 bytes on, must arrive unharmed: 8 or more;
     // 0: all.
     std::optional<std::uint16_t> coverage{};
+    // Options of IPv4 as they stand in its header (RFC 791, 3.1), at most 40 bytes; of IPv6 those
+    // of a Destination Options header (RFC 8200, 4.6), at most 246. What does not fill the header
+    // is padded. Empty: none. They count as content does for how long a datagram may be. Much of
+    // the internet drops what has any (RFC 7126, RFC 9098), and what the system refuses is a soft
+    // error, `unsupported`: Linux sends IPv4's common ones (record route, timestamp, router alert,
+    // source routes) for everybody, and others, and all of IPv6, for programs with CAP_NET_RAW
+    // alone.
+    Bytes ip_options{};
+    // Those of a Hop-by-Hop Options header (RFC 8200, 4.3), in the same way. Not over IPv4.
+    Bytes hop_options{};
     bool operator==(const DatagramOptions&) const = default;
 };
 
@@ -45,6 +56,9 @@ struct DatagramInfo {
     std::optional<std::uint8_t> hop_limit{};  // what is left of it
     std::optional<std::uint8_t> dscp{};
     std::optional<Ecn> ecn{};
+    // As in DatagramOptions, with the padding; what of IPv6 is longer than 246 bytes is not told.
+    Bytes ip_options{};
+    Bytes hop_options{};
 };
 
 // For initiate and listen alike. Values outside the ranges are refused with invalid_argument.

@@ -26,6 +26,9 @@ def both(**settings):
     return Link(Direction(**settings), Direction(**settings))
 
 
+LINK_NOISE = dict(loss=0.01, reorder=0.01, duplicate=0.01)
+
+
 @dataclass
 class Case:
     name: str
@@ -40,6 +43,8 @@ class Case:
     name_length: int = 0  # of the files' names; 0: short ones
     alpn: str = "hq-interop"
     chain: int = 1  # certificates that the server shows
+    protocol: str = "quic"  # which peers play it: those with it in their list
+    lines: bool = False  # the files are text
     cross_flow: bool = False
     alone: bool = False  # it measures: nothing runs beside it
     check: Optional[Callable] = None
@@ -252,7 +257,18 @@ def check_paths(run):
     first = paths_of(run)
     if len(first) < 2:
         raise Failed("the server has sent on one path only")
-    for packet in list(first.values())[1:]:
+    for path, packet in list(first.items())[1:]:
+        if not packet.values("quic.frame_type"):
+            # Of a client whose connection id has no bytes Wireshark cannot tell to which connection
+            # a packet to another port belongs. What the client answers shows what was asked.
+            answers = [answer for answer in run.server if answer.from_client and
+                       answer.number > packet.number and has_frame(answer, PATH_RESPONSE) and
+                       (answer.destination, answer.destination_port, answer.source,
+                        answer.source_port) == path]
+            if not answers:
+                raise Failed(f"no PATH_CHALLENGE can be read in packet {packet.number}, the first "
+                             "on a new path, and none is answered there")
+            continue
         if not has_frame(packet, PATH_CHALLENGE):
             raise Failed(f"the server's first packet on a new path, number {packet.number}, has no "
                          "PATH_CHALLENGE")
@@ -284,6 +300,39 @@ def check_migration(run):
             seen[path] = packet
         known |= ids
     return said
+
+
+def payloads(run, protocol):
+    found = [packet for packet in run.server if packet.protocol == protocol]
+    if not {packet.from_client for packet in found} == {True, False}:
+        raise Failed("nothing was said both ways")
+    return found
+
+
+def check_tls(run):
+    """TCP alone, in which nothing that was said can be read."""
+    said = payloads(run, packets.TCP)
+    if payloads_of_udp := [packet for packet in run.server if packet.protocol == packets.UDP]:
+        raise Failed(f"{len(payloads_of_udp)} packets of UDP")
+    return f"{len(said)} packets of TCP"
+
+
+def check_sctp(run):
+    """RFC 6951: each datagram is a packet of SCTP, whose checksum is right."""
+    said = payloads(run, packets.UDP)
+    for packet in said:
+        if len(packet.payload) < 16 or not packets.is_sctp(packet.payload):
+            raise Failed(f"packet {packet.number} is no SCTP")
+    return f"{len(said)} packets of SCTP"
+
+
+def check_dtls(run):
+    """RFC 7983: each datagram begins with a record of DTLS."""
+    said = payloads(run, packets.UDP)
+    for packet in said:
+        if not packet.payload or not 20 <= packet.payload[0] <= 63:
+            raise Failed(f"packet {packet.number} is no DTLS")
+    return f"{len(said)} packets of DTLS"
 
 
 def goodput(run):
@@ -324,5 +373,13 @@ CASES = [
          check=check_migration),
     Case("goodput", [10 * MIB], alone=True, check=goodput),
     Case("crosstraffic", [25 * MIB], cross_flow=True, alone=True, check=goodput),
+    # Not the runner's: the other stacks. What is sent comes back.
+    Case("tls-echo", [100 * KIB], "tls-echo", protocol="tls", lines=True, check=check_tls),
+    Case("tls-echo-loss", [100 * KIB], "tls-echo", protocol="tls", lines=True,
+         link=both(**LINK_NOISE), check=check_tls),
+    Case("sctp-echo", [], "sctp-echo", protocol="sctp", check=check_sctp),
+    Case("sctp-echo-loss", [], "sctp-echo", protocol="sctp", link=both(**LINK_NOISE),
+         check=check_sctp),
+    Case("datachannel", [], "datachannel", protocol="webrtc", check=check_dtls),
 ]
 BY_NAME = {case.name: case for case in CASES}

@@ -170,7 +170,7 @@ class Emulator:
         self.next_rebind = None
         self.on_the_way = []
         self.order = 0
-        self.began = None
+        self.began, self.awaited = None, False
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.tuns, self.namespaces = {}, {}
         for side in (CLIENT, SERVER):
@@ -195,10 +195,14 @@ class Emulator:
         return ["nsenter", f"--net=/proc/self/fd/{self.namespaces[side]}"]
 
     def start(self):
-        """Blackholes and rebindings count from now on: when the client begins."""
-        self.began = time.monotonic()
+        """Blackholes and rebindings count from the client's first packet on: how long a program takes
+        to start is no part of the case."""
+        self.awaited = True
+
+    def begin(self, now):
+        self.awaited, self.began = False, now
         if self.nat:
-            self.next_rebind = self.began + self.link.rebind_first
+            self.next_rebind = now + self.link.rebind_first
 
     def is_dark(self, now):
         if not self.link.dark or self.began is None:
@@ -234,6 +238,8 @@ class Emulator:
             if packets.is_multicast(packet):
                 continue  # IPv6 looking for neighbours and routers, who are not there
             now = time.monotonic()
+            if self.awaited and side == CLIENT:
+                self.begin(now)
             self.traces[side].add(time.time(), side == CLIENT, packet)
             for arrives, arrived in self.ways[other].take(packet, now):
                 self.order += 1

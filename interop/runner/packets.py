@@ -68,6 +68,21 @@ def corrupted(packet, random):
     return with_checksums(changed)
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def is_sctp(data):
+    """RFC 9260, 6.8 and appendix A."""
+    return len(data) >= 12 and crc32c(data[:8] + bytes(4) + data[12:]) == \
+        int.from_bytes(data[8:12], "little")
+
+
 class LongHeader:
     """One packet with a long header; `size` is that of its payload."""
 

@@ -14,6 +14,7 @@ MOST_INSIDE = 8_000_000  # of all together
 STYLE = """
 :root { --ink:#1d2430; --soft:#667085; --line:#e4e7ec; --back:#f7f8fa; --card:#fff;
   --passed:#0f7b4f; --passed-back:#e3f5ec; --failed:#b42318; --failed-back:#fdeae8;
+  --known:#8a5a00; --known-back:#fdf3dc;
   --unsupported:#98a2b3; --blue:#2f6fed; --amber:#d98b06; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e6e9ef; --soft:#98a2b3; --line:#2b3240;
   --back:#12161d; --card:#1a202a; --passed:#4cc38a; --passed-back:#14352a; --failed:#ff8a80;
@@ -25,6 +26,7 @@ main { max-width: 1280px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 24px; margin: 0 0 4px; } p.made { color: var(--soft); margin: 0 0 18px; }
 .sums b { font-size: 22px; margin-right: 6px; } .sums span { margin-right: 26px; }
 .sums .passed b { color: var(--passed); } .sums .failed b { color: var(--failed); }
+.sums .known b { color: var(--known); }
 .sums .unsupported b { color: var(--unsupported); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 14px; margin-top: 18px; overflow: auto; max-height: 78vh; }
@@ -37,6 +39,7 @@ table.matrix { border-collapse: separate; border-spacing: 4px; }
   font: inherit; font-size: 13px; cursor: pointer; color: inherit; }
 .matrix .passed { background: var(--passed-back); color: var(--passed); }
 .matrix .failed { background: var(--failed-back); color: var(--failed); font-weight: 700; }
+.matrix .known { background: var(--known-back); color: var(--known); }
 .matrix .unsupported { background: transparent; color: var(--unsupported); }
 .matrix button:hover, .matrix button:focus-visible { outline: 2px solid var(--blue); }
 dialog { width: min(980px, 94vw); max-height: 90vh; border: 1px solid var(--line);
@@ -181,7 +184,7 @@ def page(whole, pairings, names, beside):
         cells.append({key: value for key, value in result.items() if key != "folder"}
                      | {"logs": logs_of(folder), "captures": captures.of(folder)})
     sums = {status: sum(cell["status"] == status for cell in cells)
-            for status in ("passed", "failed", "unsupported")}
+            for status in ("passed", "failed", "known", "unsupported")}
     rows = []
     for name in [name for name in names if any(cell["case"] == name for cell in cells)]:
         row = [f'<th class="case" scope="row">{text.escape(name)}</th>']
@@ -214,7 +217,8 @@ A cell opens its timing, logs and captures, which have their keys inside.</p>
 
 
 def cell_of(cell, index):
-    words = {"passed": f'{cell["seconds"]:.1f} s', "failed": "failed", "unsupported": "&ndash;"}
+    words = {"passed": f'{cell["seconds"]:.1f} s', "failed": "failed",
+             "known": "known fault", "unsupported": "&ndash;"}
     # Of what is measured the figure says more than the time.
     if cell["status"] == "passed" and cell["figure"].endswith("kbit/s"):
         words["passed"] = f'{float(cell["figure"].split()[0]) / 1000:.2f} Mbit/s'

@@ -1,11 +1,11 @@
-"""The matrix: as text, as a value for JSON, and (page.py) as a page."""
+"""The matrix: as text, as a value for JSON, as a page (page.py) and as a picture (picture.py)."""
 
 import time
 from pathlib import Path
 
-from . import cases, page
+from . import cases, page, picture
 
-MARKS = {"passed": "ok", "failed": "FAILED", "unsupported": "-"}
+MARKS = {"passed": "ok", "failed": "FAILED", "known": "known", "unsupported": "-"}
 
 
 def line(result):
@@ -14,12 +14,30 @@ def line(result):
            f"{result['case']:20}{result['seconds']:7.1f} s" + (f"  {said}" if said else "")
 
 
-def whole(matrix, seed):
+def in_order(results):
     order = [case.name for case in cases.CASES]
-    results = sorted(matrix.results, key=lambda result: (
+    return sorted(results, key=lambda result: (
         result["client"], result["server"], order.index(result["case"])))
+
+
+def whole(matrix, seed):
     return {"made": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "seed": seed,
-            "versions": matrix.versions, "missing": matrix.missing, "results": results}
+            "versions": matrix.versions, "missing": matrix.missing,
+            "results": in_order(matrix.results)}
+
+
+def joined(parts):
+    """Several runs as one: of a cell the last result counts, and of the cases those that still are."""
+    cells, versions, missing = {}, {}, {}
+    for part in parts:
+        versions |= part["versions"]
+        missing |= part["missing"]
+        for result in part["results"]:
+            if result["case"] in cases.BY_NAME:
+                cells[result["client"], result["server"], result["case"]] = result
+    return parts[-1] | {"versions": versions, "results": in_order(cells.values()),
+                        "missing": {name: why for name, why in missing.items()
+                                    if name not in versions}}
 
 
 def pairings(all_of_it):
@@ -46,3 +64,10 @@ def text(all_of_it):
 def html(all_of_it, beside):
     return page.page(all_of_it, pairings(all_of_it), [case.name for case in cases.CASES],
                      Path(beside))
+
+
+def svg(all_of_it):
+    names = [case.name for case in cases.CASES
+             if any(result["case"] == case.name for result in all_of_it["results"])]
+    return picture.draw(all_of_it, pairings(all_of_it), names,
+                        lambda name: cases.BY_NAME[name].protocol == "quic")

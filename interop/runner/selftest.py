@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.dont_write_bytecode = True
 
-from runner import cases, packets  # noqa: E402
+from runner import cases, faults, packets, report  # noqa: E402
 from runner.link import Direction, Nat, Way  # noqa: E402
 from runner.packets import Packet  # noqa: E402
 
@@ -187,8 +187,13 @@ def a_new_path_begins_with_a_challenge():
     first = (False, SHORT, {}, old)
     cases.check_paths(run_of("rebind-port", first, (False, SHORT, asked, new), answer))
     fails(cases.check_paths, run_of("rebind-port", first), "one path only")
+    fails(cases.check_paths, run_of("rebind-port", first,
+                                    (False, SHORT, {"quic.frame_type": ["2"]}, new)),
+          "no PATH_CHALLENGE")
+    # What cannot be read has to be answered.
     fails(cases.check_paths, run_of("rebind-port", first, (False, SHORT, {}, new)),
           "no PATH_CHALLENGE")
+    cases.check_paths(run_of("rebind-port", first, (False, SHORT, {}, new), answer))
     fails(cases.check_paths, run_of("rebind-port", first, (False, SHORT, asked, new)),
           "has no answer")
     fails(cases.check_rebind_addr,
@@ -211,6 +216,41 @@ def a_certificate_in_a_resumed_handshake_is_found():
           run_of("resumption", (False, first, shown), (False, second, shown)), "second")
     fails(cases.check_resumption, run_of("resumption", (False, first, {}), (False, second, {})),
           "first")
+
+
+def known_faults_are_excused_and_no_others():
+    listed = faults.read("# why\n\n* nginx retry always it sends no token\n"
+                         "curl post * sometimes it gives up\n")
+    cell = {"client": "post", "server": "nginx", "case": "retry", "status": "failed", "detail": "x"}
+    known = faults.apply(listed, cell)
+    assert known["status"] == "known" and "no token" in known["detail"]
+    assert faults.apply(listed, cell | {"case": "ecn"})["status"] == "failed"
+    assert faults.apply(listed, cell | {"status": "unsupported"})["status"] == "unsupported"
+    gone = faults.apply(listed, cell | {"status": "passed"})
+    assert gone["status"] == "failed" and "known_faults" in gone["detail"]
+    lucky = cell | {"client": "curl", "server": "post", "status": "passed"}
+    assert faults.apply(listed, lucky)["status"] == "passed"
+    for wrong in ("a b c always", "a b c never why"):
+        try:
+            faults.read(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(f"taken: {wrong}")
+
+
+def parts_of_a_matrix_are_joined_and_drawn():
+    def part(client, status, versions, missing):
+        cell = {"client": client, "server": "post", "case": "retry", "status": status, "detail": "",
+                "figure": "", "seconds": 1.25, "seed": 1}
+        return {"made": "now", "seed": 1, "versions": versions, "missing": missing,
+                "results": [cell]}
+    whole = report.joined([part("a", "failed", {"a": "a 1"}, {"b": "not here"}),
+                           part("b", "passed", {"b": "b<2>"}, {}),
+                           part("a", "known", {"a": "a 1"}, {})])
+    assert [cell["status"] for cell in whole["results"]] == ["known", "passed"]
+    assert whole["missing"] == {} and list(whole["versions"]) == ["a", "b"]
+    drawn = report.svg(whole)
+    assert "known fault" in drawn and "1.2 s" in drawn and "b&lt;2&gt;" in drawn
 
 
 def main():

@@ -162,6 +162,10 @@ Error Association::datagram_error(const DatagramOptions& options) {
     if (options.dscp && *options.dscp > 63) return wrong("DatagramOptions::dscp is 0 to 63");
     if (options.coverage && *options.coverage != 0 && *options.coverage < 8)
         return wrong("DatagramOptions::coverage is 0, or 8 and more");
+    constexpr std::size_t most_options = 246;  // 31 * 8 - 2
+    if (options.ip_options.size() > most_options || options.hop_options.size() > most_options)
+        return wrong(
+            "DatagramOptions::ip_options and hop_options have at most 246 bytes (over IPv4: 40)");
     return {};
 }
 

@@ -367,10 +367,14 @@ private:
     Error why_ended(CarrierId carrier) const;
     void say_gaps(const Lane& lane);
     void end_over(Lane& lane, const Refuse& refuse);
+    void end_unopened(CarrierId carrier);
+    std::uint64_t grant() const;
     bool pause_race();
     bool reopen(Lane& lane, const Open& open);
     void remember_end(const Lane& lane);
-    void start_anew(Instant now);
+    bool begins_again(const Error& error) const;
+    static bool is_outage(const Error& error);
+    void start_anew(Instant now, const Error& error);
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
@@ -390,6 +394,8 @@ private:
     void forget_done();
     bool alone() const;
     void close_gaps();
+    void cut_stalled(Instant now);
+    OutLane* turn(std::uint64_t& most);
     bool give_up_unheard(Instant until);
     void violation(std::string_view what);
     void cut(Lane& lane, const Error& error);
@@ -435,6 +441,9 @@ private:
     std::vector<Event> unchosen_;             // what came before it was chosen
     std::uint64_t unchosen_bytes_ = 0;
     bool named_ = false;  // poll_name has an answer
+    // How often its connection broke before the peer said anything: so often it tries.
+    static constexpr std::uint8_t most_beginnings = 3;
+    std::uint8_t beginnings_ = 0;
     bool wished_ = false;
     std::vector<Event> arrived_;
     std::vector<Keepsake> keepsakes_;

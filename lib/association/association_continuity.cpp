@@ -169,6 +169,10 @@ void Association::attach(Instant now, AttemptId attempt, Husk husk) {
 bool Association::mends(const Error& error) const {
     if (!continuity_ || state_ != State::established) return false;
     if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
+    return is_outage(error);
+}
+
+bool Association::is_outage(const Error& error) {
     return error == Errc::connection_lost || error == Errc::stateless_reset ||
            error.cause == make_error_code(Errc::replaced);
 }
@@ -204,11 +208,13 @@ void Association::leave_connection(const Error& reason) {
 }
 
 void Association::race_again(Instant now) {
-    continuity_->retry = now;
     race_.reset();
     resolution_.reset();
-    // Over a stack without security nobody could tell that it is us.
-    options_.race.insecure.clear();
+    if (continuity_) {
+        continuity_->retry = now;
+        // Over a stack without security nobody could tell that it is us.
+        options_.race.insecure.clear();
+    }
     options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
     const std::uint8_t first = options_.race.first_attempt;
     std::erase_if(leaves_, [&](const Leaf& one) {
@@ -259,7 +265,11 @@ void Association::unplug() {
         inbox_.unplug(lane.in);
         lane.listed = false;
         lanes.push_back(&lane.out);
-        if (lane.ended) continue;
+        // What has ended for that connection alone goes on while something of it is not settled:
+        // on a byte stream the last of it may have been lost.
+        const bool settled = lane.out.unsettled == 0 && !lane.in.waits();
+        if (lane.ended && (lane.out.failed || settled)) continue;
+        lane.ended = false;
         lane.known = lane.known || lane.opened;
         lane.opened = false;
         outbox_.unplug(lane.out);
@@ -361,11 +371,20 @@ void Association::end_over(Lane& lane, const Refuse& refuse) {
         if (lane.sends()) mapping_->reset(lane.id(), refuse.error);
         if (lane.receives()) mapping_->stop(lane.id(), refuse.error);
     }
-    inbox_.end(now_, lane.in, refuse.error);
+    // In good order all of it is settled there: what has not come was given up.
+    inbox_.end(now_, lane.in, refuse.error, false);
     outbox_.fail(lane.out, refuse.error);
     lane.ended = true;
     relieve();
     forget_if_over(lane);
+}
+
+// A Carrier of the peer's of whose end we hear first: others may wait for what it was to bring.
+void Association::end_unopened(CarrierId carrier) {
+    const bool ours = carrier.value() % 2 == next_carrier_ % 2;
+    if (ours || inbox_.outcomes().was_opened(carrier) || carrier.value() >= grant()) return;
+    inbox_.end_unopened(now_, carrier);
+    forget_done();
 }
 
 // What is not remembered was not all delivered, for all that is known.
@@ -386,12 +405,22 @@ void Association::remember_end(const Lane& lane) {
     if (all.size() > Continuity::most_ended) all.pop();
 }
 
-// The peer has forgotten the association: it began anew, and so do we.
-void Association::start_anew(Instant now) {
-    const Error error(Errc::connection_lost, make_error_code(Errc::not_attached),
-                      Stage::established, "the peer was started anew, and has forgotten all");
-    const Error cause = continuity_->cause;
+// The connection broke before the peer had said what it is: nobody has promised anything, and
+// another one is as good.
+bool Association::begins_again(const Error& error) const {
+    return options_.role == Role::client && state_ == State::established && !plain_ && !settings_ &&
+           !continuity_ && options_.remote && is_outage(error) &&
+           options_.bounds.continuity > Duration::zero() && beginnings_ < most_beginnings &&
+           !lanes_.empty();
+}
+
+// The peer has forgotten the association, or never knew it: what it may have taken, and may not
+// take twice, fails with this error, and all else begins once more.
+void Association::start_anew(Instant now, const Error& error) {
+    unplug();
+    close_leaves(Error(Errc::lost_the_race));
     continuity_.reset();
+    settings_ = chosen_ = false;
     state_ = State::connecting;
     for (CarrierId carrier : sorted(lanes_)) {
         Lane* lane = find(carrier);
@@ -408,10 +437,7 @@ void Association::start_anew(Instant now) {
     }
     relieve();
     end_ = Error();
-    race_.reset();
-    resolution_.reset();
-    options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
-    now_ = now;
+    race_again(now);
 }
 
 // Time.

@@ -169,6 +169,11 @@ void Association::handle(Instant now, event::ArrivedRun& event) {
     }
 }
 
+// Ids are given at a fork, and not each fork is ever opened: no Carrier can be open from there on.
+std::uint64_t Association::grant() const {
+    return 2 * (inbox_.outcomes().last() + unopened_forks + 2 * options_.bounds.carriers);
+}
+
 // What of a message's antecedents is still to come. False: one of them cannot exist.
 bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after) {
     const bool even = options_.role == Role::client;  // our Carriers' ids
@@ -179,11 +184,8 @@ bool Association::look_up(Instant now, const Extras& extras, Inbox::After& after
             settled = inbox_.settled(lane->in, name);
         } else {
             const bool ours = (name.carrier.value() % 2 == 0) == even;
-            // Ids are given at a fork, and not each fork is ever opened.
-            const std::uint64_t grant = 2 * (inbox_.outcomes().last() + unopened_forks +
-                                             2 * options_.bounds.carriers);
             const bool opened = !ours && inbox_.outcomes().was_opened(name.carrier);
-            if (!opened && name.carrier.value() >= (ours ? next_carrier_ : grant)) return false;
+            if (!opened && name.carrier.value() >= (ours ? next_carrier_ : grant())) return false;
             // Of a Carrier that is gone all has come, but for what was lost with it.
             if (ours || opened)
                 settled = !inbox_.outcomes().lost(name) && !inbox_.outcomes().has_failed(name);
@@ -256,6 +258,7 @@ void Association::handle(Instant, event::Stopped& event) {
 void Association::handle(Instant, Refuse& refuse) {
     Lane* lane = find(refuse.carrier);
     const bool again = continuity_ && continuity_->epoch > 0;
+    if (!lane && again) return end_unopened(refuse.carrier);
     if (lane && again && refuse.error != Errc::carrier_refused) return end_over(*lane, refuse);
     if (!lane || !lane->ours) return;
     cut(*lane, Error(Errc::carrier_refused, {}, Stage::established,
@@ -324,12 +327,7 @@ void Association::handle(Instant now, Skip& skip) {
     if (!lane) return;
     const bool again = continuity_ && continuity_->epoch > 0 && skip.first.value() == 0;
     if (!again) return inbox_.handle_skip(now, lane->in, skip);
-    // Said once more of all numbers at the front: what has come of them stays as it was.
-    for (const Receipts& known : Inbox::known_of(lane->in))
-        if (known.niceness() == skip.niceness)
-            for (const Delivered::Range& range : known.missing(skip.first, skip.count))
-                inbox_.handle_skip(now, lane->in,
-                                   {skip.carrier, skip.niceness, range.first, range.count});
+    inbox_.handle_skip_again(now, lane->in, skip);
 }
 
 void Association::handle(Instant now, Abandon& abandon) {
@@ -370,9 +368,14 @@ void Association::handle(Instant now, event::Lost& event) {
     if (stranger) event.error = Error(Errc::carrier_closed);
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
-    if (state_ == State::established && (forgotten || mends(event.error))) {
-        break_off(now, event.error);
-        return forgotten ? start_anew(now) : void();
+    if (state_ == State::established && forgotten)
+        return start_anew(
+            now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
+                       Stage::established, "the peer was started anew, and has forgotten all"));
+    if (mends(event.error)) return break_off(now, event.error);
+    if (begins_again(event.error)) {
+        ++beginnings_;
+        return start_anew(now, event.error);
     }
     end_ = state_ == State::closing ? end_ : event.error;
     after_failure();

@@ -77,7 +77,8 @@ Outgoing* Association::next() {
             return &out_;
         }
     }
-    OutLane* lane = outbox_.turn();
+    std::uint64_t most = unlimited;
+    OutLane* const lane = turn(most);
     if (!lane) return nullptr;
     traffic_ = true;
     if (!lane->opened) return open_for(*find(lane->carrier));
@@ -91,8 +92,26 @@ Outgoing* Association::next() {
                                            Outbox::largest_chunk);
     }
     if (messages_ && lane->stream) return next_of_stream();
-    outbox_.next(now_, chunk_, out_);
+    outbox_.next(now_, std::min(chunk_, most), out_);
     return &out_;
+}
+
+// Whose turn it is, and of how much: long messages leave the last of their Carrier's window to what
+// is more urgent. The frames around the chunks are in that window, too.
+OutLane* Association::turn(std::uint64_t& most) {
+    constexpr std::uint64_t reserve = Outbox::kept_for_urgent + 32;
+    for (;;) {
+        OutLane* const lane = outbox_.turn();
+        if (!lane || plain_ || !lane->opened) return lane;
+        const Outbox::Bulk bulk = outbox_.bulk_next();
+        if (bulk == Outbox::Bulk::no) return lane;
+        most = mapping_->window_beyond(lane->carrier, reserve);
+        if (most > 0) return lane;
+        most = 1;
+        if (bulk == Outbox::Bulk::fresh) return lane;
+        most = unlimited;
+        outbox_.hold_bulk(*lane);
+    }
 }
 
 // To a plain peer whose transport has messages a Stream is messages whose boundaries mean nothing,
@@ -164,7 +183,7 @@ Instant Association::deadline() const {
         first = std::min(first, inbox_.deadline());
         if (outbox_.packed_messages() > 0 && !plain_)
             first = std::min(first, heard_ + delivered_patience);
-        if (inbox_.charged() > 0) first = std::min(first, stall_check_);
+        if (inbox_.charged() > 0 || mapping_->any_begun()) first = std::min(first, stall_check_);
     }
     if (!lingering_.empty()) first = std::min(first, lingering_.front().first);
     if (!unheard_.empty()) first = std::min(first, unheard_.front().first);
@@ -203,11 +222,7 @@ void Association::handle_timeout(Instant now) {
     if (state_ != State::established) return;
     if (stall_check_ <= now) {
         stall_check_ = now + options_.bounds.stalled_after / 4;
-        for (InLane* late : inbox_.stalled(now))
-            if (Lane* lane = find(late->carrier))
-                cut(*lane, Error(Errc::stalled, {}, Stage::established,
-                                 "a message was begun, or waits for others, and made no progress "
-                                 "(Bounds::stalled_after)"));
+        cut_stalled(now);
     }
     if (!plain_ && outbox_.packed_messages() > 0 && heard_ + delivered_patience <= now) {
         // Of a peer that says nothing at all the transport has to judge.
@@ -219,6 +234,19 @@ void Association::handle_timeout(Instant now) {
     }
 }
 
+void Association::cut_stalled(Instant now) {
+    std::vector<CarrierId> late;
+    for (const InLane* lane : inbox_.stalled(now)) late.push_back(lane->carrier);
+    for (const auto& [carrier, grew] : mapping_->poll_begun())
+        if (Lane* lane = find(carrier); lane && inbox_.stuck(lane->in, grew))
+            late.push_back(carrier);
+    for (const CarrierId carrier : late)
+        if (Lane* lane = find(carrier))
+            cut(*lane, Error(Errc::stalled, {}, Stage::established,
+                             "a message was begun, or waits for others, and made no progress "
+                             "(Bounds::stalled_after)"));
+}
+
 // Fails what the peer will never speak of, since the Carriers are gone at its side; true when there
 // was any. That is no reason to close the association.
 bool Association::give_up_unheard(Instant until) {
@@ -227,7 +255,7 @@ bool Association::give_up_unheard(Instant until) {
         const CarrierId carrier = unheard_.front().second;
         unheard_.pop();
         Lane* lane = find(carrier);
-        if (!lane) continue;
+        if (!lane || !lane->ended) continue;  // or it goes on over another connection
         any = true;
         outbox_.fail(lane->out, Error(Errc::delivered_missing));
         relieve();

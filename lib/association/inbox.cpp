@@ -330,15 +330,16 @@ void Inbox::handle_abandon(Instant now, InLane& lane, const Abandon& abandon) {
     handle_skip(now, lane, Skip{lane.carrier, abandon.niceness, abandon.sequence, 1});
 }
 
-void Inbox::end(Instant now, InLane& lane, const Error& error) {
-    const bool good = error == Errc::carrier_closed && !error.cause && error.detail.empty();
+void Inbox::end(Instant now, InLane& lane, const Error& error, bool whole) {
+    const bool in_order = error == Errc::carrier_closed && !error.cause && error.detail.empty();
+    const bool good = in_order && whole;
     // It ended in good order, and what waits for others waits in vain when those are lost.
-    const bool in_vain = lane.over && !good && lane.work && lane.work->successors > 0;
+    const bool in_vain = lane.over && !in_order && lane.work && lane.work->successors > 0;
     if (lane.over && !in_vain) return;
     lane.over = true;
     if (!good) lane.end = std::make_unique<Error>(error);
     drop_unfinished(lane);
-    if (!good) drop_successors(lane, now);
+    if (!in_order) drop_successors(lane, now);
     if (!successors_.empty()) {
         successors_.settle_rest(lane.carrier, good);
         give_out_free(now);

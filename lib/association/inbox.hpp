@@ -85,6 +85,8 @@ struct InLane {
     std::uint32_t place = nowhere;  // in the list of those that hold something
     std::uint32_t window = 0;       // at most largest_window
     std::uint32_t minimum = 0;      // of the parts that the application wants; 0: whole messages
+    std::uint32_t spare = 0;        // granted for its sender to leave to what is urgent
+    std::uint8_t silent = 0;        // how often nothing had come of what was begun
     bool ask = false;               // the peer wants DELIVERED this turn
     bool told = false;              // Readable was said and take() was not yet empty since
     bool touched = false;           // in the list of those whose windows want a look
@@ -97,10 +99,12 @@ struct InLane {
     bool asked = false;             // the application has taken all, and wants messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
+    // Something of it waits for what it has to come after.
+    bool waits() const { return work && work->successors > 0; }
     // Whether this message of it is settled.
     bool has(const Antecedent& name) const;
     // Nothing is left, and nothing will come.
-    bool done() const { return over && empty() && !(work && work->successors > 0); }
+    bool done() const { return over && empty() && !waits(); }
     // Bytes that it holds.
     std::uint64_t held() const {
         return work ? work->untaken + work->assembling + work->waiting : 0;
@@ -176,10 +180,14 @@ public:
     void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
                       core::Boxed<DatagramInfo> datagram = {});
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
+    void handle_skip_again(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);
     // Nothing more will come: unfinished messages are dropped, finished ones can still be taken;
-    // and, when it ended in good order, those that wait for others.
-    void end(Instant now, InLane& lane, const Error& error);
+    // and, when it ended in good order, those that wait for others. `whole`: then all has come but
+    // what was said never to come; else what has not come never will.
+    void end(Instant now, InLane& lane, const Error& error, bool whole = true);
+    // The same of a Carrier of the peer's that was never open here.
+    void end_unopened(Instant now, CarrierId carrier);
 
     // The application's side.
     std::optional<InMessage> take(InLane& lane);
@@ -210,6 +218,9 @@ public:
     InLane* fullest();
     // The Carriers whose unfinished message makes no progress; they are to be reset as stalled.
     std::vector<InLane*> stalled(Instant now) const;
+    // The same of one on which something was begun that is no message yet (Mapping::poll_begun);
+    // to be asked four times in Limits::stalled_after.
+    bool stuck(InLane& lane, bool grew) const;
     // Whether there is something to report now; `traffic`: a packet goes out anyway.
     bool report_due(Instant now, bool traffic) const {
         if (!last_words_.empty()) return true;
@@ -289,6 +300,8 @@ private:
     void report_later(Instant now, InLane& lane);
     Receipts& receipts(InLane& lane, NicenessClass niceness);
     static std::uint64_t unfinished(const InLane& lane);
+    static bool is_full(const InLane& lane);
+    static std::uint32_t spare_of(const InLane& lane);
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
     void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);

@@ -20,6 +20,7 @@ void Inbox::unplug_all() {
 void Inbox::unplug(InLane& lane) {
     lane.dark = true;
     lane.ask = false;
+    lane.spare = 0;
     if (lane.work) lane.work->granted = 0;
 }
 
@@ -30,6 +31,21 @@ void Inbox::plug(Instant now, InLane& lane) {
     if (!lane.work) return;
     for (Assembly& one : lane.work->unfinished) one.reported = one.received;
     lane.work->progressed = now;
+}
+
+// Said once more of all numbers at the front: what has come of them stays as it was.
+void Inbox::handle_skip_again(Instant now, InLane& lane, const Skip& skip) {
+    const auto missing = receipts(lane, skip.niceness).missing(skip.first, skip.count);
+    for (const Delivered::Range& range : missing)
+        handle_skip(now, lane, {skip.carrier, skip.niceness, range.first, range.count});
+}
+
+void Inbox::end_unopened(Instant now, CarrierId carrier) {
+    outcomes_.opened(carrier);
+    outcomes_.was_reset(carrier, {});
+    if (successors_.empty()) return;
+    successors_.settle_rest(carrier, false);
+    give_out_free(now);
 }
 
 std::vector<Delivered> Inbox::summary(const InLane& lane) const {

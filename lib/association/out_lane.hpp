@@ -60,10 +60,14 @@ struct OutRare {
         OutLane* lane = nullptr;  // none: the Carrier is gone
         auto operator<=>(const Bond&) const = default;
     };
+    using Antecedent = Extras::Antecedent;
     core::Boxed<Extras> extras;  // for the wire
     std::vector<Bond> before;    // that are not acknowledged; few
     std::uint32_t holding = 0;   // of those, how many keep it from leaving
     std::set<Bond> behind;       // that come after this one; perhaps very many
+    // Antecedents that failed when this one had left: sent again, it still comes after them, since
+    // an earlier connection may have brought them.
+    std::vector<Antecedent> in_vain;
     Urgency inherited{0xffffffff, never};
     std::unique_ptr<Feed> feed;
     // Of an ordered message apart: those of its kind right before and after it that have not
@@ -236,6 +240,7 @@ struct OutLane {
     std::uint64_t unsettled = 0;  // messages without their fate
     std::uint64_t in_flight = 0;  // bytes pulled that the peer has not said it has
     bool blocked = false;         // by the mapping
+    bool bulk_held = false;       // long messages leave the rest of the window to urgent ones
     bool fates = false;           // the Carrier wants fates of messages without a callback
     bool held_up = false;         // in the list of those that wait for the peer's word
     bool stream = false;          // its boundaries mean nothing

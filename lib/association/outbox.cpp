@@ -180,8 +180,23 @@ void Outbox::block(OutLane& lane) {
     take_out(lane);
 }
 
+Outbox::Bulk Outbox::bulk_next() const {
+    OutClass* const queue = turn_->queue;
+    if (!queue || queue->niceness == NicenessClass{}) return Bulk::no;
+    const std::uint64_t sequence = queue->plain_line() ? queue->first + queue->next
+                                                       : first_of(*turn_->lane, *queue)->sequence;
+    const OutEntry& entry = queue->at(sequence);
+    if (!is_bulk(*queue, entry)) return Bulk::no;
+    return entry.slot ? Bulk::begun : Bulk::fresh;
+}
+
+void Outbox::hold_bulk(OutLane& lane) {
+    lane.bulk_held = true;
+    arrange_all(lane);
+}
+
 void Outbox::unblock(OutLane& lane) {
-    lane.blocked = false;
+    lane.blocked = lane.bulk_held = false;
     arrange_all(lane);
 }
 
@@ -276,6 +291,8 @@ core::Boxed<Extras> Outbox::extras_for(Instant now, const OutEntry& entry) const
     if (peer_.antecedents) {
         for (const Bond& bond : entry.rare->before)
             extras.antecedents.push_back({bond.carrier, bond.niceness, Sequence{bond.sequence}});
+        for (const Extras::Antecedent& name : entry.rare->in_vain)
+            extras.antecedents.push_back(name);
         if (entry.bound() && entry.deadline != never)
             extras.lifetime = std::max(entry.deadline - now, Duration::zero());
     }

@@ -95,6 +95,14 @@ public:
     void opened(OutLane& lane);
     void block(OutLane& lane);
     void unblock(OutLane& lane);
+    // Of each Carrier's window a long message leaves so much to what is more urgent than its class.
+    static constexpr std::uint64_t kept_for_urgent = 16 * 1024;
+    // Of the lane that turn() gave: whether a part of such a message goes next, and whether it is
+    // its first on this connection. Others wait until unblock() after hold_bulk(); the first is to
+    // be as short as can be, so that the peer hears of the message, and gives it a window.
+    enum class Bulk : std::uint8_t { no, fresh, begun };
+    Bulk bulk_next() const;
+    void hold_bulk(OutLane& lane);
     // A send of this class found no room: wake_starved says Writable when there is some again.
     void starve(OutLane& lane, NicenessClass niceness = {});
     void wake_starved();
@@ -246,6 +254,14 @@ private:
     bool go_on_from(OutLane& lane, OutClass& queue, const Delivered& delivered);
     core::Boxed<Extras> extras_for(Instant now, const OutEntry& entry) const;
 
+    // Long, and of a class that others may be more urgent than.
+    static bool is_bulk(const OutClass& queue, const OutEntry& entry) {
+        return queue.niceness != NicenessClass{} && entry.size() > kept_for_urgent &&
+               entry.state != OutEntry::State::settled;
+    }
+    static bool is_held(const OutLane& lane, const OutClass& queue, const OutEntry& entry) {
+        return lane.bulk_held && entry.slot && is_bulk(queue, entry);
+    }
     bool held_back(const OutEntry& entry) const {
         if (!entry.rare || entry.state == OutEntry::State::settled) return false;
         return entry.waits() || entry.hungry() ||

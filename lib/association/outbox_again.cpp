@@ -25,7 +25,7 @@ void go_back(OutEntry& entry) {
 }  // namespace
 
 void Outbox::unplug(OutLane& lane) {
-    lane.opened = lane.blocked = false;
+    lane.opened = lane.blocked = lane.bulk_held = false;
     lane.again = true;
     if (!lane.failed) lane.finish_pulled = false;
     if (!lane.work) return;

@@ -29,7 +29,8 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
     };
     if (queue.next < queue.entries.size()) {
         const OutEntry& head = queue.entries[queue.next];
-        if (!held_back(head) && (!full || head.slot || head.state == OutEntry::State::settled)) {
+        const bool may_begin = !full || head.slot || head.state == OutEntry::State::settled;
+        if (may_begin && !held_back(head) && !is_held(lane, queue, head)) {
             OutClass::Apart line{queue.niceness.value(), never, queue.first + queue.next};
             if (queue.hurry) {
                 const OutClass::Hurry& hurry = *queue.hurry;
@@ -39,14 +40,18 @@ std::optional<OutClass::Apart> Outbox::first_of(const OutLane& lane, OutClass& q
             offer(line);
         }
     }
-    if (!queue.begun.empty()) offer(*queue.begun.begin());
+    for (const OutClass::Apart& one : queue.begun) {
+        if (is_held(lane, queue, queue.at(one.sequence))) continue;
+        offer(one);
+        break;
+    }
     if (!queue.apart.empty() && !full) offer(*queue.apart.begin());
     return first;
 }
 
 void Outbox::arrange(OutLane& lane, OutClass& queue) {
     const bool common = queue.plain_line() && !queue.entries[queue.next].rare && !lane.blocked &&
-                        lane.work->begun < OutWork::most_begun;
+                        !lane.bulk_held && lane.work->begun < OutWork::most_begun;
     if (common) return schedule_.put(queue.place, {lane.priority, queue.niceness.value()}, never);
     const auto first = lane.blocked ? std::nullopt : first_of(lane, queue);
     if (first)
@@ -252,6 +257,10 @@ void Outbox::release_successors(OutEntry& entry, const Bond& antecedent, bool fa
         OutEntry& successor = queue.at(bond.sequence);
         if (!successor.passed) count_out(queue, bond.sequence);
         std::erase(successor.rare->before, antecedent);
+        const bool left = successor.tried || successor.state >= OutEntry::State::pulled;
+        if (failed && left && successor.state != OutEntry::State::settled)
+            successor.rare->in_vain.push_back(
+                {antecedent.carrier, antecedent.niceness, Sequence{antecedent.sequence}});
         if (holds_back(entry, successor)) --successor.rare->holding;
         if (!successor.passed) count_in(queue, bond.sequence);
         if (successor.state == OutEntry::State::packed && !successor.bound() &&
@@ -298,10 +307,10 @@ void Outbox::end_doomed() {
         doomed_.pop_back();
         OutClass* queue = bond.lane->find(bond.niceness);
         if (!queue || !queue->has(bond.sequence)) continue;
-        // What has left already is the receiver's to drop.
+        // What has left already is the receiver's to drop, and may have to leave once more.
         const OutEntry& entry = queue->at(bond.sequence);
-        if (entry.tried || entry.state >= OutEntry::State::pulled) continue;
-        settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
+        if (!entry.tried && entry.state < OutEntry::State::pulled)
+            settle(*bond.lane, *queue, bond.sequence, Fate::Kind::expired, &error);
         arrange(*bond.lane, *queue);
     }
     settled_.flush();

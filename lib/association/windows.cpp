@@ -40,11 +40,25 @@ void Inbox::touch(InLane& lane) {
     touched_.push_back(&lane);
 }
 
+// What its sender does not use for a long message that others may be more urgent than, with what is
+// around its chunks (Outbox::kept_for_urgent).
+constexpr std::uint32_t kept_for_urgent = 16 * 1024 + 256;
+constexpr std::uint64_t longer_than_that = 16 * 1024;
+
 // What may still come, and what has come of unfinished messages, beyond a window.
 std::uint64_t Inbox::unfinished(const InLane& lane) {
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
     const std::uint64_t bytes = promised + (lane.work ? lane.work->assembling : 0);
-    return bytes - std::min<std::uint64_t>(bytes, lane.window);
+    return bytes - std::min<std::uint64_t>(bytes, std::uint64_t{lane.window} + lane.spare);
+}
+
+// What of a promise the lane's sender will leave to what is more urgent.
+std::uint32_t Inbox::spare_of(const InLane& lane) {
+    const auto& unfinished = lane.work->unfinished;
+    const bool leaves = std::any_of(unfinished.begin(), unfinished.end(), [](const Assembly& one) {
+        return one.niceness != NicenessClass{} && one.total > longer_than_that;
+    });
+    return leaves ? kept_for_urgent : 0;
 }
 
 // What the unfinished messages of the lane need beyond what was promised. A transport keeps credit
@@ -66,9 +80,10 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
         else if (one.total - one.message.offset() <= limit(lane))
             rest += left;
     }
+    const std::uint64_t margin = limits_.window / 2 + spare_of(lane);
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
-    if (rest == 0 || rest + limits_.window / 2 <= promised) return 0;
-    return rest + limits_.window - promised;
+    if (rest == 0 || rest + margin <= promised) return 0;
+    return rest + margin + limits_.window / 2 - promised;
 }
 
 // A Carrier with a full account gets nothing until its application takes something; when finished
@@ -88,6 +103,7 @@ bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
 void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping) {
     lane.work->progressed = now;
     lane.allowed += bytes;
+    lane.spare = std::max(lane.spare, spare_of(lane));
     lane.work->granted += bytes;
     granted_ += bytes;
     mapping.extend_window(lane.carrier, bytes);
@@ -119,6 +135,7 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         // when its message is whole: one that nobody takes keeps no other from its grant.
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
+        if (beyond == 0) lane->spare = 0;
         const std::uint64_t due = std::min(beyond, unfinished(*lane));
         if (due < lane->granted()) {
             granted_ -= lane->granted() - due;
@@ -178,6 +195,18 @@ InLane* Inbox::fullest() {
     });
 }
 
+// Who has no window, because nobody takes what is here, is not to blame for standing still.
+bool Inbox::is_full(const InLane& lane) {
+    return (lane.minimum > 0 || !lane.asked) && lane.held() >= lane.window / 4;
+}
+
+bool Inbox::stuck(InLane& lane, bool grew) const {
+    if (limits_.stalled_after <= Duration::zero() || lane.over) return false;
+    const bool blameless = grew || is_full(lane) || lane.waiting;
+    lane.silent = blameless ? 0 : static_cast<std::uint8_t>(lane.silent + 1);
+    return lane.silent >= 4;
+}
+
 std::vector<InLane*> Inbox::stalled(Instant now) const {
     std::vector<InLane*> late;
     if (limits_.stalled_after <= Duration::zero()) return late;
@@ -185,9 +214,7 @@ std::vector<InLane*> Inbox::stalled(Instant now) const {
     for (InLane* lane : lanes_) {
         if (!lane->work || lane->waiting) continue;
         const InWork& work = *lane->work;
-        // Nor who has no window, because nobody takes what is here.
-        const bool full = (lane->minimum > 0 || !lane->asked) && lane->held() >= lane->window / 4;
-        const bool stuck = !work.unfinished.empty() && !full &&
+        const bool stuck = !work.unfinished.empty() && !is_full(*lane) &&
                            now - work.progressed >= limits_.stalled_after;
         const bool waits = work.successors > 0 &&
                            now - successors_.oldest(lane->carrier) >= limits_.stalled_after;

@@ -14,7 +14,6 @@ namespace post::io {
 
 namespace {
 
-// RFC 8303, F66 and F67 (IP options): not done, because they hardly get through (RFC 7126).
 constexpr int coverage_sent = 10;    // UDPLITE_SEND_CSCOV
 constexpr int coverage_wanted = 11;  // UDPLITE_RECV_CSCOV
 
@@ -85,6 +84,14 @@ std::error_code prepare(int fd, bool v6, const Io::DatagramSocket& options) {
     const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
     const UdpOptions& udp = options.udp;
     if (!set_option(fd, level, v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, 1)) return last_error();
+    // Of IP options the system says nothing where there are none.
+    if (v6) {
+        if (!set_option(fd, level, IPV6_RECVHOPOPTS, 1) ||
+            !set_option(fd, level, IPV6_RECVDSTOPTS, 1))
+            return last_error();
+    } else if (!set_option(fd, level, IP_RECVOPTS, 1)) {
+        return last_error();
+    }
     if (options.lite && udp.least_coverage != 0 &&
         !set_option(fd, IPPROTO_UDPLITE, coverage_wanted, udp.least_coverage))
         return last_error();

@@ -147,7 +147,9 @@ public:
     virtual Result<Handed> open_pair() = 0;
     // TCP: closes our direction behind what was sent; receiving goes on.
     virtual void end_sending(SocketId socket) = 0;
-    // TCP: leaves what comes in the system's buffers, so that the peer is held back.
+    // TCP: leaves what comes in the system's buffers, so that the peer is held back. An end that
+    // nothing stands before any more is received all the same. A port that is held takes nobody:
+    // who wants to be taken waits in the system.
     virtual void hold(SocketId socket, bool held) = 0;
     // TCP: puts what the system measures of it into the path, and leaves the rest.
     virtual void measure(SocketId socket, Path& path) const = 0;

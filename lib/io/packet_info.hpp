@@ -6,7 +6,9 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "lib/io/sockaddr.hpp"
 #include "mappings/wire/datagrams.hpp"
@@ -19,8 +21,23 @@ template <class T> T control_value(const cmsghdr& header) {
     return value;
 }
 
+// RFC 8200, 4.2: in front of a header's options stand two bytes, which the system fills but for the
+// length; and they have so much padding that the whole is a multiple of 8 bytes.
+inline std::vector<char> options_header(const Bytes& options) {
+    const std::size_t used = 2 + options.size();
+    std::vector<char> header((used + 7) / 8 * 8);
+    if (!options.empty()) std::memcpy(&header[2], options.data(), options.size());
+    // Pad1 is a zero, PadN says how many zeros follow.
+    if (const std::size_t missing = header.size() - used; missing > 1) {
+        header[used] = 1;
+        header[used + 1] = static_cast<char>(missing - 2);
+    }
+    header[1] = static_cast<char>(header.size() / 8 - 1);
+    return header;
+}
+
 // Builds the control data of one send. Room for a source address, a traffic class, a hop limit and
-// a segment size.
+// a segment size; and elsewhere, for the few that have any, for IP options.
 class SendControl {
 public:
     // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that is
@@ -40,6 +57,7 @@ public:
             append(IPPROTO_IP, IP_PKTINFO, info);
         }
         const DatagramOptions& header = run.options;
+        if (!header.ip_options.empty() || !header.hop_options.empty()) append_options(header, v6);
         if ((ecn && run.ecn != Ecn::not_ect) || header.dscp || header.ecn) {
             const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(run.ecn);
             if (v6)
@@ -61,25 +79,46 @@ public:
     }
 
     void attach(msghdr& message) {
-        message.msg_control = size_ > 0 ? space_ : nullptr;
+        message.msg_control = size_ > 0 ? place() : nullptr;
         message.msg_controllen = size_;
     }
 
 private:
     template <class T> void append(int level, int type, const T& value) {
+        append(level, type, &value, sizeof(value));
+    }
+    void append(int level, int type, const void* value, std::size_t size) {
         cmsghdr header{};
         header.cmsg_level = level;
         header.cmsg_type = type;
-        header.cmsg_len = CMSG_LEN(sizeof(value));
-        std::memcpy(space_ + size_, &header, sizeof(header));
-        std::memcpy(space_ + size_ + CMSG_LEN(0), &value, sizeof(value));
-        size_ += CMSG_SPACE(sizeof(value));
+        header.cmsg_len = CMSG_LEN(size);
+        std::memcpy(place() + size_, &header, sizeof(header));
+        std::memcpy(place() + size_ + CMSG_LEN(0), value, size);
+        size_ += CMSG_SPACE(size);
     }
+    void append_options(const DatagramOptions& options, bool v6) {
+        large_.resize(capacity + CMSG_SPACE(largest_options) * 2);
+        std::copy_n(space_, size_, large_.begin());
+        if (!v6)
+            return append(IPPROTO_IP, IP_RETOPTS, options.ip_options.data(),
+                          options.ip_options.size());
+        const auto add = [&](int type, const Bytes& content) {
+            if (content.empty()) return;
+            const auto header = options_header(content);
+            append(IPPROTO_IPV6, type, header.data(), header.size());
+        };
+        add(IPV6_HOPOPTS, options.hop_options);
+        add(IPV6_DSTOPTS, options.ip_options);
+    }
+    char* place() { return large_.empty() ? space_ : large_.data(); }
+
+    static constexpr std::size_t largest_options = 248;
 
     static constexpr std::size_t capacity = CMSG_SPACE(sizeof(in6_pktinfo)) +
                                             2 * CMSG_SPACE(sizeof(int)) +
                                             CMSG_SPACE(sizeof(std::uint16_t));
     alignas(cmsghdr) char space_[capacity] = {};
+    std::vector<char> large_;  // in its place
     std::size_t size_ = 0;
 };
 
@@ -105,6 +144,12 @@ struct ReceivedControl {
             } else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
                        (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
                 header.hop_limit = static_cast<std::uint8_t>(control_value<int>(*c));
+            } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVOPTS) {
+                header.ip_options = Bytes(content(*c));
+            } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPOPTS) {
+                header.hop_options = options_in(content(*c));
+            } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_DSTOPTS) {
+                header.ip_options = options_in(content(*c));
             } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
                 segment = static_cast<std::size_t>(control_value<int>(*c));
             }
@@ -112,6 +157,16 @@ struct ReceivedControl {
     }
 
 private:
+    static std::span<const std::byte> content(const cmsghdr& header) {
+        return {reinterpret_cast<const std::byte*>(CMSG_DATA(&header)),
+                header.cmsg_len - CMSG_LEN(0)};
+    }
+    // Of a header that is here as a whole.
+    static Bytes options_in(std::span<const std::byte> header) {
+        const bool whole = header.size() >= 8 &&
+                           header.size() == (std::to_integer<std::size_t>(header[1]) + 1) * 8;
+        return whole ? Bytes(header.subspan(2)) : Bytes();
+    }
     void mark(int traffic_class) {
         ecn = static_cast<Ecn>(traffic_class & 3);
         header.ecn = ecn;

@@ -139,6 +139,18 @@ TcpSocket::Receipt TcpSocket::receive(std::span<std::byte> space, std::size_t& s
     return full ? Receipt::nothing : Receipt::end;
 }
 
+TcpSocket::Receipt TcpSocket::peek() {
+    std::byte next;
+    ssize_t got;
+    do got = recv(fd(), &next, 1, MSG_DONTWAIT | MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) return Receipt::bytes;
+    const bool full = got < 0 && is_full(errno);
+    if (got < 0 && !full) fail(last_error());
+    if (error_) return Receipt::broken;
+    return full ? Receipt::nothing : Receipt::end;
+}
+
 TcpSocket::Receipt TcpSocket::discard(std::size_t most) {
     ssize_t got;
     std::array<std::byte, 4096> scratch;

@@ -39,6 +39,8 @@ public:
 
     // The next bytes into the front of `space`; `size` says how many.
     Receipt receive(std::span<std::byte> space, std::size_t& size);
+    // Takes nothing, and sees what would be next: an end, or an error.
+    Receipt peek();
     // Takes up to `most` bytes and forgets them.
     Receipt discard(std::size_t most);
 

@@ -133,10 +133,17 @@ void TcpSockets::end_sending(SocketId id) {
 }
 
 void TcpSockets::hold(SocketId id, bool held) {
+    if (const auto at = listeners_.find(id); at != listeners_.end()) {
+        Listener& listener = at->second;
+        listener.held = held;
+        if (!held && std::exchange(listener.left, false)) list(id, listener);
+        return;
+    }
     Connection* connection = find(id);
     if (!connection || connection->closing) return;
     connection->held = held;
-    if (!held && connection->readable) list(id, *connection);
+    // Of one that is held the end is still wanted, and nothing but epoll says that there is one.
+    if (connection->readable && (!held || connection->thorough)) list(id, *connection);
 }
 
 void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
@@ -166,7 +173,7 @@ void TcpSockets::handle_event(SocketId id, std::uint32_t events) {
     if ((blocked || first) && socket.writable()) turned_.push_back(id);
     if ((events & ~std::uint32_t{EPOLLOUT}) != 0 && !connection->finished) {
         connection->readable = true;
-        if (!connection->held) list(id, *connection);
+        if (!connection->held || connection->thorough) list(id, *connection);
     }
     settle(id, *connection);
 }
@@ -212,16 +219,22 @@ void TcpSockets::receive(Instant now, std::vector<Io::Received>& received) {
 
 bool TcpSockets::take(SocketId id, Connection& connection, std::vector<Io::Received>& received) {
     if (connection.closing) return linger(id, connection);
-    if (connection.held || connection.finished || connection.told) return false;
+    if (connection.finished || connection.told) return false;
     TcpSocket& socket = connection.socket;
     std::byte* const begin = arena_.get() + used_;
     const std::size_t most = std::min(connection.most, arena_size - used_);
     std::size_t total = 0;
     bool more = true;
+    bool left = false;  // there, for when it is held no more
     while (more && total < most) {
         std::size_t size = 0;
-        switch (socket.receive({begin + total, most - total}, size)) {
-            case TcpSocket::Receipt::bytes: break;
+        const auto receipt = connection.held ? socket.peek()
+                                             : socket.receive({begin + total, most - total}, size);
+        switch (receipt) {
+            case TcpSocket::Receipt::bytes:
+                left = connection.held;
+                more = !left;
+                break;
             // An edge is reported for whatever comes now; but not for a FIN that was here already.
             case TcpSocket::Receipt::drained: more = connection.thorough; break;
             case TcpSocket::Receipt::end:
@@ -237,7 +250,7 @@ bool TcpSockets::take(SocketId id, Connection& connection, std::vector<Io::Recei
         }
         total += size;
     }
-    connection.readable = more;
+    connection.readable = more || left;
     if (total > 0 || connection.finished) {
         used_ += (total + arena_step - 1) / arena_step * arena_step;
         received.push_back({id,
@@ -268,6 +281,10 @@ bool TcpSockets::linger(SocketId id, Connection& connection) {
 
 bool TcpSockets::take(SocketId id, Listener& listener, Instant now) {
     for (std::size_t i = 0; i < most_accepts; ++i) {
+        if (listener.held) {
+            listener.left = true;
+            return false;
+        }
         if (accept_at_ != never) {
             listener.waiting = true;
             return false;

@@ -75,6 +75,8 @@ private:
         TcpListener socket;
         bool listed = false;
         bool waiting = false;  // for accept_at_
+        bool held = false;     // nobody is taken
+        bool left = false;     // somebody may wait
     };
     struct Lingering {
         SocketId id;

@@ -150,8 +150,9 @@ std::error_code UdpSocket::never_fragment(int level) const {
 }
 
 UdpSocket::Receipt UdpSocket::receive(std::span<std::byte> space, Datagrams& run) {
-    // Two packet informations, in case that an application's cgroup turned more options on.
-    alignas(cmsghdr) char control[256];
+    // Two packet informations, in case that an application's cgroup turned more options on; and two
+    // headers of options, which come last.
+    alignas(cmsghdr) char control[256 + 2 * CMSG_SPACE(248)];
     SocketAddress remote;
     iovec vector{space.data(), std::min(space.size(), receive_space)};
     msghdr message{};
@@ -210,7 +211,9 @@ std::size_t UdpSocket::transmit(const Datagrams& run, std::vector<Io::Trouble>& 
     const std::size_t count = run.count();
     if (headers_) headers_->apply(fd_, run.options);
     const std::size_t segment = std::max<std::size_t>(1, run.segment);
-    const bool may_cut = run.options.checksum.value_or(true);
+    const DatagramOptions& header = run.options;
+    const bool may_cut = header.checksum.value_or(true) && header.ip_options.empty() &&
+                         header.hop_options.empty();
     // 65507 is what IPv4 takes; a run for IPv6 may be no longer, for the same result on both.
     const std::size_t batch = std::min(most_segments,
                                        std::max<std::size_t>(1, largest_run / segment));
@@ -277,7 +280,9 @@ std::size_t UdpSocket::transmit_each(const Datagrams& run, std::vector<Io::Troub
     while (done < count) {
         const std::size_t batch = std::min(count - done, most_messages);
         for (std::size_t i = 0; i < batch; ++i) {
-            vectors[i] = vector_of(run.after(done + i).front());
+            const std::size_t begin = (done + i) * run.segment;
+            const std::size_t size = std::min(run.segment, run.bytes.size() - begin);
+            vectors[i] = vector_of(run.bytes.subspan(begin, size));
             messages[i] = {};
             msghdr& message = messages[i].msg_hdr;
             message.msg_name = connected_ ? nullptr : &remote.any;

@@ -200,8 +200,9 @@ bool Verification::verify_chain() {
 }
 
 // RFC 9001, 8.1, and QMux, Protocol Negotiation: "endpoints MUST abort the TLS handshake with a
-// no_application_protocol TLS alert if an application protocol is not negotiated", clients as well.
-// Foreign protocols over TCP may be older than ALPN.
+// no_application_protocol TLS alert if an application protocol is not negotiated"; "QMux clients
+// MUST also abort the handshake when ALPN negotiation fails". Foreign protocols over TCP may be
+// older than ALPN.
 void Verification::check_alpn() {
     if (without_alpn_ || !alpn().empty()) return;
     refuse(Errc::alpn_mismatch, GNUTLS_A_NO_APPLICATION_PROTOCOL, GNUTLS_E_NO_APPLICATION_PROTOCOL,

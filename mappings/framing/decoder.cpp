@@ -50,25 +50,6 @@ Bytes front(const Bytes& input, std::size_t size) { return size ? input.slice(0,
 
 }  // namespace
 
-std::optional<Piece> read_alone(const Bytes& datagram) {
-    wire::Reader reader(datagram.span());
-    const auto carrier = reader.varint();
-    if (!carrier || reader.u8() != static_cast<std::uint8_t>(Type::message)) return std::nullopt;
-    Parser parser(Type::message, reader.rest());
-    MessageHeader header;
-    if (!parser.message(header) || !header.sequence || header.marks.reliable) return std::nullopt;
-    if (header.length != reader.left() - parser.taken()) return std::nullopt;
-    Piece piece;
-    piece.carrier = CarrierId{*carrier};
-    piece.niceness = header.niceness;
-    piece.sequence = *header.sequence;
-    piece.total = header.length;
-    piece.bytes = datagram.slice(reader.taken() + parser.taken());
-    piece.marks = header.marks;
-    piece.extras = std::move(header.extras);
-    return piece;
-}
-
 void Decoder::feed(Bytes input) {
     assert(input_.empty());
     if (mode_ != Mode::failed) input_ = std::move(input);
@@ -174,6 +155,17 @@ Result<std::optional<Frame>> Decoder::next() {
     if (mode_ == Mode::failed) return *state_->failure;
     if (!frame) settle();
     return frame;
+}
+
+bool Decoder::begun() const {
+    switch (mode_) {
+        case Mode::half:
+        case Mode::header:
+        case Mode::skipping: return true;
+        case Mode::brief: return left_ == total_;
+        case Mode::content: return state_->message.received == 0;
+        default: return false;
+    }
 }
 
 bool Decoder::between_frames() const { return input_.empty() && (mode_ <= Mode::finished); }

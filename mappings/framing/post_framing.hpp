@@ -125,6 +125,8 @@ public:
     // True between frames: the stream may end here only after a Finish.
     bool between_frames() const;
     bool finished() const { return mode_ == Mode::finished; }
+    // A frame has begun of which nothing was given out yet, or will be.
+    bool begun() const;
     // Stream bytes that were framing and not content, since the last call: a mapping gives them
     // back to the peer's window by itself.
     std::uint64_t take_overhead();

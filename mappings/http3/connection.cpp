@@ -54,6 +54,8 @@ void Connection::start() {
                          : nghttp3_conn_server_new(&native, &callbacks, &settings, memory, this);
     if (code != 0) throw std::bad_alloc();
     native_.reset(native);
+    // A PRIORITY_UPDATE may overtake the first request.
+    if (role_ == Role::server) nghttp3_conn_set_max_client_streams_bidi(native, most_ahead);
     for (const Own which : {Own::control, Own::encoder, Own::decoder})
         ready_.push_back(Open{own(which), std::nullopt, CarrierKind::one_way});
 }

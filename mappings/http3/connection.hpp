@@ -30,6 +30,7 @@
 
 #include <post/function.hpp>
 
+#include "mappings/http3/control_rules.hpp"
 #include "mappings/http3/request.hpp"
 #include "mappings/mapping.hpp"
 #include "mappings/wire/rate_limit.hpp"
@@ -100,6 +101,9 @@ private:
     // Resets of requests that were not answered (ATTACKS A8).
     static constexpr std::uint32_t reset_burst = 1000;
     static constexpr std::uint32_t resets_per_second = 100;
+    // How far ahead of what is open a client may speak of streams (PRIORITY_UPDATE); each costs
+    // about a KiB.
+    static constexpr std::uint64_t most_ahead = 1024;
     // A client's body waits so long for the server's leave (RFC 9110, 10.1.1).
     static constexpr Duration leave_patience = std::chrono::seconds(1);
 
@@ -198,6 +202,7 @@ private:
     std::exception_ptr thrown_;       // out of one of its callbacks
     std::size_t waiting_for_leave_ = 0;
     std::int64_t highest_ = -1;  // of the streams of a client's requests
+    ControlRules control_rules_;
     wire::RateLimit resets_{reset_burst, resets_per_second};
     Outgoing out_;
 };

@@ -16,9 +16,6 @@ namespace {
 
 // A section so many times too large is no mistake any more: the connection ends.
 constexpr std::uint64_t patience = 4;
-// How far ahead of what is open a client may speak of streams (PRIORITY_UPDATE); each costs about
-// a KiB.
-constexpr std::uint64_t most_ahead = 1024;
 // RFC 9218, 4.1: of 0 to 7 what goes without saying.
 constexpr std::uint32_t usual_urgency = 3;
 
@@ -70,6 +67,10 @@ void Connection::read(CarrierId carrier, const Bytes& bytes, bool finish) {
     const auto id = request ? request->id : static_cast<std::int64_t>(carrier.value());
     if (!request && !is_one_way(id)) return;
     if (request && request->refused) return give_back(id, bytes.size());
+    if (!request)
+        if (const std::uint64_t wrong = control_rules_.read(id, bytes.span()))
+            return end(error_of(Errc::protocol_violation, wrong,
+                                "a frame of the control stream says what it may not"));
     reading_ = &bytes;
     given_ = 0;
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -91,6 +92,11 @@ void Connection::read(CarrierId carrier, const Bytes& bytes, bool finish) {
         give_back(id, bytes.size() - given_);
         on_unwanted(id, code::message_error);
         return on_given_up(id, code::message_error);
+    }
+    // RFC 9114, 4.1: it ends before it has said anything.
+    if (consumed == NGHTTP3_ERR_H3_FRAME_UNEXPECTED && request && finish && bytes.empty()) {
+        on_unwanted(id, code::request_incomplete);
+        return on_given_up(id, code::request_incomplete);
     }
     if (consumed < 0) return fail(static_cast<int>(consumed));
     give_back(id, static_cast<std::uint64_t>(consumed));

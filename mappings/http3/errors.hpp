@@ -14,9 +14,13 @@ inline constexpr std::uint64_t general_protocol_error = 0x101;
 inline constexpr std::uint64_t internal_error = 0x102;
 inline constexpr std::uint64_t stream_creation_error = 0x103;
 inline constexpr std::uint64_t closed_critical_stream = 0x104;
+inline constexpr std::uint64_t frame_error = 0x106;
 inline constexpr std::uint64_t excessive_load = 0x107;
+inline constexpr std::uint64_t id_error = 0x108;
+inline constexpr std::uint64_t settings_error = 0x109;
 inline constexpr std::uint64_t request_rejected = 0x10b;
 inline constexpr std::uint64_t request_cancelled = 0x10c;
+inline constexpr std::uint64_t request_incomplete = 0x10d;
 inline constexpr std::uint64_t message_error = 0x10e;
 }  // namespace code
 

@@ -65,8 +65,13 @@ public:
     Datagrams poll_transmit(Instant now, Supply& supply, std::span<std::byte> space) override;
     void poll_events(std::vector<Event>& events) override;
     Instant deadline() const override;
+    std::vector<Begun> poll_begun() override { return streams_.poll_begun(); }
+    bool any_begun() const override { return streams_.any_begun(); }
 
     std::uint64_t send_window(CarrierId carrier) const override;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override {
+        return streams_.window_beyond(carrier, reserve);
+    }
     Path path() const override;
     bool moves() const override { return role_ == Role::client; }
     std::string log() const override { return log_; }
@@ -132,6 +137,7 @@ private:
     void give_token();
     void keep_token(std::span<const std::uint8_t> token);
     void take_tickets();
+    void note_quiet();
     void check_mtu();
     void count_sent(const Datagrams& run);
 

@@ -50,7 +50,7 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
     if (state_ == State::closing) return write_close(space);
     streams_.apply_credit();
     if (moving_.wanted) try_move();
-    if (streams_.bytes_settled()) mtu_.on_progress(now_);
+    note_quiet();
     join_acknowledgement();
     auto run = write_run(supply, space);
     streams_.hold_alone();

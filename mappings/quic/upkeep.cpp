@@ -94,9 +94,21 @@ void Connection::count_sent(const Datagrams& run) {
 
 // The path.
 
+// Time in which nothing is out says nothing about the path. What waits for the peer's window is not
+// out: a reader that pauses swallows nothing.
+void Connection::note_quiet() {
+    bool quiet = streams_.bytes_settled();
+    if (!quiet) {
+        ngtcp2_conn_info info;
+        ngtcp2_conn_get_conn_info(native_.get(), &info);
+        quiet = info.bytes_in_flight == 0;
+    }
+    if (quiet) mtu_.on_progress(now_);
+}
+
 void Connection::check_mtu() {
     if (state_ != State::established) return;
-    if (streams_.bytes_settled()) mtu_.on_progress(now_);
+    note_quiet();
     auto* native = native_.get();
     mtu_.on_timeout(now_, Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(native))),
                     ngtcp2_conn_get_path_max_tx_udp_payload_size(native));

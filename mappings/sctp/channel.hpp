@@ -32,8 +32,9 @@ struct Channel {
     }
 
     bool may_send() const { return !send_over && !send_closed; }
-    bool over() const { return receive_over && send_over; }
+    bool over() const { return receive_over && send_over && !unexplained; }
     std::uint64_t window() const { return limit > sent ? limit - sent : 0; }
+    bool watched = false;  // somebody wants to hear that it has grown
 
     const CarrierId carrier;
     const CarrierKind kind;
@@ -67,6 +68,7 @@ struct Channel {
     bool finished = false;         // FIN came
     bool receive_over = false;     // the peer's half is reset
     bool end_told = false;         // Finished or Reset went up
+    bool unexplained = false;      // the peer's half is reset, and its RESET on its way
     bool brought_message = false;  // something whole came
 };
 

@@ -9,7 +9,8 @@ namespace post::sctp {
 
 namespace {
 
-constexpr std::uint16_t first_step = 1024;
+constexpr std::uint32_t most_streams = 65535;
+constexpr std::uint32_t least_step = 64;
 
 }  // namespace
 
@@ -18,7 +19,7 @@ Channels::Channels(const Options& options, wire::ReceiveBlocks& blocks)
       inbox_(blocks),
       total_allowed_(options.limits.budget),
       next_peer_carrier_(options.role == Role::client ? 1 : 0),
-      add_step_(first_step) {}
+      add_step_(most_streams) {}
 
 void Channels::establish(Socket& socket, bool post, const notice::Up& up) {
     socket_ = &socket;
@@ -80,7 +81,8 @@ bool Channels::on_notice(const Notice& notice) {
         return on_reset(*reset);
     } else if (const auto* streams = std::get_if<notice::Streams>(&notice)) {
         adding_streams_ = false;
-        if (streams->failed) add_step_ /= 2;
+        // Refused before it had seen what those are for: then once more when it has.
+        if (streams->failed && added_dry_) add_step_ = asked_ / 2;
         grow(*streams);
     } else if (std::holds_alternative<notice::Dry>(notice)) {
         on_dry();
@@ -101,6 +103,7 @@ bool Channels::on_notice(const Notice& notice) {
 void Channels::on_dry() {
     if (rest_) return;
     dry_ = true;
+    if (!nameless_.empty()) add_streams();
     if (std::exchange(unanswered_, false))
         say_wide(framing::Credit{framing::Credit::Of::all, {}, total_told_});
     for (CarrierId carrier : std::exchange(said_, {}))
@@ -149,14 +152,11 @@ bool Channels::on_incoming_reset(Channel& channel) {
     if (fruitless && !fruitless_.take(now_))
         return violate("the peer opens Carriers and resets them before any message is whole",
                        Errc::excessive_load);
-    if (!std::exchange(channel.end_told, true)) {
-        if (post_)
-            inbox_.add(event::Reset{channel.carrier,
-                                    Error(Errc::protocol_violation, {}, Stage::established,
-                                          "its stream ended without a FIN frame")});
-        else
-            inbox_.add(event::Finished{channel.carrier});
-    }
+    // The RESET that says why is on another stream, and can be overtaken.
+    if (post_)
+        channel.unexplained = !channel.end_told;
+    else if (!std::exchange(channel.end_told, true))
+        inbox_.add(event::Finished{channel.carrier});
     // RFC 8831, 6.7: a data channel is closed as a whole.
     if (!post_ && options_.dcep && channel.may_send()) {
         inbox_.add(event::Stopped{channel.carrier, Error(Errc::carrier_closed)});
@@ -179,6 +179,7 @@ Channel* Channels::at(StreamId stream) const {
 Channel& Channels::add(CarrierId carrier, CarrierKind kind, bool ours) {
     auto& channel = channels_[carrier];
     channel = std::make_unique<Channel>(carrier, kind, ours);
+    if (!ours) ++theirs_;
     channel->limit = post_ ? fresh_limit_ : unlimited;
     channel->allowed = channel->told = options_.limits.carrier_window;
     return *channel;
@@ -214,10 +215,22 @@ void Channels::find_streams() {
     if (!nameless_.empty()) add_streams();
 }
 
+// As many again as there are, or as the peer has more than we.
 void Channels::add_streams() {
-    const auto step = std::min<std::uint32_t>(add_step_, 65535 - out_streams_);
-    if (adding_streams_ || step == 0) return;
-    adding_streams_ = socket_->add_streams(static_cast<std::uint16_t>(step));
+    if (adding_streams_ || out_streams_ > in_streams_) return;  // the peer is to add as many
+    const std::uint32_t more = in_streams_ > out_streams_ ? in_streams_ - out_streams_
+                                                          : std::max(out_streams_, least_step);
+    asked_ = std::min({more, add_step_, most_streams - out_streams_});
+    if (asked_ == 0) return;
+    added_dry_ = dry_;
+    adding_streams_ = socket_->add_streams(static_cast<std::uint16_t>(asked_));
+}
+
+bool Channels::may_add(std::uint32_t count, bool its) const {
+    constexpr std::uint32_t least = 2048;
+    const std::uint32_t now = its ? in_streams_ : out_streams_;
+    const std::uint32_t other = its ? out_streams_ : in_streams_;
+    return now + count <= std::max({least, other, 4 * (theirs_ + 8)});
 }
 
 void Channels::grow(const notice::Streams& streams) {
@@ -269,6 +282,7 @@ void Channels::settle(Channel& channel) {
         freed(*channel.stream);
     }
     names_ -= channel.name_size;
+    if (!channel.ours) --theirs_;
     channels_.erase(channel.carrier);
     find_streams();
 }
@@ -292,6 +306,17 @@ std::uint64_t Channels::send_window(CarrierId carrier) const {
         if (const auto* piece = std::get_if<Piece>(&one)) begun += piece->bytes.size();
     const std::uint64_t left = std::min(total, channel->window());
     return left - std::min(left, begun);
+}
+
+std::uint64_t Channels::window_beyond(CarrierId carrier, std::uint64_t reserve) {
+    Channel* const channel = find(carrier);
+    if (!post_ || !channel || !channel->may_send() || !channel->stream) return unlimited;
+    std::uint64_t begun = 0;
+    for (const Outgoing& one : channel->begun)
+        if (const auto* piece = std::get_if<Piece>(&one)) begun += piece->bytes.size();
+    const std::uint64_t left = channel->window() - std::min(channel->window(), begun);
+    channel->watched = left <= reserve;
+    return left - std::min(left, reserve);
 }
 
 bool Channels::violate(std::string detail, Errc code) {

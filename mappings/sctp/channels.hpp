@@ -55,12 +55,19 @@ public:
     // A plain peer: whether what was received and is not taken leaves room for more.
     bool has_room() const { return post_ || total_received_ + partial_bytes_ < total_allowed_; }
 
+    // Whether the peer may add so many of its streams (or of ours): as many again as it uses, and
+    // as many as there are the other way.
+    bool may_add(std::uint32_t count, bool its) const;
+
     // Output: says what there is to say until nothing more leaves at once.
     void fill(Supply& supply);
 
     // Views.
 
     std::uint64_t send_window(CarrierId carrier) const;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve);
+    // All that usrsctp was given is acknowledged.
+    bool dry() const { return dry_; }
     bool quiet() const { return dry_ && !rest_ && waiting_.empty() && control_.empty(); }
     wire::Inbox& inbox() { return inbox_; }
 
@@ -196,6 +203,7 @@ private:
     std::uint32_t used_below_ = 0;   // of our half none below it is free
     std::uint32_t out_streams_ = 0;
     std::uint32_t in_streams_ = 0;
+    std::uint32_t theirs_ = 0;        // Carriers that the peer opened
     std::vector<Channel*> nameless_;  // wait for a stream id
     std::vector<Channel*> waiting_;   // have something begun that could go
     std::vector<Channel*> credited_;  // were given window that the peer does not know of
@@ -224,7 +232,8 @@ private:
     std::uint64_t total_allowed_ = 0;
     std::uint64_t total_told_ = 0;
     std::uint64_t next_peer_carrier_;       // plain peers
-    std::uint32_t add_step_;                // streams that the next request is for
+    std::uint32_t asked_ = 0;               // and the last one was
+    std::uint32_t add_step_;                // streams that the next request is for, at most
     wire::RateLimit fruitless_{1000, 100};  // resets of what brought nothing whole
     Instant now_{};
     Error violation_;
@@ -232,6 +241,8 @@ private:
     bool dry_ = true;
     bool full_ = false;  // the socket took nothing more
     bool adding_streams_ = false;
+    // The peer had seen all that we said when it was asked for more streams.
+    bool added_dry_ = false;
     // Resets were asked for, and not answered. usrsctp looks at a request that came before the last
     // data in front of it only when data come again, and keeps all data behind it until then: so
     // something is said when all is acknowledged.

@@ -385,7 +385,8 @@ void Channels::raise(Channel& channel, std::uint64_t limit) {
 void Channels::release(Channel& channel) {
     if (channel.window() == 0) return;
     wake(channel);
-    if (channel.stream && std::exchange(channel.reported, false))
+    const bool watched = std::exchange(channel.watched, false);
+    if (channel.stream && (std::exchange(channel.reported, false) || watched))
         inbox_.add(event::Unblocked{channel.carrier});
 }
 
@@ -404,6 +405,7 @@ bool Channels::on_given_up(const framing::GivenUp& given_up) {
     channel->receive_dropped = true;
     if (!std::exchange(channel->end_told, true))
         inbox_.add(event::Reset{channel->carrier, framing::from_wire(given_up.code)});
+    if (std::exchange(channel->unexplained, false)) settle(*channel);
     return true;
 }
 

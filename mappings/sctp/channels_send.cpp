@@ -309,7 +309,7 @@ void Channels::append_frame(Channel& channel, const Piece& piece) {
 std::size_t Channels::add_run(Channel& channel, const Piece& first, Supply& supply) {
     const std::uint64_t total = total_limit_ - std::min(total_limit_, total_sent_);
     const std::uint64_t window = std::min(channel.window(), total);
-    const std::size_t packet = socket_->packet_size();
+    const std::size_t packet = socket_->chunk_packet();
     const std::size_t used = scratch_.size() + data_header;
     // What comes may be longer by one message.
     if (packet <= used || window <= small_content) return 0;

@@ -74,7 +74,8 @@ Connection::Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& 
       channels_(channel_options(options, dtls_ != nullptr), endpoint.blocks()),
       now_(now),
       started_(now),
-      heard_(now) {
+      heard_(now),
+      search_(options.transport.largest_payload, options.transport.largest_probe) {
     endpoint_.opened_half();
     if (!dtls_)
         associate();
@@ -94,7 +95,8 @@ Connection::Connection(Endpoint& endpoint, Line& line, const ConnectionOptions& 
       now_(now),
       started_(now),
       heard_(now),
-      authentic_(true) {
+      authentic_(true),
+      search_(options.transport.largest_payload, options.transport.largest_probe) {
     endpoint_.opened_half();
     read();
 }
@@ -165,6 +167,7 @@ void Connection::handle_input(Instant now, const Datagrams& datagrams) {
         if (state_ == State::over) return;
     }
     read();
+    watch_silence(heard_ == now_);
 }
 
 void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
@@ -175,6 +178,7 @@ void Connection::take_packet(std::span<std::byte> packet, Ecn ecn) {
     }
     if (options_.wire_port != 0) put16(packet, 2, options_.socket.local_port);
     limit_streams(packet, first_streams(options_.transport));
+    inspect(packet);
     if (socket_ || listening_) engine_.input(line_.id, packet, ecn);
 }
 
@@ -220,7 +224,7 @@ std::size_t Connection::largest_packet() const {
     const bool plain = dtls_ && dtls_->alpn() != post_alpn;
     const std::size_t payload = plain ? std::min(transport.largest_payload, transport.largest_plain)
                                       : transport.largest_payload;
-    return (payload - overhead_) & ~std::size_t{3};
+    return packet_of(payload);
 }
 
 void Connection::read() {
@@ -286,6 +290,12 @@ void Connection::establish() {
         for (auto& ticket : dtls_->take_tickets())
             channels_.inbox().add(event::Ticket{std::move(ticket.session), {}, ticket.lifetime});
     channels_.establish(*socket_, post_, up);
+    if (!post_) return;
+    search_.start(now_);
+    // No flight of a handshake is cut by it any more: the peer has spoken.
+    if (dtls_)
+        dtls_->set_mtu(
+            std::max(dtls_->mtu(), std::min(options_.transport.largest_probe, largest_run)));
 }
 
 void Connection::down(const notice::Down& down) {
@@ -341,6 +351,7 @@ void Connection::handle_timeout(Instant now) {
         dtls_->handle_timeout(now);
         on_dtls(dtls_->progress());
     }
+    if (search_.on_timeout(now)) search_path();
     read();
 }
 
@@ -367,7 +378,13 @@ Datagrams Connection::poll_transmit(Instant now, Supply& supply, std::span<std::
             return run_of(space.first(size), size, Ecn::not_ect);
         }
     }
-    if (state_ == State::established) channels_.fill(supply);
+    if (state_ == State::established) {
+        if (std::exchange(line_.sent_again, false)) search_.on_loss(now);
+        const bool tagged = get32(header_, 4) != 0;  // the last packet was no INIT
+        if (const std::size_t size = tagged ? search_.poll(now) : 0) return probe(size, space);
+        channels_.fill(supply);
+        watch_silence(false);
+    }
     if (state_ == State::closing && !std::exchange(said_, true) && socket_)
         socket_->abort(goodbye(close_reason_, post_));
     const Datagrams run = flush(space);
@@ -401,20 +418,12 @@ Datagrams Connection::flush(std::span<std::byte> space) {
         if (space.size() - used < size) break;
         if (count == 0) segment = size, ecn = packets.ecn();
         if (options_.wire_port != 0) put16(packet, 0, options_.wire_port);
+        std::copy_n(packet.begin(), header_.size(), header_.begin());
         limit_streams(packet, first_streams(options_.transport));
-        write_checksum(packet);
-        if (dtls_) {
-            const std::size_t sealed = dtls_->seal(packet, space.subspan(used));
-            if (sealed == 0) {
-                packets.pop();
-                continue;
-            }
-            used += sealed;
-        } else {
-            std::memcpy(space.data() + used, packet.data(), packet.size());
-            used += packet.size();
-        }
+        const std::size_t written = put(packet, space.subspan(used));
         packets.pop();
+        if (written == 0) continue;
+        used += written;
         ++packets_sent_;
         if (size < segment) break;
     }
@@ -422,8 +431,17 @@ Datagrams Connection::flush(std::span<std::byte> space) {
     return run_of(space.first(used), segment, ecn);
 }
 
+// As it leaves: its size there; 0: it cannot.
+std::size_t Connection::put(std::span<std::byte> packet, std::span<std::byte> space) {
+    write_checksum(packet);
+    if (dtls_) return dtls_->seal(packet, space);
+    std::memcpy(space.data(), packet.data(), packet.size());
+    return packet.size();
+}
+
 Datagrams Connection::run_of(std::span<const std::byte> bytes, std::size_t segment, Ecn ecn) {
     bytes_sent_ += bytes.size();
+    marked_ |= ecn == Ecn::ect0;
     return {options_.local, options_.remote, ecn, segment, bytes};
 }
 
@@ -438,7 +456,7 @@ Instant Connection::deadline() const {
     if (state_ == State::over || state_ == State::closing) return never;
     const Limits& limits = options_.transport.limits;
     Instant at = waits() ? started_ + limits.handshake_timeout : heard_ + limits.idle_timeout;
-    if (state_ == State::established) at = std::min(at, ping_at());
+    if (state_ == State::established) at = std::min({at, ping_at(), search_.deadline()});
     return dtls_ ? std::min(at, dtls_->deadline()) : at;
 }
 
@@ -463,23 +481,5 @@ std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role 
 }
 
 bool Connection::quiet() const { return channels_.quiet() && line_.packets.empty(); }
-
-Path Connection::path() const {
-    Path path;
-    path.local = options_.local;
-    path.remote = options_.remote;
-    path.mtu = options_.transport.largest_payload;
-    path.bytes_sent = bytes_sent_;
-    path.bytes_received = bytes_received_;
-    path.packets_sent = packets_sent_;
-    if (!socket_) return path;
-    const auto status = socket_->status();
-    path.smoothed_rtt = status.smoothed_rtt;
-    const auto rtt = std::max<Duration>(status.smoothed_rtt, std::chrono::milliseconds(1));
-    path.rate = static_cast<std::uint64_t>(static_cast<double>(status.congestion_window) /
-                                           std::chrono::duration<double>(rtt).count());
-    path.in_flight = status.unacked * socket_->packet_size();
-    return path;
-}
 
 }  // namespace post::sctp

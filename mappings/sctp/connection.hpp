@@ -2,6 +2,7 @@
 // Datagrams go through DTLS to usrsctp, what usrsctp sends goes back the same way, in runs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,8 @@
 #include "mappings/sctp/channels.hpp"
 #include "mappings/sctp/engine.hpp"
 #include "mappings/sctp/options.hpp"
+#include "mappings/sctp/packet.hpp"
+#include "mappings/sctp/path_search.hpp"
 #include "mappings/sctp/socket.hpp"
 
 namespace post::sctp {
@@ -46,10 +49,14 @@ public:
     Instant deadline() const override;
 
     std::uint64_t send_window(CarrierId carrier) const override;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override {
+        return channels_.window_beyond(carrier, reserve);
+    }
     Path path() const override;
     bool quiet() const override;
     Stack stack() const override { return dtls_ ? Stack::sctp_dtls : Stack::sctp_udp; }
     Instant heard() const override { return heard_; }
+    Instant doubt() const override;
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
@@ -64,6 +71,7 @@ private:
     bool ending() const { return state_ == State::closing || state_ == State::over; }
     Duration ping_every() const;
     Instant ping_at() const;
+    void watch_silence(bool heard);
     bool waits() const { return state_ == State::handshaking || state_ == State::associating; }
     void take_packet(std::span<std::byte> packet, Ecn ecn);
     void on_dtls(crypto::DtlsSession::Progress progress);
@@ -80,6 +88,14 @@ private:
     Datagrams run_of(std::span<const std::byte> bytes, std::size_t segment, Ecn ecn);
     Datagrams flush(std::span<std::byte> space);
     std::size_t largest_packet() const;
+    std::size_t packet_of(std::size_t payload) const {
+        return (payload - overhead_) & ~std::size_t{3};
+    }
+    void inspect(std::span<std::byte> packet);
+    void limit_added(std::span<std::byte> packet, const Chunk& chunk);
+    void search_path();
+    Datagrams probe(std::size_t payload, std::span<std::byte> space);
+    std::size_t put(std::span<std::byte> packet, std::span<std::byte> space);
 
     Endpoint& endpoint_;
     Engine& engine_;
@@ -94,16 +110,21 @@ private:
     const Instant started_;
     Instant heard_;
     Instant pinged_ = Instant::min();
-    bool authentic_ = false;  // the peer has spoken
+    Instant awaited_ = never;  // since when what is on its way brought nothing back
+    Duration rtt_{};           // smoothed, as it was then
+    bool authentic_ = false;   // the peer has spoken
     bool post_ = false;
     bool half_open_ = true;  // counted by the endpoint
     bool said_ = false;      // why it ends
     bool dtls_closed_ = false;
     bool unread_ = false;  // usrsctp has more than there was room for
     bool keep_alive_ = false;
+    bool marked_ = false;  // for ECN, as both ends want it
     std::optional<notice::Up> up_;
     Error close_reason_;
     std::size_t overhead_ = 0;  // of DTLS, a packet
+    PathSearch search_;
+    std::array<std::byte, 8> header_{};  // ports and verification tag of what leaves
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
     std::uint64_t packets_sent_ = 0;

@@ -72,7 +72,8 @@ Result<std::unique_ptr<Mapping>> DtlsEndpoint::connect(Instant now, TransientId 
                      "one SCTP association at a time between two UDP ports");
     auto dtls = dtls_options(options.alpn, options.transport);
     dtls.srtp = options.alpn != std::vector<std::string>{std::string(post_alpn)};
-    auto session = std::make_unique<crypto::DtlsSession>(credentials_, options.security, dtls);
+    auto session = std::make_unique<crypto::DtlsSession>(engine().commons().credentials(),
+                                                         options.security, dtls);
     Line& line = add_route(transient, options.remote);
     return std::unique_ptr<Mapping>(std::make_unique<Connection>(
         *this, line,
@@ -85,7 +86,8 @@ Result<std::unique_ptr<Mapping>> DtlsEndpoint::accept(Instant now, TransientId t
                                                       const Datagrams& first,
                                                       const crypto::DtlsPrestate& proof) {
     auto session = std::make_unique<crypto::DtlsSession>(
-        credentials_, options.security, dtls_options(options.alpn, options.transport), proof);
+        engine().commons().credentials(), options.security,
+        dtls_options(options.alpn, options.transport), proof);
     Line& line = add_route(transient, first.remote);
     auto made = std::make_unique<Connection>(
         *this, line, connection_options(Role::server, first.local, first.remote, options.transport),

@@ -8,7 +8,6 @@
 #include <unordered_map>
 #include <variant>
 
-#include "mappings/crypto/credentials.hpp"
 #include "mappings/crypto/dtls_cookies.hpp"
 #include "mappings/sctp/endpoint.hpp"
 
@@ -66,7 +65,6 @@ private:
     Line& add_route(TransientId transient, const Address& remote);
 
     EndpointOptions options_;
-    crypto::CredentialStore credentials_;
     crypto::DtlsCookies cookies_;
     std::unordered_map<Address, Route> routes_;
 };

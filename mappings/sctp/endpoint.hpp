@@ -5,14 +5,12 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include <post/result.hpp>
 
 #include "mappings/mapping.hpp"
 #include "mappings/sctp/engine.hpp"
 #include "mappings/sctp/options.hpp"
-#include "mappings/wire/inbox.hpp"
 
 namespace post::sctp {
 
@@ -34,23 +32,14 @@ public:
     virtual void forget(Line& line, const Address& remote) = 0;
 
     Engine& engine() { return engine_; }
-    wire::ReceiveBlocks& blocks() { return blocks_; }
-    // Memory for a datagram, and for a user message, until the next call.
-    std::span<std::byte> room(std::size_t size) { return at_least(room_, size); }
-    std::span<std::byte> read_space(std::size_t size) { return at_least(read_space_, size); }
+    wire::ReceiveBlocks& blocks() { return engine_.commons().blocks(); }
+    std::span<std::byte> room(std::size_t size) { return engine_.commons().room(size); }
+    std::span<std::byte> read_space(std::size_t size) { return engine_.commons().read_space(size); }
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
 
 private:
-    static std::span<std::byte> at_least(std::vector<std::byte>& space, std::size_t size) {
-        if (space.size() < size) space.resize(size);
-        return std::span(space).first(size);
-    }
-
     Engine& engine_;
-    wire::ReceiveBlocks blocks_;
-    std::vector<std::byte> room_;
-    std::vector<std::byte> read_space_;
     std::size_t half_open_ = 0;
 };
 

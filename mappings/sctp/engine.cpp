@@ -180,8 +180,10 @@ void Engine::take(std::uint64_t number, std::span<const std::byte> packet, Ecn e
     // Without a line only the answer to the packet at hand is for anybody.
     if (!line && number != stranger_) return;
     if (!line) return strays_.push(packet, ecn, 0);
-    line->sent.count(packet);
-    line->packets.push(packet, ecn, line->joined);
+    if (!line->sent.count(packet)) return line->packets.push(packet, ecn, line->joined);
+    // Without a mark, for a path that drops what is marked.
+    line->sent_again = true;
+    line->packets.push(packet, Ecn::not_ect, line->joined_again);
 }
 
 void Engine::touch(Line& line) {

@@ -20,6 +20,7 @@
 #include <post/function.hpp>
 #include <post/time.hpp>
 
+#include "mappings/sctp/commons.hpp"
 #include "mappings/sctp/packet_queue.hpp"
 #include "mappings/values.hpp"
 
@@ -36,9 +37,13 @@ struct Line {
     TransientId transient;
     PacketQueue packets;
     NewData sent;
-    std::size_t joined = 1200;  // how large a packet may become by joining
-    bool touched = false;       // something happened since poll_touched
-    bool news = false;          // there may be something to read
+    // How large a packet may become by joining, and one with data that were sent before: what is
+    // lost for its size alone has to get through some time.
+    std::size_t joined = 1200;
+    std::size_t joined_again = 1200;
+    bool touched = false;     // something happened since poll_touched
+    bool news = false;        // there may be something to read
+    bool sent_again = false;  // data left that had left before
 };
 
 class Engine {
@@ -66,6 +71,7 @@ public:
     // number has none, in strays().
     void input(LineId line, std::span<const std::byte> packet, Ecn ecn);
     PacketQueue& strays() { return strays_; }
+    Commons& commons() { return commons_; }
 
     // Runs timers that are due, and takes over what other threads queued for us.
     void tick(Instant now);
@@ -110,6 +116,7 @@ private:
     std::unordered_map<std::uint64_t, std::unique_ptr<Line>> lines_;
     std::vector<std::uint64_t> touched_;  // numbers of lines
     PacketQueue strays_;
+    Commons commons_;
     std::uint64_t stranger_ = 0;    // whose packet usrsctp has now; 0: nobody's
     std::vector<Foreign> foreign_;  // under the process's lock
     std::atomic<bool> foreign_waits_{false};

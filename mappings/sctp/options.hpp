@@ -26,9 +26,10 @@ inline constexpr std::uint32_t post_adaptation = 0x706f7374;
 // What both ends of a connection choose.
 struct TransportOptions {
     Limits limits;
-    // The largest UDP payload that we send. SCTP is not told of smaller paths in between, so this
-    // is for sure on any path but where the interface itself takes more.
+    // The largest UDP payload that we send unasked: every path carries it.
     std::size_t largest_payload = 1200;
+    // The largest that probes ask the path for, to a Post peer, when it is larger.
+    std::size_t largest_probe = 0;
     // The same to a plain peer over DTLS, whatever the path: nobody knows how large the buffer is
     // that it reads a record into.
     std::size_t largest_plain = 1200;

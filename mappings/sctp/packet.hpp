@@ -27,6 +27,7 @@ enum class ChunkType : std::uint8_t {
     cookie_ack = 11,
     shutdown_complete = 14,
     i_data = 64,
+    re_config = 130,
     pad = 132,
 };
 

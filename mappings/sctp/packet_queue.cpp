@@ -1,6 +1,7 @@
 // What may join, and what was sent before.
 #include "mappings/sctp/packet_queue.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -37,16 +38,21 @@ bool bundles(std::span<const std::byte> packet) {
 
 }  // namespace
 
-void NewData::count(std::span<const std::byte> packet) {
+bool NewData::count(std::span<const std::byte> packet) {
+    bool again = false;
     for (std::size_t at = common_header; at < packet.size();) {
         const auto chunk = chunk_at(packet, at);
-        if (!chunk) return;
+        if (!chunk) break;
         at = after(*chunk);
         if (!carries_data(chunk->type)) continue;
         const std::size_t header = chunk->type == ChunkType::data ? 16 : 20;  // RFC 8260, 2.1
-        if (chunk->size < header) return;
-        if (first_time(get32(packet, chunk->begin + 4))) bytes_ += chunk->size - header;
+        if (chunk->size < header) break;
+        if (first_time(get32(packet, chunk->begin + 4)))
+            bytes_ += chunk->size - header;
+        else
+            again = true;
     }
+    return again;
 }
 
 bool NewData::first_time(std::uint32_t tsn) {
@@ -72,15 +78,16 @@ void PacketQueue::push(std::span<const std::byte> packet, Ecn ecn, std::size_t j
         Packet& last = packets_.back();
         const auto before = std::span<const std::byte>(bytes_).subspan(last.begin, last.size);
         // Ports and verification tag: the first eight bytes.
-        if (last.size + packet.size() - common_header <= joined && last.ecn == ecn &&
-            before.size() % 4 == 0 && std::memcmp(before.data(), packet.data(), 8) == 0 &&
-            only_data(packet) && bundles(before)) {
+        if (last.size + packet.size() - common_header <= std::min(joined, last.most) &&
+            last.ecn == ecn && before.size() % 4 == 0 &&
+            std::memcmp(before.data(), packet.data(), 8) == 0 && only_data(packet) &&
+            bundles(before)) {
             bytes_.insert(bytes_.end(), packet.begin() + common_header, packet.end());
             last.size += packet.size() - common_header;
             return;
         }
     }
-    packets_.push_back({bytes_.size(), packet.size(), ecn});
+    packets_.push_back({bytes_.size(), packet.size(), joined, ecn});
     bytes_.insert(bytes_.end(), packet.begin(), packet.end());
 }
 

@@ -16,7 +16,8 @@ namespace post::sctp {
 
 class NewData {
 public:
-    void count(std::span<const std::byte> packet);
+    // Whether some of its data left before.
+    bool count(std::span<const std::byte> packet);
     std::uint64_t bytes() const { return bytes_; }
 
 private:
@@ -38,6 +39,7 @@ public:
     struct Packet {
         std::size_t begin = 0;
         std::size_t size = 0;
+        std::size_t most = 0;  // how large it may become by joining
         Ecn ecn = Ecn::not_ect;
     };
 

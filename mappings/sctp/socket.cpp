@@ -331,7 +331,7 @@ void Socket::abort(std::span<const std::byte> reason) {
 
 void Socket::packet_size(std::size_t size) {
     const Engine::Entry entry(engine_);
-    line_.joined = size;
+    line_.joined = line_.joined_again = chunk_packet_ = size;
     sctp_paddrparams path{};
     auto remote = address_of(line_.id, options_.remote_port);
     std::memcpy(&path.spp_address, &remote, sizeof remote);
@@ -341,6 +341,24 @@ void Socket::packet_size(std::size_t size) {
     // Without the common header, and whole words.
     path.spp_pathmtu = static_cast<std::uint32_t>((size - common_header) & ~std::size_t{3});
     set(native_, SCTP_PEER_ADDR_PARAMS, path);
+}
+
+void Socket::join_up_to(std::size_t size) {
+    const Engine::Entry entry(engine_);
+    line_.joined = std::max(size, line_.joined_again);
+    chunk_packet_ = line_.joined_again;
+    sctp_assoc_value content{};
+    if (line_.joined > line_.joined_again) {
+        // The headers of I-DATA, and what usrsctp takes off its own idea of them.
+        constexpr std::size_t header = 20;
+        constexpr std::size_t usrsctps = 16;
+        const std::size_t sure = line_.joined_again - common_header;
+        const std::size_t chunks = (line_.joined - common_header + sure - 1) / sure;
+        const std::size_t chunk = (line_.joined - common_header) / chunks & ~std::size_t{3};
+        chunk_packet_ = common_header + chunk;
+        content.assoc_value = static_cast<std::uint32_t>(chunk - header - usrsctps);
+    }
+    set(native_, SCTP_MAXSEG, content);
 }
 
 void Socket::ping() {

@@ -119,7 +119,12 @@ public:
     void abort(std::span<const std::byte> reason);
     // The largest SCTP packet.
     void packet_size(std::size_t size);
-    std::size_t packet_size() const { return line_.joined; }
+    std::size_t packet_size() const { return line_.joined_again; }
+    // The path carries more than that: packets join up to this, which SCTP knows nothing of, and
+    // chunks are cut so that they fill it.
+    void join_up_to(std::size_t size);
+    // The largest packet with one chunk.
+    std::size_t chunk_packet() const { return chunk_packet_; }
     // Asks the peer for a sign of life.
     void ping();
 
@@ -142,6 +147,7 @@ private:
     Line& line_;
     SocketOptions options_;
     struct socket* native_ = nullptr;
+    std::size_t chunk_packet_ = 0;
     std::uint64_t given_ = 0;
     bool closed_ = false;  // usrsctp has no more of it
 };

@@ -167,14 +167,17 @@ Result<std::unique_ptr<Mapping>> UdpEndpoint::connect(Instant now, TransientId t
 }
 
 Result<std::unique_ptr<Mapping>> UdpEndpoint::accept(Instant now, TransientId transient,
-                                                     const Datagrams& first) {
+                                                     const Datagrams& first,
+                                                     const PathSizes& sizes) {
     Line& line = *std::exchange(accepted_line_, nullptr);
     line.transient = transient;
     const Key key{first.remote, accepted_port_, listening_->port};
     routes_[key] = {transient, &line};
     keys_[&line] = key;
     ConnectionOptions made{Role::server, first.local, first.remote, listening_->transport, {}};
-    made.socket = socket_options(listening_->transport, listening_->internal, accepted_port_);
+    made.transport.largest_payload = sizes.largest_payload;
+    made.transport.largest_probe = sizes.largest_probe;
+    made.socket = socket_options(made.transport, listening_->internal, accepted_port_);
     made.wire_port = listening_->port;
     auto socket = std::make_unique<Socket>(engine(), line, made.socket,
                                            std::exchange(accepted_, nullptr));

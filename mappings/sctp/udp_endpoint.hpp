@@ -20,6 +20,12 @@
 
 namespace post::sctp {
 
+// What the path to a client carries (TransportOptions).
+struct PathSizes {
+    std::size_t largest_payload = 1200;
+    std::size_t largest_probe = 0;
+};
+
 class UdpEndpoint final : public Endpoint {
 public:
     UdpEndpoint(Engine& engine, EndpointOptions options);
@@ -50,7 +56,7 @@ public:
                                              const ConnectOptions& options);
     // After NewClient, at once.
     Result<std::unique_ptr<Mapping>> accept(Instant now, TransientId transient,
-                                            const Datagrams& first);
+                                            const Datagrams& first, const PathSizes& sizes = {});
 
     void settled(const Address&) override {}
     void forget(Line& line, const Address& remote) override;

@@ -61,7 +61,10 @@ struct Stream {
     bool stopped = false;          // the peer wants nothing more
     bool stop_pending = false;     // stop_code waits for OPEN
     bool stop_read_pending = false;
-    bool keyed = false;  // EARLY stands behind its OPEN
+    bool keyed = false;    // EARLY stands behind its OPEN
+    bool begun = false;    // in the list of those that were inside a frame
+    bool grew = false;     // since that was last asked
+    bool watched = false;  // somebody wants to hear that its window has grown
 };
 
 // Streams with something for a packet, first come first served: what is in it was begun in the

@@ -143,6 +143,9 @@ void Streams::on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes
 }
 
 void Streams::on_window(Stream& stream) {
+    const bool hears = stream.watched && stream.purpose == Stream::Purpose::carrier;
+    stream.watched = false;
+    if (hears && !(stream.blocked && stream.reported)) inbox_.add(event::Unblocked{stream.carrier});
     if (!stream.blocked) return;
     stream.blocked = false;
     if (stream.send.pending()) ready_.add(stream);
@@ -204,6 +207,15 @@ std::uint64_t Streams::send_window(CarrierId carrier) const {
     if (!stream->opened() || !stream->may_send()) return 0;
     left = std::min(left, transport_->stream_data_left(stream->id));
     return left - std::min(left, stream->send.unsent());
+}
+
+std::uint64_t Streams::window_beyond(CarrierId carrier, std::uint64_t reserve) {
+    Stream* const stream = find(carrier);
+    if (!stream || !stream->opened() || !stream->may_send()) return unlimited;
+    const std::uint64_t window = transport_->stream_data_left(stream->id);
+    const std::uint64_t left = window - std::min(window, stream->send.unsent());
+    stream->watched = left <= reserve;
+    return left - std::min(left, reserve);
 }
 
 void Streams::name(Stream& stream) {

@@ -73,6 +73,9 @@ public:
     void on_alone(std::span<const std::byte> bytes);
     void on_alone_settled(std::uint64_t id, bool lost);
     const Error& violation() const { return violation_; }
+    // As Mapping's.
+    std::vector<Mapping::Begun> poll_begun();
+    bool any_begun() const { return !begun_.empty(); }
 
     // Output.
 
@@ -109,6 +112,7 @@ public:
         return stream ? stream->id : -1;
     }
     std::uint64_t send_window(CarrierId carrier) const;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve);
     // Nothing is begun and unsent, and all bytes are acknowledged.
     bool bytes_settled() const { return unacked_ == 0 && !flying_alone(); }
     bool settled() const { return unsettled_ == 0 && !flying_alone(); }
@@ -191,7 +195,8 @@ private:
     std::list<Stream*> waiting_;          // for a bidirectional stream
     std::list<Stream*> waiting_one_way_;  // for a unidirectional one
     std::vector<Stream*> credited_;
-    wire::Ring<Stopped> stopped_;  // the first to be due first
+    std::vector<CarrierId> begun_;  // each once, and some are it no more
+    wire::Ring<Stopped> stopped_;   // the first to be due first
     std::uint64_t budget_credit_ = 0;
     std::unique_ptr<Alone> alone_;
     Stream* association_ = nullptr;  // ours

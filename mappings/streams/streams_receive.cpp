@@ -55,7 +55,25 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     auto overhead = bytes.size() - content;
     budget_credit_ += overhead;
     add_credit(stream, overhead);
+    stream.grew = true;
+    if (!stream.begun && decoder.begun() && stream.purpose == Stream::Purpose::carrier) {
+        stream.begun = true;
+        begun_.push_back(stream.carrier);
+    }
     return true;
+}
+
+// Most that were inside a frame are so no more.
+std::vector<Mapping::Begun> Streams::poll_begun() {
+    std::vector<Mapping::Begun> found;
+    std::erase_if(begun_, [&](CarrierId carrier) {
+        Stream* const stream = find(carrier);
+        if (!stream) return true;
+        stream->begun = stream->decoder.begun() && !stream->peer_done;
+        if (stream->begun) found.push_back({carrier, std::exchange(stream->grew, false)});
+        return !stream->begun;
+    });
+    return found;
 }
 
 bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {

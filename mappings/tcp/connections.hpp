@@ -104,6 +104,11 @@ private:
     void hand_up(Link& link, std::span<const std::byte> content);
     void hand_up_early(Link& link);
     std::uint64_t window(const Link& link) const;
+    std::uint64_t room(const Link& link) const;
+    bool shut(const Link& link) const {
+        return link.state == Link::State::open && !link.discarding &&
+               room(link) <= link.early.size();
+    }
     std::size_t most_to_take(const Link& link) const;
     void hold_back(Link& link);
 

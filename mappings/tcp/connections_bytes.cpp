@@ -10,6 +10,9 @@ namespace {
 
 // Who has room for more than so many bytes is not told how many: the edge takes no more in one go.
 constexpr std::uint64_t most_in_one_go = 256 * 1024;
+// A record of two bytes, an alert or as much content, with the longest tag of TLS 1.3 (RFC 8446,
+// 5.2): so that close_notify is heard behind a window that is used up.
+constexpr std::size_t shortest_record = crypto::tls_header_size + 2 + 1 + 16;
 
 }  // namespace
 
@@ -30,6 +33,7 @@ void Connections::handle_input(Instant now, const Datagrams& bytes) {
         receive(*link, content);
         return true;
     };
+    if (shut(*link)) link->beyond += bytes.bytes.size();
     const auto progress = link->tls->handle_input(bytes.bytes, endpoint_.room(), sink);
     hold_back(*link);
     follow(*link, progress);
@@ -75,14 +79,21 @@ std::uint64_t Connections::window(const Link& link) const {
     return std::min(link.allowed - link.received, allowed_ - received_);
 }
 
+std::uint64_t Connections::room(const Link& link) const {
+    return link.carrier ? window(link) : transport_.limits.carrier_window;
+}
+
 // A Carrier that nobody reads holds its own peer, and a spent budget all of them. Whoever has no
 // Carrier yet is given the window of one. A record of TLS is worth nothing before all of it is
-// here.
+// here. The end of TCP is seen where nothing is taken, that of TLS is a record.
 std::size_t Connections::most_to_take(const Link& link) const {
     constexpr std::size_t any = ~std::size_t{0};
     if (link.discarding || link.state != Link::State::open) return any;
-    const std::uint64_t left = link.carrier ? window(link) : transport_.limits.carrier_window;
-    if (left <= link.early.size()) return 0;
+    const std::uint64_t left = room(link);
+    if (left <= link.early.size())
+        return link.tls && link.early.empty() && link.beyond < shortest_record
+                   ? shortest_record - link.beyond
+                   : 0;
     const std::uint64_t most = left - link.early.size() +
                                (link.tls ? crypto::tls_header_size + crypto::largest_tls_fragment
                                          : 0);
@@ -90,6 +101,7 @@ std::size_t Connections::most_to_take(const Link& link) const {
 }
 
 void Connections::hold_back(Link& link) {
+    if (!shut(link)) link.beyond = 0;
     const std::size_t most = most_to_take(link);
     if (most == link.most) return;
     link.most = most;

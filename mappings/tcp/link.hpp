@@ -74,6 +74,7 @@ public:
     std::uint64_t received = 0;  // bytes of content
     std::uint64_t allowed = 0;
     std::size_t most = ~std::size_t{0};  // what the system was told to take at most
+    std::size_t beyond = 0;              // bytes of records that came while there was no window
     bool discarding = false;             // nobody wants what comes
     bool finished = false;               // the peer's direction has ended in good order
     bool told = false;                   // and the Carrier has heard so

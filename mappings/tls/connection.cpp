@@ -10,6 +10,10 @@ namespace post::tls {
 
 namespace {
 
+// While so much is on its way and nothing else asks the peer how far it is, it is asked.
+constexpr std::uint64_t asked_every = 256 * 1024;
+constexpr Duration answer_patience = std::chrono::seconds(10);
+
 std::uint64_t random_word(Endpoint& endpoint) {
     std::uint64_t word = 0;
     endpoint.random(std::as_writable_bytes(std::span(&word, 1)));
@@ -34,7 +38,9 @@ Connection::Connection(Endpoint& endpoint, Instant now, Role role,
       record_size_(transport.segment) {
     streams_.attach(qmux_);
     streams_.establish(true);
-    endpoint_.opened_half();
+    // Those that we make ourselves take nobody's place.
+    half_open_ = role == Role::server;
+    if (half_open_) endpoint_.opened_half();
 }
 
 // QMux: "endpoints MUST use ALPN to agree on an application protocol": without one in common both
@@ -129,7 +135,7 @@ void Connection::follow(crypto::TlsStream::Progress progress) {
         // QMux, Responding to a Connection Close: "observing the peer shut down the peer's sending
         // side". That is also how it says that it was idle for too long.
         const bool early = state_ == State::handshaking;
-        lose(Error(early ? left() : Errc::connection_closed, {},
+        lose(Error(early ? left() : Errc::connection_lost, {},
                    early ? Stage::handshake : Stage::established,
                    "the peer closed the connection without a word"));
         tls_->close();
@@ -157,8 +163,7 @@ void Connection::hand_over() {
 
 void Connection::establish() {
     state_ = State::established;
-    half_open_ = false;
-    endpoint_.closed_half();
+    if (std::exchange(half_open_, false)) endpoint_.closed_half();
     event::Established established;
     established.alpn = tls_->alpn();
     established.post = true;
@@ -243,6 +248,7 @@ void Connection::handle_timeout(Instant now) {
         qmux_.ping(now_);
         active_ = now_;
         asked_ = true;
+        bytes_asked_ = bytes_sent_;
         unanswered_ = std::min(unanswered_, now_);  // also while TCP takes nothing
     }
 }
@@ -332,16 +338,42 @@ std::optional<Duration> Connection::keep_alive_every() const {
     return every;
 }
 
+// As RFC 9002, 6.2.1, with what a peer's library may wait with DELIVERED for its acknowledgements.
+Duration Connection::probe_timeout(Duration least_variance) const {
+    constexpr Duration first = std::chrono::milliseconds(333);  // RFC 9002, 6.2.2
+    constexpr Duration patience = std::chrono::milliseconds(25);
+    if (qmux_.smoothed_rtt() == Duration{}) return 3 * first;
+    return qmux_.smoothed_rtt() + std::max(4 * qmux_.rtt_variance(), least_variance) + patience;
+}
+
+// TCP repairs a loss within one retransmission timeout, of 200 ms at least on today's systems, and
+// has the peer wait meanwhile. What lies in its buffers takes its time as well.
+Instant Connection::doubt() const {
+    if (state_ != State::established || unanswered_ == never) return never;
+    constexpr Duration least = std::chrono::milliseconds(200);
+    Duration wait = 3 * probe_timeout(least);
+    if (rate_.rate() > 0)
+        wait += std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
+            static_cast<double>(bytes_sent_ - bytes_asked_) / static_cast<double>(rate_.rate())));
+    return later(unanswered_, wait);
+}
+
 // QMux, Idle Timeout: since a record was received or sent. That would let who sends into the dark
-// go on for as long as TCP does; but a peer that is asked has to answer.
+// go on for as long as TCP does; but a peer that is asked has to answer. It is asked when it was
+// silent for a probe timeout, or was told much, and has not confirmed all of it.
 Instant Connection::idle_at() const {
-    const bool waits = asked_ && unanswered_ != never;
+    const bool waits = (asked_ || qmux_.asking()) && unanswered_ != never;
     return later(waits ? unanswered_ : active_, qmux_.idle_timeout());
 }
 
 Instant Connection::ask_at() const {
-    if (asked_ || unanswered_ == never) return never;
-    return later(unanswered_, qmux_.idle_timeout() / 2);
+    if (state_ != State::established || qmux_.asking() || qmux_.confirmed()) return never;
+    if (bytes_sent_ - bytes_asked_ >= asked_every) return now_;
+    // Who waits for its client need not hurry when that was heard since.
+    constexpr Duration rest = std::chrono::seconds(1);
+    const Duration soon = probe_timeout(Duration{});
+    if (unanswered_ != never) return later(unanswered_, soon);
+    return later(heard_, role_ == Role::server ? std::max(soon, rest) : soon);
 }
 
 Instant Connection::deadline() const {
@@ -359,7 +391,13 @@ std::uint64_t Connection::send_window(CarrierId carrier) const {
     return state_ == State::established ? streams_.send_window(carrier) : 0;
 }
 
-bool Connection::quiet() const { return !alive() || (streams_.settled() && !tls_->has_output()); }
+// That TCP has taken it says nothing of the peer. One that has other things to say and does not
+// answer is not waited for.
+bool Connection::quiet() const {
+    if (!alive()) return true;
+    const bool asked = qmux_.asked_at() == never || now_ - qmux_.asked_at() < answer_patience;
+    return streams_.settled() && !tls_->has_output() && (qmux_.confirmed() || !asked);
+}
 
 Path Connection::path() const {
     Path path;

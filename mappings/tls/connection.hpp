@@ -52,15 +52,21 @@ public:
     void poll_events(std::vector<Event>& events) override;
     std::unique_ptr<Mapping> poll_successor() override { return std::move(successor_); }
     Instant deadline() const override;
+    std::vector<Begun> poll_begun() override { return streams_.poll_begun(); }
+    bool any_begun() const override { return streams_.any_begun(); }
 
     Stack stack() const override { return Stack::tls; }
     bool sends_early() const override {
         return early_ && role_ == Role::client && state_ == State::handshaking;
     }
     std::uint64_t send_window(CarrierId carrier) const override;
+    std::uint64_t window_beyond(CarrierId carrier, std::uint64_t reserve) override {
+        return streams_.window_beyond(carrier, reserve);
+    }
     Path path() const override;
     bool quiet() const override;
     Instant heard() const override { return heard_; }
+    Instant doubt() const override;
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
@@ -96,6 +102,7 @@ private:
     std::optional<Duration> keep_alive_every() const;
     Instant idle_at() const;
     Instant ask_at() const;
+    Duration probe_timeout(Duration least_variance) const;
 
     Endpoint& endpoint_;
     const Role role_;
@@ -115,6 +122,7 @@ private:
     std::string close_reason_;
     std::uint64_t bytes_sent_ = 0;
     std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_asked_ = 0;  // sent when the peer was asked last
     wire::RateMeter rate_;
     crypto::RecordSize record_size_;
     std::unique_ptr<Mapping> successor_;

@@ -39,6 +39,10 @@ public:
     void opened_half() { ++half_open_; }
     void closed_half() { --half_open_; }
     std::size_t half_open() const { return half_open_; }
+    // For so many further clients at once.
+    bool has_room(std::size_t clients) const {
+        return half_open_ + clients <= options_.most_half_open;
+    }
     crypto::CredentialStore& credentials() { return credentials_; }
     const crypto::PacketProtection& protection() const { return protection_; }
     streams::Pools& pools() { return pools_; }

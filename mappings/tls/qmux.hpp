@@ -62,6 +62,11 @@ public:
 
     // The lesser of both ends' (QMux, Idle Timeout); `never` where neither has one.
     Duration idle_timeout() const;
+    // All that was said of streams the peer has answered: a ping that came behind it.
+    bool confirmed() const { return !unasked_ && !asked_after_; }
+    // A ping waits for its answer, or to be sent; since when it waits for it.
+    bool asking() const { return ping_due_ || ping_sent_at_ != never; }
+    Instant asked_at() const { return ping_sent_at_; }
     // Of the last ping, and of all; zero before there was one.
     Duration smoothed_rtt() const { return smoothed_rtt_; }
     Duration minimum_rtt() const { return minimum_rtt_; }
@@ -200,6 +205,8 @@ private:
     bool declared_ = false;  // our parameters are sent
     bool ping_due_ = false;
     bool carried_ = false;
+    bool unasked_ = false;      // something was said of streams behind the last ping
+    bool asked_after_ = false;  // or in front of it, and nothing is answered yet
 };
 
 }  // namespace post::tls

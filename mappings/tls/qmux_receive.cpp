@@ -236,7 +236,7 @@ void Qmux::begin_again() {
     due_.clear();
     send_ = {};
     own_ = {};
-    declared_ = ping_due_ = false;
+    declared_ = ping_due_ = unasked_ = asked_after_ = false;
 }
 
 bool Qmux::handle(const frame::Ping& frame) {
@@ -254,8 +254,10 @@ bool Qmux::handle(const frame::Ping& frame) {
     // the endpoint MUST close the connection with an error of type PROTOCOL_VIOLATION."
     if (frame.sequence == 0 || frame.sequence > pings_sent_)
         return violate(TransportError::protocol_violation, "an answer to a QX_PING never sent");
-    if (frame.sequence == pings_sent_ && ping_sent_at_ != never)
+    if (frame.sequence == pings_sent_ && ping_sent_at_ != never) {
         sample(now_ - std::exchange(ping_sent_at_, never));
+        asked_after_ = false;
+    }
     return true;
 }
 

@@ -30,6 +30,7 @@ void put_size(std::span<std::byte> space, std::size_t size) {
 std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) {
     now_ = std::max(now_, now);
     carried_ = false;
+    const std::uint64_t pings = pings_sent_;
     if (space.size() <= size_field) return 0;
     // QMux: "Endpoints MUST NOT send QMux Records with a Frames field that exceeds the maximum
     // declared by the peer", which is never less than this.
@@ -44,6 +45,9 @@ std::size_t Qmux::fill(Instant now, Supply& supply, std::span<std::byte> space) 
     // What still has to be said comes before what streams have.
     if (theirs_ && due_.empty()) write_streams(supply, frames, used);
     carried_ = used > control.size();
+    // What is in the record of a ping is dealt with before that is answered.
+    unasked_ |= carried_;
+    if (pings_sent_ != pings) asked_after_ = std::exchange(unasked_, false) || asked_after_;
     if (used == 0) return 0;
     put_size(space, used);
     return size_field + used;
@@ -86,6 +90,7 @@ void Qmux::write_due(wire::Writer& out, std::int64_t id) {
     if (!link) return;
     const auto stream = static_cast<std::uint64_t>(id);
     link->listed = false;
+    unasked_ |= link->stop_due || link->reset_due;
     if (std::exchange(link->stop_due, false))
         write(out, frame::StopSending{stream, link->stop_code});
     if (!link->receive_done && !link->stopped && link->receive.due()) {

@@ -31,7 +31,40 @@ std::size_t Flow::limit(const DatagramOptions& options) const {
     const bool v6 = options_.remote.family == Address::Family::v6;
     const std::size_t any = v6 ? largest_datagram_v6 : largest_run;
     const bool bound = options.dont_fragment.value_or(false) && options_.unfragmented > 0;
-    return bound ? std::min(any, options_.unfragmented) : any;
+    const std::size_t most = bound ? std::min(any, options_.unfragmented) : any;
+    return most - std::min(most, options_size(options));
+}
+
+// What they take in the header, or in headers of their own, with the padding.
+std::size_t Flow::options_size(const DatagramOptions& options) const {
+    const auto padded = [](std::size_t size, std::size_t word) {
+        return (size + word - 1) / word * word;
+    };
+    if (options_.remote.family != Address::Family::v6) return padded(options.ip_options.size(), 4);
+    std::size_t size = 0;
+    for (const Bytes* header : {&options.ip_options, &options.hop_options})
+        if (!header->empty()) size += padded(2 + header->size(), 8);
+    return size;
+}
+
+// Why a datagram of so many bytes cannot go like this; none: it can.
+Error Flow::fault(const DatagramOptions& options, std::size_t size) const {
+    constexpr std::size_t most_options = 40;  // RFC 791, 3.1: a header has at most 60 bytes
+    const auto wrong = [](Errc code, std::string text) {
+        return Error(code, {}, Stage::established, Bytes(std::move(text)));
+    };
+    if (options_.remote.family != Address::Family::v6) {
+        if (!options.hop_options.empty())
+            return wrong(Errc::invalid_argument, "IPv4 has no Hop-by-Hop Options header");
+        if (options.ip_options.size() > most_options)
+            return wrong(Errc::invalid_argument, "over IPv4 there are at most 40 bytes of options");
+    }
+    const std::size_t most = limit(options);
+    if (size <= most) return {};
+    return wrong(Errc::message_too_large,
+                 "it has " + std::to_string(size) + " bytes, and one datagram carries at most " +
+                     std::to_string(most) +
+                     (options.dont_fragment.value_or(false) ? " that nobody may fragment" : ""));
 }
 
 // Commands.
@@ -87,9 +120,13 @@ void Flow::handle_input(Instant now, const Datagrams& datagrams) {
         piece.total = bytes.size();
         piece.bytes = bytes.size() < small_content ? Bytes::lent(bytes.data(), bytes.size())
                                                    : Bytes(bytes);
-        arrived.datagram = DatagramInfo{datagrams.remote, datagrams.local,
-                                        datagrams.options.hop_limit, datagrams.options.dscp,
-                                        datagrams.options.ecn};
+        arrived.datagram = DatagramInfo{datagrams.remote,
+                                        datagrams.local,
+                                        datagrams.options.hop_limit,
+                                        datagrams.options.dscp,
+                                        datagrams.options.ecn,
+                                        datagrams.options.ip_options,
+                                        datagrams.options.hop_options};
         events_.push_back(std::move(arrived));
     }
 }
@@ -107,6 +144,11 @@ void Flow::handle_trouble(Instant, const Address& remote, std::error_code code) 
     if (meaning == Errc{})
         meaning = code.value() == EMSGSIZE ? Errc::message_too_large : Errc::unreachable;
     Error error(meaning, code, Stage::established);
+    const bool refused = code.value() == EPERM || code.value() == EINVAL;
+    if (refused && said_options_)
+        error = Error(Errc::unsupported, code, Stage::established,
+                      "the system refused the IP options of a datagram: those of IPv6, and of IPv4 "
+                      "those that it does not know, it takes from programs with CAP_NET_RAW alone");
     error.candidate = remote;
     events_.push_back(event::Soft{*carrier_, std::move(error)});
 }
@@ -176,6 +218,8 @@ DatagramOptions Flow::options_of(const Piece& piece) const {
     if (own.dont_fragment) options.dont_fragment = own.dont_fragment;
     if (own.checksum) options.checksum = own.checksum;
     if (own.coverage) options.coverage = own.coverage;
+    if (!own.ip_options.empty()) options.ip_options = own.ip_options;
+    if (!own.hop_options.empty()) options.hop_options = own.hop_options;
     return options;
 }
 
@@ -185,17 +229,12 @@ void Flow::take(Filling& filling, Supply& supply, Piece& piece) {
     const bool cut = !piece.first() || !piece.last();
     if (cut && !put_together(piece, pieces)) return;
     const DatagramOptions options = options_of(piece);
-    if (const std::size_t most = limit(options); piece.bytes.size() > most) {
+    if (Error wrong = fault(options, piece.bytes.size())) {
         if (pieces > 1) {
             supply.packed(piece.carrier, pieces - 1);
             acked_ += pieces - 1;
         }
-        return supply.refused(
-            piece.carrier, piece.niceness, piece.sequence,
-            Error(Errc::message_too_large, {}, Stage::established,
-                  "it has " + std::to_string(piece.bytes.size()) +
-                      " bytes, and one datagram carries at most " + std::to_string(most) +
-                      (options.dont_fragment.value_or(false) ? " that nobody may fragment" : "")));
+        return supply.refused(piece.carrier, piece.niceness, piece.sequence, std::move(wrong));
     }
     if (!add(filling, piece.bytes.span(), options)) {
         waiting_.push_back({piece.bytes.held(), options, pieces});
@@ -278,6 +317,7 @@ void Flow::begin(Filling& filling, std::span<const std::byte> bytes,
     run.remote = options_.remote;
     run.options = options;
     run.ecn = options.ecn.value_or(Ecn::not_ect);
+    said_options_ |= !options.ip_options.empty() || !options.hop_options.empty();
     run.segment = bytes.size();
     filling.used = bytes.size();
     filling.count = 1;

@@ -84,6 +84,8 @@ private:
     void end_receiving();
     void maybe_end();
     std::size_t limit(const DatagramOptions& options) const;
+    std::size_t options_size(const DatagramOptions& options) const;
+    Error fault(const DatagramOptions& options, std::size_t size) const;
     DatagramOptions options_of(const Piece& piece) const;
 
     Endpoint* door_;
@@ -111,7 +113,8 @@ private:
     bool receives_ = true;
     bool sends_ = true;
     bool spoke_ = false;
-    bool lost_ = false;  // Lost was said, and is over when it was taken
+    bool said_options_ = false;  // of IP, with some datagram
+    bool lost_ = false;          // Lost was said, and is over when it was taken
     bool over_ = false;
 };
 

@@ -19,6 +19,8 @@ WORDS = {
     "trip-spinning": "64 bytes there and back, median, 50 us of spinning before sleeping",
     "fork-spinning": "New stream with request and reply, 100 at once, spinning before sleeping",
     "fork-busy": "New stream with request and reply, 100 at once, never sleeping",
+    "h3-bulk": "HTTP/3, one download",
+    "h3-requests": "HTTP/3 requests with answers of 64 bytes, 100 at once",
     "handshake": "Full handshakes",
     "bulk-gnutls": "post, GnuTLS alone",
     "limit-sealed": "limit: sealed UDP alone",

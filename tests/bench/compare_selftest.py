@@ -63,6 +63,8 @@ def run(peer):
     good = "[peer]\nname = a\nrow = bulk\nversion = true\nserver = s {port}\nclient = c {count}\n"
     good += "warm = 1\n"
     check(peer_refused(peer, good + "bytes = 2\n") == "", "a peer's file is read")
+    check(peer_refused(peer, good + "figure = ([0-9]+)\nstack = sctp-udp\n") == "",
+          "also one that says its rate itself, for other stacks than quic")
     check("one of" in peer_refused(peer, good), "a peer without a figure is refused")
     check("one of" in peer_refused(peer, good + "bytes = 2\nrequests = 2\n"),
           "a peer with two figures is refused")

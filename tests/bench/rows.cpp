@@ -8,6 +8,7 @@
 #include "post_bulk.hpp"
 #include "post_ends.hpp"
 #include "post_handshake.hpp"
+#include "post_http3.hpp"
 #include "post_idle.hpp"
 #include "post_trip.hpp"
 #include "post_urgent.hpp"
@@ -63,6 +64,10 @@ const std::vector<Row>& rows() {
         {"fork-spinning", "the same, both look for input for 50 us first", Waiting::spinning,
          serve_post, measure_fork},
         {"fork-busy", "the same, neither ever sleeps", Waiting::busy, serve_post, measure_fork},
+        {"h3-bulk", "HTTP/3: one answer without an end, received in parts", Waiting::sleeping,
+         serve_http3, measure_http3_download},
+        {"h3-requests", "HTTP/3: requests with answers of 64 B; 100 outstanding", Waiting::sleeping,
+         serve_http3, measure_http3_requests},
         {"handshake", "full handshakes, 16 outstanding", Waiting::sleeping, serve_post,
          measure_handshake},
         {"resumed", "resumed handshakes with a message there and back, 16 outstanding",

@@ -2,6 +2,7 @@
 // connection.
 
 #include <cerrno>
+#include <random>
 
 #include "tests/contract/support.hpp"
 
@@ -88,6 +89,34 @@ TEST_SUITE("contract") {
         CHECK(pair.client.messages(carrier).size() == 1);
         CHECK(pair.client.template all<event::Ended>(carrier).size() == 1);
         CHECK(pair.server.template all<event::Ended>(carrier).size() == 1);
+    }
+
+    TEST_CASE_TEMPLATE("a reset carries its code, whatever is lost and overtaken", PairType,
+                       QuicPair, SctpPair, SctpUdpPair) {
+        PairType pair(seeded());
+        REQUIRE(pair.connect());
+        std::mt19937_64 dice(seed());
+        pair.on_launch = [&](bool to_server, Instant&) { return !to_server || dice() % 10 >= 3; };
+        const auto bulk = pair.client.open();
+        std::vector<CarrierId> carriers;
+        for (int i = 0; i < 50; ++i) {
+            carriers.push_back(pair.client.open());
+            pair.client.send(carriers.back(), "hello");
+            for (int j = 0; j < 3; ++j) pair.client.send(bulk, Bytes(std::string(8000, 'b')));
+            const auto came = [&] { return !pair.server.messages(carriers.back()).empty(); };
+            for (int wait = 0; wait < 600 && !came(); ++wait) pair.run(100ms);
+            pair.client.mapping->reset(carriers.back(), abort_error(42));
+        }
+        pair.run(10s);
+        pair.on_launch = nullptr;
+        pair.run(30s);
+        for (const CarrierId carrier : carriers) {
+            const auto resets = pair.server.template all<event::Reset>(carrier);
+            REQUIRE(resets.size() == 1);
+            CHECK(resets[0].error == Errc::carrier_reset);
+            CHECK(resets[0].error.cause == std::error_code(42, application_category()));
+        }
+        CHECK(pair.server.messages(bulk).size() == 150);
     }
 
     TEST_CASE_TEMPLATE("stop tells the sender, and what it sends is dropped", PairType, FakePair,

@@ -168,7 +168,8 @@ void TcpPair::read(bool at_server) {
         serve_links(!at_server);
         if (ours.most != before) return;  // whoever changed it has gone on
     }
-    if (!end.mapping || ours.most == 0 || !ours.arrived.empty()) return;
+    // The end is seen by whoever takes nothing, too.
+    if (!end.mapping || !ours.arrived.empty()) return;
     if (std::exchange(ours.ended, false)) tell(at_server, link::Ended{});
 }
 

@@ -82,6 +82,61 @@ TEST_SUITE("contract") {
         CHECK(first_of<event::Ended>(pair.server) > first_of<event::Finished>(pair.server));
     }
 
+    TEST_CASE_TEMPLATE("byte streams: an end right behind a window that is used up is told at once",
+                       PairType, TcpPair, TlsBytesPair) {
+        auto options = seeded();
+        SUBCASE("a Carrier's") { options.server.carrier_window = 1000; }
+        SUBCASE("that of all") { options.server.budget = 1000; }
+        PairType pair(options);
+        REQUIRE(pair.connect());
+        pair.server.take = false;
+        const auto carrier = pair.client.open();
+        pair.client.send(carrier, pattern(1500));
+        pair.run(1s);
+        pair.server.mapping->extend_window(carrier, 500);
+        pair.server.mapping->extend_budget(500);
+        pair.server.drain();
+        pair.run(1s);
+        CHECK(pair.server.bytes_arrived(carrier) == 1500);
+        CHECK(pair.server.template all<event::Finished>().empty());
+        pair.client.finish(carrier);
+        pair.run(1s);
+        CHECK(bytes_at(pair, true) == pattern(1500));
+        CHECK(pair.server.template all<event::Finished>().size() == 1);
+        CHECK(pair.stuck_deadlines() == 0);
+    }
+
+    // What comes in place of an end stays where it is, but for so little of a record.
+    TEST_CASE_TEMPLATE("byte streams: who looks for an end takes nothing else", PairType, TcpPair,
+                       TlsBytesPair) {
+        auto options = seeded();
+        options.server.carrier_window = 1000;
+        PairType pair(options);
+        REQUIRE(pair.connect());
+        pair.server.take = false;
+        const auto carrier = pair.client.open();
+        pair.client.send(carrier, pattern(1000));
+        pair.run(1s);
+        const std::size_t small = PairType::is_secured ? 24 : 0;
+        std::size_t sent = 0;
+        for (const std::size_t size : {1, 2, 500, 4000}) {
+            pair.client.send(carrier, pattern(size));
+            sent += size;
+            pair.run(1s);
+            CHECK(pair.server.bytes_arrived(carrier) == 1000);
+        }
+        CHECK(pair.unread(true) + small >= sent);
+        pair.client.finish(carrier);
+        pair.run(1s);
+        CHECK(pair.server.template all<event::Finished>().empty());
+        pair.server.mapping->extend_window(carrier, 10'000);
+        pair.server.drain();
+        pair.run(1s);
+        CHECK(bytes_at(pair, true) ==
+              pattern(1000) + pattern(1) + pattern(2) + pattern(500) + pattern(4000));
+        CHECK(pair.server.template all<event::Finished>().size() == 1);
+    }
+
     TEST_CASE_TEMPLATE("byte streams: a peer that has the first word fills one window", PairType,
                        TcpPair, TlsBytesPair) {
         PairType pair(seeded());

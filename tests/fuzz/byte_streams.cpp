@@ -39,7 +39,7 @@ const std::vector<std::string> alpn{"fuzz/1"};
 
 class Victim {
 public:
-    Victim(bool client, bool secured) {
+    Victim(bool client, bool secured) : client_(client) {
         if (client) {
             tcp::ConnectOptions options;
             options.remote = *Address::parse("192.0.2.2", 80);
@@ -118,9 +118,10 @@ public:
     }
     // What an association does with its mapping.
     void act(Choices& choices) {
-        const CarrierId carrier{choices.byte() % 8};
+        CarrierId carrier{choices.byte() % 8};
         const auto what = choices.byte() % 9;
-        // Nobody opens a Carrier twice.
+        // Even ids are the client's to give, odd ones the server's; and none is given twice.
+        if (what < 2) carrier = CarrierId{carrier.value() / 2 * 2 + (client_ ? 0 : 1)};
         if (what < 2 && !opened_.insert(carrier).second) return;
         switch (what) {
             case 0: supply_.push(Open{carrier, {}, CarrierKind::messages}); break;
@@ -141,7 +142,11 @@ public:
                 mapping_->extend_budget(bytes);
                 break;
             }
-            case 8: mapping_->release(carrier); break;
+            case 8:
+                // A client's Carrier that is given away was never opened, and is not afterwards.
+                if (ended_.contains(carrier) || (client_ && opened_.contains(carrier))) break;
+                if (mapping_->release(carrier)) opened_.insert(carrier);
+                break;
         }
         drain();
     }
@@ -215,6 +220,7 @@ private:
         }
     }
 
+    const bool client_;
     bool lost_ = false;
     Instant now_{std::chrono::seconds(1)};
     tcp::Endpoint endpoint_{{}};

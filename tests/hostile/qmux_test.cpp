@@ -389,7 +389,7 @@ TEST_SUITE("scenario") {
         siege.attacker().stream->close();
         siege.deliver(siege.attacker().take());
         REQUIRE(siege.lost());
-        CHECK(*siege.lost() == Errc::connection_closed);
+        CHECK(*siege.lost() == Errc::connection_lost);
         CHECK(siege.heard().empty());
         CHECK(siege.attacker().progress() == TlsEnd::Progress::closed);
     }

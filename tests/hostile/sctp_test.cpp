@@ -10,6 +10,7 @@
 #include "mappings/sctp/socket.hpp"
 #include "mappings/sctp/udp_endpoint.hpp"
 #include "tests/contract/sctp_pair.hpp"
+#include "tests/hostile/stopwatch.hpp"
 #include "tests/hostile/table.hpp"
 #include "tests/seed.hpp"
 
@@ -272,6 +273,99 @@ TEST_SUITE("scenario") {
         CHECK(pair.run_until([&] { return pair.server.messages(carrier).size() == 2; }));
         CHECK_FALSE(pair.server.lost());
         CHECK(pair.server.messages(carrier)[0] == "before");
+    }
+
+    TEST_CASE("A24: a peer adds as many streams as it uses, and none of 60 000 that it does not") {
+        constexpr std::uint16_t add_outgoing = 0x11, add_incoming = 0x12;
+        PairOptions options;
+        options.seed = seed();
+        SctpUdpPair pair(options);
+        std::vector<std::byte> header;
+        std::uint32_t next = 0;    // the peer's first request has the number of its first TSN
+        std::uint32_t result = 0;  // of the last one; what follows is for the honest end
+        constexpr std::uint32_t performed = 1, denied = 2;
+        pair.on_sent = [&](bool to_server, std::span<const std::byte> bytes) {
+            const auto type = static_cast<ChunkType>(bytes[12]);
+            if (to_server && type == ChunkType::init) next = sctp::get32(bytes, 28);
+            if (to_server && type != ChunkType::init)
+                header.assign(bytes.begin(), bytes.begin() + 12);
+            if (!to_server && type == ChunkType::re_config && sctp::get16(bytes, 16) == 0x10 &&
+                result == 0)
+                result = sctp::get32(bytes, 24);
+        };
+        REQUIRE(pair.connect());
+        pair.client.send(pair.client.open(), "hello");
+        pair.run(1s);
+        const auto ask = [&](std::uint16_t type, std::uint16_t count) {
+            auto packet = header;
+            packet.resize(28);
+            packet[12] = static_cast<std::byte>(ChunkType::re_config);
+            sctp::put16(packet, 14, 16);
+            sctp::put16(packet, 16, type);
+            sctp::put16(packet, 18, 12);
+            sctp::put32(packet, 20, next++);
+            sctp::put16(packet, 24, count);
+            sctp::write_checksum(packet);
+            result = 0;
+            pair.inject(true, packet);
+            pair.run(1s);
+            return result;
+        };
+        const auto before = heap();
+        CHECK(ask(add_outgoing, 60'000) == denied);
+        CHECK(ask(add_incoming, 60'000) == denied);
+        CHECK(ask(add_outgoing, 1025) == denied);
+        CHECK(grown(before) <= 16 * 1024);
+        CHECK(ask(add_outgoing, 1024) == performed);
+        constexpr std::size_t bound = 256 * 1024;  // of both ends, each way
+        CHECK(grown(before) <= bound);
+        CHECK_FALSE(pair.server.lost());
+        measured("A24", "streams added", heap_figure(grown(before), bound));
+    }
+
+    TEST_CASE_TEMPLATE("an association of SCTP that goes while its peer is silent leaves nothing",
+                       PairType, SctpPair, SctpUdpPair) {
+        const auto play = [](std::uint64_t number) {
+            PairOptions options;
+            options.seed = seed() + number;
+            PairType pair(options);
+            REQUIRE(pair.connect());
+            const auto carrier = pair.client.open();
+            pair.client.send(carrier, "heard");
+            pair.run(1s);
+            pair.cut();
+            for (int i = 0; i < 20; ++i) pair.client.send(carrier, std::string(50'000, 'x'));
+            pair.run(3s);
+        };
+        for (std::uint64_t i = 0; i < 3; ++i) play(i);
+        const auto before = heap();
+        for (std::uint64_t i = 0; i < 10; ++i) play(i);
+        CHECK(grown(before) <= 16 * 1024);
+    }
+
+    TEST_CASE("a tick of SCTP's timers costs little, however many associations are idle") {
+        std::vector<std::unique_ptr<SctpUdpPair>> pairs;
+        const auto cost = [&] {  // of a second, with a hundred ticks
+            pairs.front()->run(100ms);
+            const Stopwatch stopwatch;
+            pairs.front()->run(1s);
+            return stopwatch.seconds();
+        };
+        const auto add = [&] {
+            PairOptions options;
+            options.seed = seed() + pairs.size();
+            pairs.push_back(std::make_unique<SctpUdpPair>(options));
+            REQUIRE(pairs.back()->connect());
+            pairs.back()->client.send(pairs.back()->client.open(), "hello");
+            pairs.back()->run(1s);
+        };
+        add();
+        const double one = cost();
+        while (pairs.size() < 500) add();
+        const double many = cost();
+        // A thousand ends: no more than 10 us a tick, and 1 % of a core.
+        if (!sanitized()) CHECK(many <= one + 0.01);
+        measured("A24", "a second of ticks, 1000 idle ends of SCTP", time_figure(many, one + 0.01));
     }
 }
 

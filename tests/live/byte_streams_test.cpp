@@ -141,6 +141,68 @@ TEST_SUITE("live") {
         }
     }
 
+    TEST_CASE("a closed Listener's TCP port is free while its clients live; its UDP port is not") {
+        for (const Stack stack : {Stack::tcp, Stack::tls, Stack::quic}) {
+            CAPTURE(to_string(stack));
+            const auto identity = Identity::self_signed("127.0.0.1");
+            Context server;
+            const auto listen = [&](std::uint16_t port) {
+                ListenOptions options;
+                options.policy = policy(stack);
+                Local local{.port = port, .identity = identity};
+                local.address = *Address::parse("127.0.0.1");
+                return server.try_listen(local, std::move(options));
+            };
+            const auto echo = [&](Listener& listener) {
+                listener.accept([](Carrier carrier) {
+                    carrier.ready([](Carrier& from, InMessage message) {
+                        from.send(std::move(message).content());
+                        return true;
+                    });
+                    return true;
+                });
+            };
+            std::string back;
+            const auto ask = [&](Context& client, std::uint16_t port) {
+                InitiateOptions options;
+                options.policy = policy(stack);
+                options.trust = Trust::pinned(identity.pin());
+                Carrier carrier = client.initiate(Remote("127.0.0.1", port), std::move(options));
+                carrier.ready([&](Carrier&, InMessage message) {
+                    back += message.content().view();
+                    return true;
+                });
+                carrier.send("hello ");
+                return carrier;
+            };
+            Listener listener = listen(0).value();
+            echo(listener);
+            const std::uint16_t port = listener.port();
+            auto client = std::make_unique<Context>();
+            Context later;
+            Carrier first = ask(*client, port);
+            REQUIRE(Turning{server, *client}.until([&] { return back == "hello "; }));
+            listener.close();
+            server.turn();
+            auto second = listen(port);
+            CHECK(static_cast<bool>(second) == (stack != Stack::quic));
+            if (!second) CHECK(second.error() == Errc::address_in_use);
+            first.send("again");
+            REQUIRE(Turning{server, *client}.until([&] { return back == "hello again"; }));
+            first = {};
+            client.reset();
+            const auto free = [&] {
+                if (!second) second = listen(port);
+                return static_cast<bool>(second);
+            };
+            REQUIRE(Turning{server, later}.until(free));
+            echo(*second);
+            back.clear();
+            first = ask(later, port);
+            CHECK(Turning{server, later}.until([&] { return back == "hello "; }));
+        }
+    }
+
     TEST_CASE("a descriptor reads and writes what its stream does, to the last byte") {
         for (const Stack stack : stacks) {
             CAPTURE(to_string(stack));

@@ -50,15 +50,12 @@ public:
     // What to say to a query of this type; nothing: stay silent.
     using Script = std::function<std::optional<Reply>(const std::string& name, int type)>;
 
-    explicit NameServer(Script script)
-        : script_(std::move(script)),
-          fd_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
-          listening_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-        io::SocketAddress local(*Address::parse("127.0.0.1"));
-        bind(fd_, &local.any, local.size);
-        getsockname(fd_, &local.any, &local.size);
-        address_ = io::address_of(local.any, local.size);
-        bind(listening_, &local.any, local.size);
+    explicit NameServer(Script script) : script_(std::move(script)) {
+        // The same port for both, and who else runs on this machine may have one of them.
+        while (!bound()) {
+            close(fd_);
+            close(listening_);
+        }
         listen(listening_, 16);
     }
     NameServer(const NameServer&) = delete;
@@ -116,6 +113,17 @@ public:
     }
 
 private:
+    // Whether one port that the system gave could be had over UDP and TCP.
+    bool bound() {
+        fd_ = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        listening_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        io::SocketAddress local(*Address::parse("127.0.0.1"));
+        bind(fd_, &local.any, local.size);
+        getsockname(fd_, &local.any, &local.size);
+        address_ = io::address_of(local.any, local.size);
+        return bind(listening_, &local.any, local.size) == 0;
+    }
+
     static const char* text_of(int type) {
         switch (type) {
             case type_a: return " A";
@@ -184,8 +192,8 @@ private:
     }
 
     Script script_;
-    int fd_;
-    int listening_;
+    int fd_ = -1;
+    int listening_ = -1;
     std::vector<int> connections_;
     Address address_;
     std::vector<std::string> asked_;

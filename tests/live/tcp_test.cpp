@@ -1,4 +1,10 @@
 // TCP over real sockets: connections are made, talk, end and break.
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 
 #include <doctest/doctest.h>
@@ -230,6 +236,112 @@ TEST_SUITE("live") {
         edge.io->hold(server, false);
         CHECK(edge.until([&] { return edge.ended.contains(server); }));
         CHECK(edge.got[server].size() == sent + part.size());
+    }
+
+    TEST_CASE("an end that nothing stands before is told to who is held, before it and behind it") {
+        TcpEdge edge;
+        // The end comes to one that is held already.
+        const TcpEdge::Pair first = edge.connect();
+        edge.io->hold(first.server, true);
+        CHECK(edge.quiet());
+        edge.io->end_sending(first.client);
+        CHECK(edge.until([&] { return edge.ended.contains(first.server); }));
+        CHECK(edge.quiet());
+        // It was there before, behind bytes that were just taken.
+        const TcpEdge::Pair second = edge.connect();
+        edge.io->take_at_most(second.server, 1000);
+        edge.io->hold(second.server, true);
+        edge.send(second.client, random_content(1000));
+        edge.io->end_sending(second.client);
+        CHECK(edge.quiet());
+        CHECK_FALSE(edge.ended.contains(second.server));
+        edge.io->hold(second.server, false);
+        edge.turn();
+        edge.io->hold(second.server, true);
+        CHECK(edge.until([&] { return edge.ended.contains(second.server); }));
+        CHECK(edge.got[second.server].size() == 1000);
+        CHECK(edge.quiet());
+    }
+
+    TEST_CASE("what is not acknowledged is known to the byte, with a FIN behind it, too") {
+        // A reader that is no part of the library, with little room.
+        const int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        REQUIRE(door >= 0);
+        const int room = 8192;
+        setsockopt(door, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+        sockaddr_in native{};
+        native.sin_family = AF_INET;
+        native.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof(native);
+        REQUIRE(bind(door, reinterpret_cast<sockaddr*>(&native), size) == 0);
+        REQUIRE(listen(door, 1) == 0);
+        REQUIRE(getsockname(door, reinterpret_cast<sockaddr*>(&native), &size) == 0);
+
+        TcpEdge edge;
+        const auto address = Address::parse("127.0.0.1", ntohs(native.sin_port));
+        const SocketId client = *edge.io->connect_tcp({}, *address);
+        REQUIRE(edge.until([&] { return edge.io->writable(client); }));
+        const int reader = accept4(door, nullptr, nullptr, SOCK_CLOEXEC);
+        REQUIRE(reader >= 0);
+        std::uint64_t sent = 0;
+        std::uint64_t read = 0;
+        const auto exact = [&] {
+            return edge.until([&] {
+                int there = 0;
+                ioctl(reader, FIONREAD, &there);
+                return edge.io->unacknowledged(client) + static_cast<std::uint64_t>(there) + read ==
+                       sent;
+            });
+        };
+        const Content part = random_content(30'011);
+        edge.until(
+            [&] {
+                while (edge.io->writable(client)) {
+                    edge.send(client, part);
+                    sent += part.size();
+                }
+                return false;
+            },
+            200ms);
+        CHECK(exact());
+        CHECK(edge.io->unacknowledged(client) > 100'000);
+        edge.io->end_sending(client);
+        CHECK(exact());
+        Content space(7001);
+        for (int i = 0; i < 5; ++i) {
+            const ssize_t got = recv(reader, space.data(), space.size(), MSG_WAITALL);
+            REQUIRE(got > 0);
+            read += static_cast<std::uint64_t>(got);
+            CHECK(exact());
+        }
+        for (;;) {
+            const ssize_t got = recv(reader, space.data(), space.size(), MSG_DONTWAIT);
+            if (got == 0) break;
+            if (got > 0)
+                read += static_cast<std::uint64_t>(got);
+            else
+                edge.turn();
+        }
+        CHECK(read == sent);
+        CHECK(edge.until([&] { return edge.io->unacknowledged(client) == 0; }));
+        ::close(reader);
+        ::close(door);
+    }
+
+    TEST_CASE("a port that is held takes nobody, and those who came when it is let go") {
+        TcpEdge edge;
+        edge.io->hold(edge.port, true);
+        std::vector<SocketId> clients;
+        for (int i = 0; i < 40; ++i) clients.push_back(*edge.io->connect_tcp({}, edge.address));
+        CHECK(edge.until([&] {
+            return std::all_of(clients.begin(), clients.end(),
+                               [&](SocketId one) { return edge.io->writable(one); });
+        }));
+        CHECK(edge.taken.empty());
+        CHECK(edge.quiet());
+        edge.io->hold(edge.port, false);
+        CHECK(edge.until([&] { return edge.taken.size() == 40; }));
+        edge.connect();
     }
 
     TEST_CASE("a reset ends even who is held") {

@@ -212,6 +212,54 @@ TEST_SUITE("live") {
         }
     }
 
+    TEST_CASE("IP options are written and read by the datagram, where the system lets us") {
+        for (const auto family : families()) {
+            CAPTURE(static_cast<int>(family));
+            const bool v6 = family == Address::Family::v6;
+            Echo server(plain, family);
+            Context context;
+            auto carrier = context.initiate(Remote(server.listener.addresses().front()),
+                                            {.policy = plain});
+            std::vector<Error> soft;
+            carrier.on_soft_error([&](const Error& error) { soft.push_back(error); });
+            // RFC 791, 3.1: record route, with room for one address. RFC 8200, 4.2: PadN of six.
+            const Bytes options(v6 ? std::string_view("\x01\x04\0\0\0\0", 6)
+                                   : std::string_view("\x07\x07\x04\0\0\0\0", 7));
+            carrier.send("plain");
+            carrier.send("with", {.datagram = DatagramOptions{.ip_options = options}});
+            carrier.send("plain");
+            REQUIRE(until({&context, &server.context},
+                          [&] { return server.got->size() + soft.size() == 3; }));
+            auto& got = *server.got;
+            CHECK(got.front().datagram()->ip_options.empty());
+            CHECK(got.back().datagram()->ip_options.empty());
+            if (!soft.empty()) {
+                // Without CAP_NET_RAW.
+                CHECK(v6);
+                CHECK(soft[0] == Errc::unsupported);
+                CHECK(soft[0].cause == std::errc::operation_not_permitted);
+                CHECK(soft[0].detail.view().find("CAP_NET_RAW") != std::string_view::npos);
+                continue;
+            }
+            const Bytes there = got[1].datagram()->ip_options;
+            REQUIRE(there.size() == (v6 ? 6 : 8));
+            if (v6) {
+                CHECK(there == options);
+                carrier.send("hop", {.datagram = DatagramOptions{.hop_options = options}});
+                REQUIRE(until({&context, &server.context}, [&] { return got.size() == 4; }));
+                CHECK(got[3].datagram()->hop_options == options);
+            } else {
+                CHECK(there.view().substr(0, 2) == "\x07\x07");  // our address is in it now
+                // Nobody knows this one: it is refused, or taken from who may send anything.
+                carrier.send(
+                    "odd", {.datagram = DatagramOptions{.ip_options = Bytes("\x1e\x04\x01\x02")}});
+                REQUIRE(until({&context, &server.context},
+                              [&] { return got.size() + soft.size() == 4; }));
+                for (const Error& error : soft) CHECK(error == Errc::unsupported);
+            }
+        }
+    }
+
     TEST_CASE("over IPv6 a datagram without a checksum comes where it is wanted") {
         if (!has_v6()) {
             MESSAGE("no IPv6 here");

@@ -82,6 +82,69 @@ TEST_SUITE("scenario") {
         CHECK(received.get().error() == Errc::stalled);
     }
 
+    TEST_CASE("A9: Carriers that stop before anything of a message has come are ended as stalled") {
+        ListenOptions patient;
+        patient.bounds.idle_timeout = 10min;
+        patient.bounds.stalled_after = 20s;
+        Siege scene(patient);
+        const std::vector<std::string> beginnings{
+            "\x21",                                      // half of a header of two bytes
+            std::string("\x31\x40", 2),                  // of a chunk, cut
+            std::string("\x31\x40\x00\x40\x64\x01", 6),  // whole, and no content
+            "\x05",                                      // the same of a short message
+        };
+        std::uint64_t id = 0;
+        for (const std::string& beginning : beginnings) {
+            scene.hostile->write(CarrierId{id}, open(id) + beginning);
+            id += 2;
+        }
+        // Whole, and silent ever since.
+        scene.hostile->write(CarrierId{id}, open(id) + "\x05hello");
+        REQUIRE(scene.until([&] { return scene.accepted.size() == beginnings.size() + 1; }));
+        scene.world.run_for(10s);
+        // One goes on, but not far enough.
+        scene.hostile->write(CarrierId{2}, std::string(1, '\0'));
+        scene.world.run_for(9s);
+        CHECK(scene.hostile->resets().empty());
+        scene.world.run_for(7s);
+        CHECK(scene.hostile->resets().size() == beginnings.size() - 1);
+        CHECK_FALSE(scene.hostile->resets().contains(CarrierId{2}));
+        scene.world.run_for(10s);
+        CHECK(scene.hostile->resets().size() == beginnings.size());
+        for (std::size_t i = 0; i < beginnings.size(); ++i) {
+            auto received = scene.accepted[i].receive();
+            REQUIRE(scene.until([&] { return received.ready(); }));
+            CHECK(received.get().error() == Errc::stalled);
+        }
+        scene.world.run_for(60s);
+        CHECK_FALSE(scene.hostile->lost());
+        auto hello = scene.accepted.back().receive();
+        REQUIRE(hello.ready());
+        CHECK(hello.get().value().content() == "hello");
+    }
+
+    TEST_CASE("A9: who has no window, since nobody takes what is here, may stand in a header") {
+        ListenOptions patient;
+        patient.bounds.idle_timeout = 10min;
+        patient.bounds.stalled_after = 20s;
+        Siege scene(patient);
+        // 32 KiB in messages of 4000 bytes (two bytes of header each), as far as the window goes.
+        std::string much = open(0);
+        for (int i = 0; i < 16; ++i) much += "\x2f\xa0" + std::string(0xfa0, 'x');
+        scene.hostile->write(CarrierId{0}, much);
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
+        scene.world.run_for(120s);
+        CHECK(scene.hostile->resets().empty());
+        int came = 0;
+        scene.accepted[0].ready([&](Carrier&, const InMessage& message) {
+            came += message.size() == 0xfa0;
+            return true;
+        });
+        CHECK(scene.until([&] { return came == 16; }, 60s));
+        scene.world.run_for(60s);
+        CHECK(scene.hostile->resets().empty());
+    }
+
     TEST_CASE("A10: a message announced with 2^62 - 1 bytes ends its Carrier at its header") {
         Siege scene;
         const std::string header("\x31\x40\x00\xff\xff\xff\xff\xff\xff\xff\xff\x01x", 13);

@@ -1,52 +1,14 @@
 // A server of HTTP/3 and a client that writes its bytes by hand: what breaks a rule of RFC 9114 or
 // RFC 9204 ends the stream or the connection with the right code; what floods is bounded (ATTACKS
 // A8, A9, A20, A32).
+#include "tests/scenario/http3_bytes.hpp"
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {
 
 namespace {
 
-std::string varint(std::uint64_t value) {
-    std::string bytes;
-    const auto put = [&](int size, unsigned mark) {
-        for (int i = size - 1; i >= 0; --i)
-            bytes += static_cast<char>((value >> (8 * i) & 0xff) | (i == size - 1 ? mark : 0));
-    };
-    if (value < 64)
-        put(1, 0);
-    else if (value < 16384)
-        put(2, 0x40);
-    else
-        put(4, 0x80);
-    return bytes;
-}
-
-std::string frame(std::uint64_t type, const std::string& payload) {
-    return varint(type) + varint(payload.size()) + payload;
-}
-
-// RFC 9204, 4.5: no dynamic table; then what is in the static one, and literals.
-const std::string prefix("\0\0", 2);
-const std::string get("\xd1", 1);    // :method GET
-const std::string https("\xd7", 1);  // :scheme https
-const std::string root("\xc1", 1);   // :path /
-std::string literal(const std::string& name, const std::string& value) {
-    std::string bytes;
-    if (name.size() < 7)
-        bytes += static_cast<char>(0x20 | name.size());
-    else
-        (bytes += '\x27') += static_cast<char>(name.size() - 7);
-    bytes += name;
-    if (value.size() < 127) return bytes + static_cast<char>(value.size()) + value;
-    std::size_t rest = value.size() - 127;
-    bytes += '\x7f';
-    for (; rest >= 128; rest >>= 7) bytes += static_cast<char>(0x80 | (rest & 0x7f));
-    return bytes + static_cast<char>(rest) + value;
-}
-const std::string authority = literal(":authority", "server.test");
-const std::string good = prefix + get + https + root + authority;
-const std::string settings = std::string("\0", 1) + frame(4, "");
+using namespace http3_bytes;
 
 // The client's QUIC is in order.
 struct ByHand : Scene {
@@ -57,6 +19,7 @@ struct ByHand : Scene {
         listener.accept([this](Carrier carrier) {
             carrier.ready([this](Carrier& self, InMessage request) {
                 ++requests;
+                niceness.push_back(request.niceness().value());
                 self.send(request.content());
                 return true;
             });
@@ -93,6 +56,7 @@ struct ByHand : Scene {
     Ends ends;
     std::vector<Carrier> theirs;
     int requests = 0;
+    std::vector<std::uint32_t> niceness;  // of each
 };
 
 }  // namespace
@@ -246,6 +210,66 @@ TEST_SUITE("scenario") {
         CHECK(ends[0].cause == std::error_code(0x107, http3_category()));
         CHECK(accepted < 2000);
         CHECK(asked < 5000);
+    }
+
+    TEST_CASE("http3: PRIORITY_UPDATE says how urgent a request is, also before it comes") {
+        // RFC 9218, 7.1: of the stream 4, which is the next one; the request's own field is older.
+        ByHand scene;
+        Carrier control = scene.one_way(settings + varint(0xf0700) + varint(4) + varint(4) + "u=6");
+        scene.world.run_for(20ms);
+        scene.first.send(frame(1, good), {.final = true});
+        Carrier second = scene.first.fork();
+        second.send(frame(1, good + literal("priority", "u=4")), {.final = true});
+        REQUIRE(scene.until([&] { return scene.niceness.size() == 2; }));
+        CHECK(scene.niceness == std::vector<std::uint32_t>{0, 3});
+    }
+
+    TEST_CASE("http3: PRIORITY_UPDATE without end is bounded") {
+        ByHand scene;
+        std::string updates = settings;
+        for (std::uint64_t id = 0; id < 400'000; id += 4) {
+            const std::string update = varint(id) + "u=6";
+            updates += varint(0xf0700) + varint(update.size()) + update;
+        }
+        Carrier control = scene.one_way(updates);
+        const int code = scene.code(scene.ends);  // of streams far ahead, or of too many
+        CHECK((code == 0x108 || code == 0x107));
+        CHECK(scene.requests == 0);
+    }
+
+    TEST_CASE(
+        "http3: CONNECT is refused with 501, and :protocol, which nobody offered, is malformed") {
+        ByHand scene;
+        Carrier control = scene.one_way(settings);
+        const std::string connect("\xcf", 1);
+        Carrier plain = scene.first.fork();
+        plain.send(frame(1, prefix + connect + authority));
+        auto answer = plain.receive();
+        REQUIRE(scene.until([&] { return answer.ready(); }));
+        auto said = answer.get();
+        REQUIRE(said.has_value());
+        // The digits 501 in Huffman's code.
+        CHECK(said->view().find("\x6c\x01") != std::string_view::npos);
+        Carrier extended = scene.first.fork();
+        Ends ends;
+        gather_end(extended, ends);
+        extended.send(frame(
+            1, prefix + connect + https + root + authority + literal(":protocol", "websocket")));
+        CHECK(scene.code(ends) == 0x10e);
+        CHECK(scene.alive());
+        CHECK(scene.requests == 1);
+    }
+
+    TEST_CASE("http3: datagrams, which nobody offered, are dropped and take up nothing") {
+        ByHand scene;
+        Carrier control = scene.one_way(settings);
+        for (int i = 0; i < 100; ++i) {
+            for (int j = 0; j < 1000; ++j)
+                scene.first.send(std::string(1000, 'd'), {.ordered = false, .reliable = false});
+            scene.world.run_for(100ms);
+        }
+        CHECK(scene.alive());
+        if (scene.ends.size() > 0) FAIL(scene.ends[0].message());
     }
 
     TEST_CASE("http3: a server that breaks the rules is left") {

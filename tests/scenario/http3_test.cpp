@@ -160,6 +160,49 @@ TEST_SUITE("scenario") {
         CHECK(fates.acked() == 1);
     }
 
+    TEST_CASE("http3: a reader that pauses is not taken for a path that lost its packet size") {
+        WebScene scene(seed(), {.delay = 5ms, .rate = 100'000'000});
+        std::optional<Association> theirs;
+        ListenOptions listen;
+        listen.policy.stacks = {Stack::http3};
+        scene.listener = scene.far_context().listen(
+            {.port = server_port, .identity = scene.identity}, listen);
+        scene.listener.accept([&](Carrier carrier) {
+            theirs = carrier.association();
+            carrier.ready([](Carrier& self, InMessage) {
+                self.send(
+                    Generated{.size = 16 * 1024 * 1024,
+                              .produce = [](std::uint64_t, std::size_t most) -> Result<Bytes> {
+                                  return Bytes(std::string(most, 'd'));
+                              }});
+                return true;
+            });
+            return true;
+        });
+        Carrier carrier = scene.ask("/");
+        carrier.send("");
+        const auto read = [&](std::uint64_t bytes) {
+            for (std::uint64_t got = 0; got < bytes;) {
+                auto part = carrier.receive(ReceiveParts{});
+                REQUIRE(scene.until([&] { return part.ready(); }));
+                auto came = part.get();
+                if (!came) FAIL(got << ": " << came.error().message());
+                got += came->size();
+            }
+        };
+        read(4 * 1024 * 1024);
+        REQUIRE(theirs);
+        REQUIRE(theirs->paths().size() == 1);
+        const std::size_t found = theirs->paths()[0].mtu;
+        CHECK(found > 1400);
+        for (int i = 0; i < 10; ++i) {
+            scene.world.run_for(500ms);
+            CHECK(theirs->paths()[0].mtu == found);
+        }
+        read(1024 * 1024);
+        CHECK(theirs->paths()[0].mtu == found);
+    }
+
     TEST_CASE("http3: interim responses come first, trailers last") {
         WebScene scene;
         scene.serve([](Carrier& carrier, InMessage&) {

@@ -186,11 +186,47 @@ TEST_SUITE("scenario") {
         CHECK(got[2].datagram()->local == *Address::parse("10.0.0.2", server_port));
         for (const DatagramOptions& bad :
              {DatagramOptions{.hop_limit = 0}, DatagramOptions{.dscp = 64},
-              DatagramOptions{.coverage = 7}}) {
+              DatagramOptions{.coverage = 7},
+              DatagramOptions{.ip_options = Bytes(std::string(247, '\0'))}}) {
             auto sent = carrier.send("bad", {.datagram = bad});
             REQUIRE(sent.ready());
             CHECK(sent.get().error() == Errc::invalid_argument);
         }
+        got.clear();
+    }
+
+    TEST_CASE("IP options are written and read by the message, and count") {
+        Scene scene;
+        std::vector<InMessage> got;
+        scene.listener = scene.listen(listening());
+        scene.listener.accept([&](Carrier carrier) {
+            carrier.ready([&](Carrier&, InMessage message) {
+                got.push_back(std::move(message));
+                return true;
+            });
+            return true;
+        });
+        auto carrier = flow(scene);
+        // RFC 791, 3.1: record route, with room for one address.
+        const Bytes route(std::string_view("\x07\x07\x04\0\0\0\0", 7));
+        Fates fates;
+        const auto send = [&](Bytes content, const DatagramOptions& options) {
+            carrier.send(std::move(content), {.datagram = options}, fates.watch());
+        };
+        send("plain", {});
+        send("with", {.ip_options = route});
+        send(std::string(1472 - 8, 'l'), {.dont_fragment = true, .ip_options = route});
+        send(std::string(1472 - 7, 'l'), {.dont_fragment = true, .ip_options = route});
+        send("too much", {.ip_options = Bytes(std::string(41, '\1'))});
+        send("of IPv6", {.hop_options = route});
+        REQUIRE(scene.until([&] { return got.size() == 3 && fates.all(); }));
+        CHECK(got[0].datagram()->ip_options.empty());
+        CHECK(got[1].datagram()->ip_options == route);
+        CHECK(got[2].datagram()->ip_options == route);
+        CHECK(fates.acked() == 3);
+        CHECK(fates[3].error == Errc::message_too_large);
+        CHECK(fates[4].error == Errc::invalid_argument);
+        CHECK(fates[5].error == Errc::invalid_argument);
         got.clear();
     }
 

@@ -56,14 +56,15 @@ struct Bulk : Scene {
         REQUIRE(link.there.counters().passed_bytes > filled);
     }
 
-    // False: a packet of its flight was lost.
+    // False: a packet of its flight was lost; or, where nothing passes a gap, one before it.
     bool send_urgent(Carrier& carrier) {
         asked = world.now();
         carrier.send(std::string(64, 'u'), {}, [this](const Fate& fate) {
             if (fate.kind == Fate::Kind::sent) departed = world.now();
         });
         REQUIRE(until([&] { return departed != Instant{}; }, 5s));
-        const bool lost = lost_at == departed;
+        const bool gaps_count = stack_of_stories() == Stack::tls;
+        const bool lost = gaps_count ? lost_at > asked - 6 * delay : lost_at == departed;
         REQUIRE(until([&] { return arrived != Instant{}; }, 5s));
         return !lost;
     }
@@ -78,6 +79,12 @@ struct Bulk : Scene {
 };
 
 constexpr Duration bound = delay + queue * packet_time + 5ms;
+// Of QUIC's packets we decide what is in them. What was given to TCP, or to SCTP, is a chunk or two
+// that wait there until the congestion window has room: for what is left of a round trip.
+Duration patience() {
+    constexpr Duration round_trip = 2 * delay + queue * packet_time;
+    return stack_of_stories() == Stack::quic ? Duration{} : round_trip;
+}
 // The rest of one chunk (2 ms of the path, at least a packet), and the packet it leaves in. What
 // the rate is estimated at is up to a fifth off.
 constexpr std::size_t most_before = 2 * 1500 + 2500 * 6 / 5;
@@ -87,7 +94,8 @@ constexpr std::size_t most_before = 2 * 1500 + 2500 * 6 / 5;
 TEST_SUITE("scenario") {
     TEST_CASE("64 urgent bytes on another Carrier do not wait behind 100 MiB") {
         int judged = 0;
-        const auto all = seeds(200);
+        int at_once = 0;
+        const auto all = seeds(stack_of_stories() == Stack::quic ? 200 : 50);
         for (auto seed : all) {
             CAPTURE(seed);
             Bulk scene(seed);
@@ -95,9 +103,11 @@ TEST_SUITE("scenario") {
             CHECK(scene.bytes_before <= most_before);
             if (!whole) continue;
             ++judged;
-            CHECK(scene.arrived - scene.departed <= bound);
+            at_once += scene.arrived - scene.departed <= bound ? 1 : 0;
+            CHECK(scene.arrived - scene.departed <= bound + patience());
         }
         CHECK(judged * 10 >= static_cast<int>(all.size()) * 8);
+        CHECK(at_once * 10 >= judged * 8);
     }
 
     TEST_CASE("64 urgent bytes overtake 100 MiB of their own Carrier") {

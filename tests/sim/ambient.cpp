@@ -53,7 +53,13 @@ Scope::Scope(const Timeline& timeline, std::uint64_t seed)
       random_(seed, std::uint64_t{1} << 63),
       outer_(current.exchange(this, std::memory_order_acq_rel)) {}
 
-Scope::~Scope() { current.store(outer_, std::memory_order_release); }
+// Mostly it is the youngest; two Worlds of one story may go in any order.
+Scope::~Scope() {
+    const Scope* younger = current.load(std::memory_order_acquire);
+    if (younger == this) current.store(outer_, std::memory_order_release);
+    while (younger && younger->outer_ != this) younger = younger->outer_;
+    if (younger) younger->outer_ = outer_;
+}
 
 void Scope::random(std::span<std::byte> bytes) const {
     const std::lock_guard lock(mutex_);

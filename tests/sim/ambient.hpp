@@ -28,7 +28,7 @@ namespace post::sim::ambient {
 inline constexpr std::int64_t wall_clock_start = 1'893'456'000;
 
 // While it lives, time is the timeline's and random bytes come from the seed, in all threads.
-// Scopes nest: the youngest counts.
+// Scopes nest: the youngest that lives counts.
 class Scope {
 public:
     Scope(const Timeline& timeline, std::uint64_t seed);
@@ -47,7 +47,7 @@ private:
     mutable std::mutex mutex_;  // libraries may ask from threads of their own
     mutable Random random_;
     std::atomic<std::int64_t> calendar_ = 0;  // seconds
-    const Scope* outer_;
+    mutable const Scope* outer_;
 };
 
 // Runs `story` in a new thread and waits for it; what it throws is thrown here. A World that is

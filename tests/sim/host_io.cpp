@@ -166,6 +166,8 @@ Io::Received HostIo::take_run(SocketId id, Socket& socket, std::vector<std::byte
         run.options.hop_limit = first.options.hop_limit;
         run.options.dscp = first.options.dscp.value_or(0);
         run.options.ecn = ecn;
+        run.options.ip_options = first.options.ip_options;
+        run.options.hop_options = first.options.hop_options;
     }
     return {id, run};
 }

@@ -149,6 +149,41 @@ TEST_SUITE("unit") {
         CHECK(pair.world.run_until_quiet(5s));
     }
 
+    TEST_CASE("an end that nothing stands before is told to who is held") {
+        TcpPair pair;
+        const SocketId client = pair.connect();
+        const SocketId server = pair.accepted();
+        pair.server.io().hold(server, true);
+        pair.client.io().end_sending(client);
+        pair.world.run_for(1s);
+        CHECK(pair.server.got[server].ended);
+        // Not so where bytes stand before it.
+        pair.client.io().hold(client, true);
+        pair.server.send(server, "unread");
+        pair.server.io().end_sending(server);
+        pair.world.run_for(1s);
+        CHECK_FALSE(pair.client.got[client].ended);
+        pair.client.io().hold(client, false);
+        pair.world.run_for(1s);
+        CHECK(pair.client.got[client].bytes == "unread");
+        CHECK(pair.client.got[client].ended);
+    }
+
+    TEST_CASE("a TCP port that is held takes nobody, and those who came when it is let go") {
+        TcpPair pair;
+        pair.server.io().hold(pair.server.listener, true);
+        const SocketId client = pair.client.connect(pair.address);
+        pair.world.run_for(1s);
+        CHECK(pair.client.io().writable(client));
+        CHECK(pair.server.taken.empty());
+        pair.client.send(client, "hello");
+        pair.world.run_for(1s);
+        pair.server.io().hold(pair.server.listener, false);
+        pair.world.run_for(1s);
+        REQUIRE(pair.server.taken.size() == 1);
+        CHECK(pair.at_server() == "hello");
+    }
+
     TEST_CASE("a reset comes behind the bytes before it, and ends even who is held") {
         for (const bool held : {false, true}) {
             TcpPair pair;

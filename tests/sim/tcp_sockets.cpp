@@ -55,6 +55,10 @@ void TcpSockets::close(SocketId id) {
     if (listeners_.erase(id) != 0) {
         host_.unbind(io_, id);
         host_.tcp().unlisten({io_.id(), id});
+        shut_.erase(id);
+        for (const Io::Taken& one : waiting_)
+            if (one.listener == id) abort(one.socket);
+        std::erase_if(waiting_, [&](const Io::Taken& one) { return one.listener == id; });
         return;
     }
     Socket* socket = find(id);
@@ -103,6 +107,12 @@ void TcpSockets::end_sending(SocketId id) {
 }
 
 void TcpSockets::hold(SocketId id, bool held) {
+    if (listeners_.contains(id)) {
+        if (held) return static_cast<void>(shut_.insert(id));
+        shut_.erase(id);
+        take_waiting();
+        return;
+    }
     Socket* socket = find(id);
     if (!socket || socket->until != never) return;
     socket->held = held;
@@ -116,21 +126,40 @@ void TcpSockets::take_at_most(SocketId id, std::size_t bytes) {
 
 SocketId TcpSockets::handle_taken(SocketId listener, const TcpStack::Key& key) {
     const SocketId id = next_id();
-    sockets_[id] = {.key = key, .writable = true};
-    taken_.push_back({listener, id, key.local, key.remote});
+    const bool waits = shut_.contains(listener) || taken_.size() >= most_taken;
+    sockets_[id] = {.key = key, .writable = true, .waits = waits};
+    (waits ? waiting_ : taken_).push_back({listener, id, key.local, key.remote});
     return id;
+}
+
+std::vector<Io::Taken> TcpSockets::poll_taken() {
+    auto taken = std::exchange(taken_, {});
+    take_waiting();
+    return taken;
+}
+
+// Those who waited, in their order, for the next turn.
+void TcpSockets::take_waiting() {
+    std::erase_if(waiting_, [&](const Io::Taken& one) {
+        if (shut_.contains(one.listener) || taken_.size() >= most_taken) return false;
+        taken_.push_back(one);
+        sockets_.at(one.socket).waits = false;
+        handle_change(one.socket);
+        return true;
+    });
 }
 
 void TcpSockets::handle_change(SocketId id) {
     Socket* socket = find(id);
-    if (!socket || socket->told) return;
+    if (!socket || socket->told || socket->waits) return;
     if (socket->until != never) return settle_closing(id, *socket);
     TcpConnection& it = connection(*socket);
     if (!std::exchange(socket->writable, it.writable()) && socket->writable) turned_.push_back(id);
-    const bool input = !it.readable().empty() || (it.ended() && !socket->finished);
+    const bool end = it.readable().empty() && it.ended() && !socket->finished;
+    const bool input = !it.readable().empty() || end;
     if (it.error() && (socket->held || !input))
         tell(id, *socket);
-    else if (input && !socket->held)
+    else if (end || (input && !socket->held))
         ready_.insert(id);
 }
 

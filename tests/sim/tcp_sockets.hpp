@@ -39,14 +39,14 @@ public:
 
     // From the stack: a connection was taken, or something about one has changed.
     // Too many wait to be polled: who comes now is not heard.
-    bool full() const { return taken_.size() >= backlog; }
+    bool full() const { return taken_.size() + waiting_.size() >= backlog; }
     SocketId handle_taken(SocketId listener, const TcpStack::Key& key);
     void handle_change(SocketId id);
 
     void receive(std::vector<Io::Received>& received);
     bool more_input() const { return !ready_.empty() || !troubles_.empty(); }
     bool ready() const { return more_input() || !taken_.empty() || !turned_.empty(); }
-    std::vector<Io::Taken> poll_taken() { return std::exchange(taken_, {}); }
+    std::vector<Io::Taken> poll_taken();
     void poll_troubles(std::vector<Io::Trouble>& troubles);
     std::span<const SocketId> poll_writable() const { return writable_; }
 
@@ -60,11 +60,13 @@ public:
 private:
     static constexpr std::uint32_t id_bit = std::uint32_t{1} << 31;
     static constexpr std::size_t backlog = 1024;
+    static constexpr std::size_t most_taken = 32;  // in a turn, as at the real edge
 
     struct Socket {
         TcpStack::Key key;
         bool writable = false;  // when somebody last looked
         bool held = false;
+        bool waits = false;             // in the system, to be taken
         std::size_t most = 256 * 1024;  // as the real edge has it
         bool finished = false;          // the peer's end was told
         bool told = false;              // its trouble was
@@ -76,6 +78,7 @@ private:
     TcpConnection& connection(const Socket& socket) const;
     void take(SocketId id, Socket& socket, std::vector<Io::Received>& received);
     void tell(SocketId id, Socket& socket);
+    void take_waiting();
     void settle_closing(SocketId id, Socket& socket);
     void let_go(SocketId id);
     Socket* find(SocketId id);
@@ -91,6 +94,8 @@ private:
     std::set<std::pair<Instant, SocketId>> closing_;
     std::set<SocketId> ready_;
     std::vector<Io::Taken> taken_;
+    std::set<SocketId> shut_;         // ports that are held, and
+    std::vector<Io::Taken> waiting_;  // who waits there
     std::vector<Io::Trouble> troubles_;
     std::vector<SocketId> turned_;
     std::vector<SocketId> writable_;
