@@ -159,6 +159,11 @@ struct Bounds {
     // suit most. Not the default: it is young, and two of 1200 random schedules of faults still end
     // with a message without its fate, or before what it had to come after.
     Duration continuity{};
+    // How long a listener keeps a dormant Association (Carrier::deactivate) whose client does not
+    // come again: its Carriers end with connection_lost then. Zero: it keeps none, and clients
+    // cannot deactivate. A Context keeps at most 262144 Carriers of listeners dormant; beyond that
+    // a connection that is let go ends its Association.
+    Duration dormant_for = std::chrono::hours(1);
     bool operator==(const Bounds&) const = default;
 };
 

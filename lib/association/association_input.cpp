@@ -368,6 +368,7 @@ void Association::handle(Instant now, event::Lost& event) {
                           (event.error == Errc::connection_closed ||
                            event.error == Errc::handshake_timeout);
     if (stranger) event.error = Error(Errc::carrier_closed);
+    if (handle_lost_at_rest(now, event.error)) return;
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
     if (state_ == State::established && (forgotten || mends(event.error))) {
