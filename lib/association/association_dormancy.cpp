@@ -104,7 +104,9 @@ bool Association::rest_if_quiet(Instant now) {
 bool Association::rests(const Error& lost) const {
     if (state_ != State::established || !can_rest()) return false;
     const bool said = lost.cause == make_error_code(Errc::dormant);
-    const bool silent = lost == Errc::connection_lost &&
+    // Over TCP the end that noticed it first has closed without a word (QMux).
+    const bool wordless = lost == Errc::connection_closed && !lost.cause && stack_ == Stack::tls;
+    const bool silent = (lost == Errc::connection_lost || wordless) &&
                         options_.bounds.keep_alive == Duration::zero();
     if (options_.role == Role::client) return (said || silent) && !in_flight();
     const bool room = shared_.dormant + lanes_.size() < Shared::most_dormant;

@@ -372,6 +372,7 @@ void Association::handle(Instant now, event::Lost& event) {
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
     if (state_ == State::established && (forgotten || mends(event.error))) {
+        if (forgotten) outbox_.went_in_vain();
         break_off(now, event.error);
         return forgotten ? start_anew(now) : void();
     }

@@ -64,11 +64,14 @@ public:
     Origin origin(AssociationId id) const;
 
     // Those that rest are put away, and made again as soon as anything is asked of them: then they
-    // have a place in this turn, at the end of which they may be put away again.
+    // have a place in the next turn, if there is one, at the end of which they may be put away
+    // again. Who only looks causes none.
 
     // With nothing left to do; what it was made with is `terms`.
     void park(AssociationId id, std::shared_ptr<const RestTerms> terms);
     bool parked(AssociationId id) const;
+    // Whatever it is, without making it again.
+    Activity activity(AssociationId id) const;
     // Drops one that is put away.
     void drop_parked(AssociationId id);
     // With what it was made, once, after it was made again.
@@ -149,6 +152,7 @@ private:
     std::unordered_multimap<std::size_t, AssociationId> by_remote_;  // by a hash of its name
     std::map<AssociationName, AssociationId> by_name_;
     std::unordered_map<AssociationId, Route> moved_;
+    std::vector<AssociationId> looked_at_;  // that were put away, until the next turn
     std::unordered_map<AssociationId, std::shared_ptr<const RestTerms>> woken_;
     std::size_t live_ = 0;
 };

@@ -26,6 +26,12 @@ bool Associations::parked(AssociationId id) const {
            slots_[at].generation == id.value() >> slot_bits;
 }
 
+Activity Associations::activity(AssociationId id) const {
+    if (parked(id)) return Activity::dormant;
+    const Association* found = find(id);
+    return found ? found->activity() : Activity::over;
+}
+
 Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
     const auto parked = std::exchange(slot.parked, nullptr);
     auto terms = parked->terms;
@@ -36,7 +42,7 @@ Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
         by_key_.emplace(slot.key, id);
     }
     woken_[id] = std::move(terms);
-    if (!std::exchange(slot.active, true)) active_.push_back(id);
+    looked_at_.push_back(id);
     return slot;
 }
 

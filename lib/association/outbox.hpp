@@ -87,6 +87,8 @@ public:
     // First each lane, then all of them at once.
     void unplug(OutLane& lane);
     void line_up_again(std::span<OutLane* const> lanes);
+    // Before that: the peer refused the connection, so that nothing on it has reached anybody.
+    void went_in_vain() { in_vain_ = true; }
     // The peer knows nothing of what was sent to it: what it may have taken, and may not take
     // twice, fails.
     void start_anew(OutLane& lane, const Error& error);
@@ -324,6 +326,7 @@ private:
     Peer peer_;
     bool known_ = false;
     bool traced_ = false;
+    bool in_vain_ = false;  // what was sent on the connection that is unplugged
 };
 
 }  // namespace post::core

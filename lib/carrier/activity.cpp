@@ -25,8 +25,7 @@ void Carriers::make(happened::Dormant& event) {
 
 Activity Carriers::activity(CarrierKey key) {
     const Row* row = rows_.find(key);
-    const Association* association = row ? associations_.find(row->association) : nullptr;
-    return association && !row->over ? association->activity() : Activity::over;
+    return row && !row->over ? associations_.activity(row->association) : Activity::over;
 }
 
 void Carriers::on_activity(CarrierKey key, Carrier::OnActivity on_activity) {

@@ -329,8 +329,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
 
 bool Carriers::is_active(CarrierKey key) {
     Row* row = rows_.find(key);
-    const Association* association = row ? associations_.find(row->association) : nullptr;
-    return association && !row->over && association->state() == Association::State::established;
+    return row && !row->over && associations_.activity(row->association) == Activity::active;
 }
 
 void Carriers::close(CarrierKey key) {

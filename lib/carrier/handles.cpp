@@ -377,8 +377,8 @@ bool Association::active() const {
 }
 
 Activity Association::activity() const {
-    const auto* found = view(anchor_, id_);
-    return found ? found->activity() : Activity::over;
+    auto* table = anchor_ ? anchor_->carriers : nullptr;
+    return table ? table->associations().activity(id_) : Activity::over;
 }
 
 const char* to_string(Activity activity) noexcept {
