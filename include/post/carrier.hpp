@@ -199,7 +199,7 @@ public:
     // ended it, context_closed.
     Operation<void> deactivate();
     Activity activity() const;
-    // Called when that changes, until it is over (on_closed). All Carriers of an Association hear
+    // Called when that changes, but for the first connecting, until it is over (on_closed). All Carriers of an Association hear
     // of it in the same turn.
     void on_activity(OnActivity on_activity);
     // True while the Association under it is established.

@@ -110,7 +110,6 @@ void Association::refuse(CarrierId carrier) {
 void Association::begin() {
     if (state_ == State::dormant) return wake();
     state_ = State::connecting;
-    events_.push_back(happened::Changed{id(), activity()});
 }
 
 void Association::want(CarrierId carrier) {
