@@ -199,8 +199,8 @@ public:
     // ended it, context_closed.
     Operation<void> deactivate();
     Activity activity() const;
-    // Called when that changes, but for the first connecting, until it is over (on_closed). All Carriers of an Association hear
-    // of it in the same turn.
+    // Called when that changes, but for the first connecting, until it is over (on_closed). All
+    // Carriers of an Association hear of it in the same turn.
     void on_activity(OnActivity on_activity);
     // True while the Association under it is established.
     bool is_active() const;

@@ -99,10 +99,9 @@ struct Gone {
 
 }  // namespace happened
 
-using Happened =
-    std::variant<happened::Opened, happened::Readable, happened::Writable, happened::Progress,
-                 happened::Wanted, happened::Furthered, happened::Soft, happened::Active,
-                 happened::Changed, happened::Dormant, happened::PathChanged, happened::Moved,
-                 happened::Over, happened::Gone>;
+using Happened = std::variant<
+    happened::Opened, happened::Readable, happened::Writable, happened::Progress, happened::Wanted,
+    happened::Furthered, happened::Soft, happened::Active, happened::Changed, happened::Dormant,
+    happened::PathChanged, happened::Moved, happened::Over, happened::Gone>;
 
 }  // namespace post::core

@@ -174,8 +174,9 @@ public:
     std::uint64_t packed_messages() const { return packed_messages_; }
     // Nothing is kept beside what the lanes have.
     bool idle() {
-        return unsettled_messages_ == 0 && !schedule_.turn() && starved_.empty() && held_up_.empty() &&
-               doomed_.empty() && failed_.empty() && events_.empty() && gaps_.empty();
+        return unsettled_messages_ == 0 && !schedule_.turn() && starved_.empty() &&
+               held_up_.empty() && doomed_.empty() && failed_.empty() && events_.empty() &&
+               gaps_.empty();
     }
     std::vector<Happened>& events() { return events_; }
     // Numbers that a Post peer need not wait for: their messages travelled alone and were lost.

@@ -1,6 +1,6 @@
-// Parked: what is left in memory of an association that rests (dormancy.hpp), some hundred bytes: its
-// names, the key that proves who it is, and its lanes as they are. What it was made with is kept
-// once for all that are alike.
+// Parked: what is left in memory of an association that rests (dormancy.hpp), some hundred bytes:
+// its names, the key that proves who it is, and its lanes as they are. What it was made with is
+// kept once for all that are alike.
 #pragma once
 
 #include <memory>

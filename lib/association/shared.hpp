@@ -1,5 +1,5 @@
-// Shared: what all associations of a Context have in common: budgets, memory that is used again, and
-// what is counted over all of them.
+// Shared: what all associations of a Context have in common: budgets, memory that is used again,
+// and what is counted over all of them.
 #pragma once
 
 #include <unordered_map>
