@@ -306,6 +306,7 @@ void Root::transmit(AssociationId id) {
     Association* found = associations_.peek(id);
     if (!found) return;
     Setup& setup = setups_[id];
+    unpark(*found, setup);
     serve_wants(*found, setup);
     found->prepare(now_);
     for (Way& way : setup.ways) transmit(*found, way);
@@ -313,7 +314,8 @@ void Root::transmit(AssociationId id) {
     keep(*found, setup);
     drop_ways(*found, setup);
     remember(*found, setup);
-    if (associations_.put_back(id)) forget(id);
+    if (associations_.put_back(id)) return forget(id);
+    if (found->state() == Association::State::dormant) park(id);
 }
 
 void Root::transmit(Association& association, Way& way) {
@@ -364,6 +366,7 @@ Instant Root::deadline() const {
 bool Root::settle_idle() {
     bool any = false;
     for (AssociationId id : associations_.all()) {
+        if (associations_.parked(id)) continue;
         const Association* found = associations_.find(id);
         if (found->carriers() > 0 || found->state() == Association::State::gone) continue;
         if (found->state() == Association::State::closing) continue;

@@ -17,8 +17,9 @@ void add_ways(SharingKey& key, const Remote& remote) {
         key.add(Reuse::Aspect::ways, std::to_string(remote.port(scheme)));
 }
 
-// All that Carriers must agree on to share an association.
-std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
+}  // namespace
+
+std::string Root::sharing_key(const Remote& remote, const InitiateOptions& options) {
     using enum Reuse::Aspect;
     const std::string all = remote.string();  // of several the first one, and a comma
     std::string first = all.substr(0, all.find(", "));
@@ -53,7 +54,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
                                  bound.association_send_budget, bound.unsettled, bound.carriers})
         key.add(bounds, std::to_string(number));
     for (Duration time : {bound.handshake_timeout, bound.idle_timeout, bound.stalled_after,
-                          bound.linger, bound.continuity})
+                          bound.linger, bound.continuity, bound.dormant_for})
         key.add(bounds, std::to_string(time.count()));
     key.add(bounds, bound.keep_alive ? std::to_string(bound.keep_alive->count()) : "");
     for (QuicVersion version : options.quic.versions)
@@ -76,8 +77,6 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     key.add(isolation, options.isolation);
     return key.text();
 }
-
-}  // namespace
 
 Reuse Root::reuse(const Remote& remote, const InitiateOptions& options) const {
     Reuse reuse;

@@ -7,6 +7,8 @@
 // by side until one of them is established.
 //
 //   fresh -> connecting -> established -> closing -> gone
+//                   ^         v
+//                   +---- dormant (association_dormancy.cpp)
 #pragma once
 
 #include <limits>
@@ -21,40 +23,20 @@
 #include <post/policy.hpp>
 
 #include "lib/association/continuity.hpp"
+#include "lib/association/dormancy.hpp"
 #include "lib/association/early_flight.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/outbox.hpp"
 #include "lib/association/race.hpp"
+#include "lib/association/shared.hpp"
 #include "lib/association/trace.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
 
-using Lanes = std::unordered_map<CarrierId, Lane>;
-
-// What all associations of a Context share.
-struct Shared {
-    static constexpr std::size_t most_spare = 256;
-    Charge charge;
-    Pool<OutWork> out_works;
-    Pool<InWork> in_works;
-    SmallBlocks sent;                           // small contents that are sent
-    SmallBlocks received;                       // and such that came
-    std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
-    std::uint64_t outstanding = 0;              // messages without a fate
-    std::uint64_t draining = 0;                 // Carriers that were closed and are not over
-    static constexpr std::size_t most_lost = 16384;
-    std::size_t lost = 0;  // servers' associations that wait for another connection
-    TraceLog trace;
-
-    // What is sent, as it is held until it is settled.
-    Bytes keep(Content&& content) {
-        if (content.size() >= SmallBlocks::largest) return std::move(content).take();
-        return sent.keep(std::as_bytes(std::span(content.view())));
-    }
-};
+struct Parked;
 
 class Association final : private Supply {
 public:
@@ -84,9 +66,11 @@ public:
         core::Boxed<ChannelInfo> channel{};
         core::Boxed<std::string> target{};  // of its URL, where it is that of HTTP
     };
-    enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
+    enum class State : std::uint8_t { fresh, dormant, connecting, established, closing, gone };
 
     Association(const Options& options, Shared& shared);
+    // One that was put away, as it was.
+    Association(AssociationId id, Parked&& parked, Shared& shared);
     ~Association() override;
 
     // Commands, by Carriers that the layer above opened or adopted.
@@ -97,8 +81,17 @@ public:
     void refuse(CarrierId carrier);
     // Starts connecting; send and announced forks do so by themselves.
     void activate() {
-        if (state_ == State::fresh) begin();
+        if (state_ <= State::dormant) begin();
     }
+    // The connection is let go as soon as nothing is on its way; happened::Dormant says so. Or why
+    // it never will be.
+    Error deactivate();
+    // It is not, if it was to be.
+    void stay();
+    // One that rests can be put away in little memory (association_parking.cpp), when all that it
+    // had to tell was heard. It is good for nothing afterwards.
+    bool may_park();
+    Parked park();
     // Something is asked of the Carrier other than sending.
     void want(CarrierId carrier);
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
@@ -175,7 +168,7 @@ public:
     bool racing() const {
         return state_ == State::connecting || (continuity_ && continuity_->doubting);
     }
-    void race_by(Race::Options race) { options_.race = std::move(race); }
+    void race_by(Race::Options race);
     // It holds something that may be early data, and no connection of its race had such before.
     // FORMAT.md, 5.2: not done on every leaf, because a listener has no way yet to bring two of
     // them together.
@@ -225,6 +218,7 @@ public:
     // Views.
 
     State state() const { return state_; }
+    Activity activity() const;
     AssociationId id() const { return options_.id; }
     const Options& options() const { return options_; }
     const std::string& alpn() const { return alpn_; }
@@ -377,6 +371,28 @@ private:
     void start_anew(Instant now, const Error& error);
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
+    // association_dormancy.cpp
+    std::uint64_t rest_feature() const {
+        const bool keeps = options_.role == Role::client ||
+                           options_.bounds.dormant_for > Duration::zero();
+        return keeps ? feature::dormant : 0;
+    }
+    static Options options_of(AssociationId id, const Parked& parked);
+    bool can_rest() const;
+    Error why_awake() const;
+    bool in_flight() const;
+    bool quiet() const;
+    bool rests(const Error& lost) const;
+    void rest(Instant now);
+    bool rest_if_quiet(Instant now);
+    void tend_rest(Instant now);
+    bool handle_lost_at_rest(Instant now, const Error& error);
+    void wake();
+    void rise();
+    void announce_known();
+    std::vector<CarrierId> sorted_carriers() const;
+    bool time_rest(Instant now);
+    Instant rest_deadline() const { return dormancy_ ? dormancy_->give_up : never; }
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
@@ -436,6 +452,7 @@ private:
     std::optional<std::uint64_t> peers_race_;  // that we are a leaf of, and not chosen in
     Instant choice_due_ = never;
     std::unique_ptr<Continuity> continuity_;  // none: it ends with its connection
+    std::unique_ptr<Dormancy> dormancy_;      // it rests, is to rest, or wakes
     std::optional<Attach> wish_;              // of a fresh client's connection
     std::optional<event::Established> met_;   // as what it was established, until it is chosen
     std::vector<Event> unchosen_;             // what came before it was chosen

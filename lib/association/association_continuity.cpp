@@ -186,6 +186,7 @@ void Association::break_off(Instant now, const Error& cause) {
     unplug();
     state_ = State::connecting;
     settings_ = chosen_ = false;
+    events_.push_back(happened::Changed{id(), activity()});
     if (std::exchange(continuity_->lost, true)) return;
     if (options_.role == Role::server) ++shared_.lost;
     continuity_->give_up = now + options_.bounds.continuity;
@@ -226,6 +227,7 @@ void Association::race_again(Instant now) {
 bool Association::pause_race() {
     if (!continuity_) return false;
     const Duration pause = continuity_->pause;
+    if (dormancy_) continuity_->cause = race_->report();
     race_again(now_);
     continuity_->retry = now_ + pause;
     continuity_->pause = std::min(2 * pause, Continuity::longest_pause);
@@ -274,10 +276,10 @@ void Association::unplug() {
         lane.opened = false;
         outbox_.unplug(lane.out);
         if (!lane.known) continue;
-        if (lane.ours)
-            outbox_.announce(lane.out);
-        else
+        if (!lane.ours)
             outbox_.block(lane.out);  // until the peer opens it again
+        else if (state_ != State::dormant)
+            outbox_.announce(lane.out);
     }
     inbox_.unplug_all();
     last_ = nullptr;
@@ -287,6 +289,7 @@ void Association::unplug() {
 
 // The peer learns what it may have missed.
 void Association::plug(Instant now) {
+    rise();
     Continuity& kept = *continuity_;
     kept.former.reset();
     kept.doubting = false;
@@ -422,6 +425,7 @@ void Association::start_anew(Instant now, const Error& error) {
     continuity_.reset();
     settings_ = chosen_ = false;
     state_ = State::connecting;
+    events_.push_back(happened::Changed{id(), activity()});
     for (CarrierId carrier : sorted(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;

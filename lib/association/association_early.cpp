@@ -158,7 +158,7 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     // Where there is early data there will be a key, when the handshake is complete.
     if (options_.bounds.continuity > Duration::zero() &&
         (early_ || mapping_->continuity_key(options_.name)))
-        settings.features |= feature::attach;
+        settings.features |= feature::attach | rest_feature();
     if (settings.race) control_.push_front(Chosen{*settings.race});
     control_.push_front(settings);
 }

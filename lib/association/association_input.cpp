@@ -366,12 +366,15 @@ void Association::handle(Instant now, event::Lost& event) {
                           (event.error == Errc::connection_closed ||
                            event.error == Errc::handshake_timeout);
     if (stranger) event.error = Error(Errc::carrier_closed);
+    if (handle_lost_at_rest(now, event.error)) return;
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
-    if (state_ == State::established && forgotten)
+    if (state_ == State::established && forgotten) {
+        outbox_.went_in_vain();
         return start_anew(
             now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
                        Stage::established, "the peer was started anew, and has forgotten all"));
+    }
     if (mends(event.error)) return break_off(now, event.error);
     if (begins_again(event.error)) {
         ++beginnings_;
