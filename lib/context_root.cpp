@@ -306,7 +306,7 @@ void Root::transmit(AssociationId id) {
     Association* found = associations_.peek(id);
     if (!found) return;
     Setup& setup = setups_[id];
-    unpark(*found, setup);
+    if (auto options = associations_.poll_woken(id)) setup.options = *std::move(options);
     serve_wants(*found, setup);
     found->prepare(now_);
     for (Way& way : setup.ways) transmit(*found, way);

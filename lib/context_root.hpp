@@ -291,13 +291,7 @@ private:
         return connect;
     }
     // context_dormancy.cpp
-    struct Terms;
-    std::shared_ptr<const RestTerms> terms_of(const Association& association, const Setup& setup);
     void park(AssociationId id);
-    void unpark(const Association& association, Setup& setup);
-    // context_sharing.cpp
-    // All that Carriers must agree on to share an association.
-    static std::string sharing_key(const Remote& remote, const InitiateOptions& options);
     // context_continuity.cpp
     void serve_continuity(Association& association);
     void attach(Association& fresh, const Attach& attach);
@@ -476,9 +470,6 @@ private:
     std::unordered_map<std::uint64_t, Resolving> resolving_;
     std::unordered_map<LookupId, Asker> questions_;
     std::uint64_t last_resolving_ = 0;
-    std::map<std::string, std::weak_ptr<const RestTerms>> terms_;  // of clients' that rest
-    std::size_t most_terms_ = 64;
-    std::weak_ptr<const RestTerms> taken_terms_;  // the last ones of servers'
     std::vector<AssociationId> active_;
     std::vector<TransientId> touched_;
     std::unordered_map<SocketId, std::vector<Route>> blocked_;  // by their socket

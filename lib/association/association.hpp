@@ -70,7 +70,7 @@ public:
 
     Association(const Options& options, Shared& shared);
     // One that was put away, as it was.
-    Association(AssociationId id, Parked&& parked, Shared& shared);
+    Association(AssociationId id, Parked&& parked, const Bounds& bounds, Shared& shared);
     ~Association() override;
 
     // Commands, by Carriers that the layer above opened or adopted.
@@ -377,7 +377,7 @@ private:
                            options_.bounds.dormant_for > Duration::zero();
         return keeps ? feature::dormant : 0;
     }
-    static Options options_of(AssociationId id, const Parked& parked);
+    static Options options_of(AssociationId id, const Parked& parked, const Bounds& bounds);
     bool can_rest() const;
     Error why_awake() const;
     bool in_flight() const;

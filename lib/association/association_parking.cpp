@@ -42,8 +42,8 @@ Parked Association::park() {
     return parked;
 }
 
-Association::Association(AssociationId id, Parked&& parked, Shared& shared)
-    : Association(options_of(id, parked), shared) {
+Association::Association(AssociationId id, Parked&& parked, const Bounds& bounds, Shared& shared)
+    : Association(options_of(id, parked, bounds), shared) {
     lanes_ = std::move(parked.lanes);
     inbox_.outcomes() = parked.outcomes ? std::move(*parked.outcomes) : Outcomes::of(parked.opened);
     continuity_ = std::make_unique<Continuity>();
@@ -61,12 +61,13 @@ Association::Association(AssociationId id, Parked&& parked, Shared& shared)
 }
 
 // Who wakes it says how it is to race (race_by).
-Association::Options Association::options_of(AssociationId id, const Parked& parked) {
+Association::Options Association::options_of(AssociationId id, const Parked& parked,
+                                             const Bounds& bounds) {
     Options options;
     options.id = id;
     options.role = parked.role;
     if (parked.role == Role::client) options.remote = parked.where();
-    options.bounds = parked.terms->bounds();
+    options.bounds = bounds;
     options.name = parked.name;
     options.race_id = parked.race_id;
     options.dane = parked.dane;

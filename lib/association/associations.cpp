@@ -164,7 +164,7 @@ void Associations::forget(Slot& slot, AssociationId id, std::size_t place) {
     if (mine != last) by_remote_.erase(mine);
     slot.reuse = {};
     slot.key.clear();
-    woken_.erase(id);
+    forget_woken(id);
     free_.push_back(slot_of(id));
     --live_;
 }

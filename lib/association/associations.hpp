@@ -67,15 +67,15 @@ public:
     // have a place in the next turn, if there is one, at the end of which they may be put away
     // again. Who only looks causes none.
 
-    // With nothing left to do; what it was made with is `terms`.
-    void park(AssociationId id, std::shared_ptr<const RestTerms> terms);
+    // With nothing left to do; a client's was made with these.
+    void park(AssociationId id, const InitiateOptions& options);
     bool parked(AssociationId id) const;
     // Whatever it is, without making it again.
     Activity activity(AssociationId id) const;
     // Drops one that is put away.
     void drop_parked(AssociationId id);
-    // With what it was made, once, after it was made again.
-    std::shared_ptr<const RestTerms> poll_woken(AssociationId id);
+    // With what a client's was made, once, after it was made again.
+    std::optional<InitiateOptions> poll_woken(AssociationId id);
     // A server's, as its peer calls it.
     void name(const AssociationName& name, AssociationId id) { by_name_[name] = id; }
     AssociationId find(const AssociationName& name) const;
@@ -136,6 +136,7 @@ private:
     }
     Slot& unpark(Slot& slot, AssociationId id);
     void unpark(const Key& key);
+    void forget_woken(AssociationId id);
     void forget(Slot& slot, AssociationId id, std::size_t place);
     const Slot* slot(AssociationId id) const;
     static std::size_t place_of(const Key& key) {
@@ -153,7 +154,8 @@ private:
     std::map<AssociationName, AssociationId> by_name_;
     std::unordered_map<AssociationId, Route> moved_;
     std::vector<AssociationId> looked_at_;  // that were put away, until the next turn
-    std::unordered_map<AssociationId, std::shared_ptr<const RestTerms>> woken_;
+    RestTerms terms_;
+    std::unordered_map<AssociationId, TermsId> woken_;  // and nobody asked yet with what
     std::size_t live_ = 0;
 };
 

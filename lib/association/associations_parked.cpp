@@ -5,11 +5,14 @@
 
 namespace post::core {
 
-void Associations::park(AssociationId id, std::shared_ptr<const RestTerms> terms) {
+void Associations::park(AssociationId id, const InitiateOptions& options) {
     Slot& found = *slot(id);
+    const bool client = found.association->options().role == Role::client;
+    const TermsId terms = client ? terms_.keep(options)
+                                 : terms_.keep(found.association->options().bounds);
     found.parked = std::make_unique<Parked>(found.association->park());
     found.association.reset();
-    found.parked->terms = std::move(terms);
+    found.parked->terms = terms;
     found.parked->key_hash = std::hash<Key>{}(found.key);
     found.parked->place = place_of(found.key);
     if (const auto at = by_key_.find(found.key); at != by_key_.end() && at->second == id)
@@ -17,7 +20,7 @@ void Associations::park(AssociationId id, std::shared_ptr<const RestTerms> terms
     Key().swap(found.key);
     // It is said again from what is known; but for what it differed in.
     if (found.reuse && found.reuse->how == Reuse::How::first) found.reuse = {};
-    woken_.erase(id);
+    forget_woken(id);
 }
 
 bool Associations::parked(AssociationId id) const {
@@ -34,14 +37,15 @@ Activity Associations::activity(AssociationId id) const {
 
 Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
     const auto parked = std::exchange(slot.parked, nullptr);
-    auto terms = parked->terms;
-    slot.association = std::make_unique<Association>(id, std::move(*parked), shared_);
+    const TermsId terms = parked->terms;
+    slot.association = std::make_unique<Association>(id, std::move(*parked), terms_.bounds(terms),
+                                                     shared_);
     if (const auto& remote = slot.association->options().remote) {
-        slot.key = terms->key(*remote);
+        slot.key = sharing_key(*remote, terms_.options(terms));
         // Another one may have come in its place.
         by_key_.emplace(slot.key, id);
     }
-    woken_[id] = std::move(terms);
+    woken_[id] = terms;
     looked_at_.push_back(id);
     return slot;
 }
@@ -66,13 +70,21 @@ void Associations::drop_parked(AssociationId id) {
         named != by_name_.end() && named->second == id)
         by_name_.erase(named);
     shared_.dormant -= parked->counted;
+    terms_.drop(parked->terms);
     forget(dropped, id, parked->place);
 }
 
-std::shared_ptr<const RestTerms> Associations::poll_woken(AssociationId id) {
-    if (woken_.empty()) return nullptr;
-    const auto woken = woken_.extract(id);
-    return woken ? woken.mapped() : nullptr;
+std::optional<InitiateOptions> Associations::poll_woken(AssociationId id) {
+    const auto woken = woken_.empty() ? woken_.end() : woken_.find(id);
+    if (woken == woken_.end()) return std::nullopt;
+    std::optional<InitiateOptions> options;
+    if (!slots_[slot_of(id)].key.empty()) options = terms_.options(woken->second);
+    forget_woken(id);
+    return options;
+}
+
+void Associations::forget_woken(AssociationId id) {
+    if (const auto woken = woken_.extract(id)) terms_.drop(woken.mapped());
 }
 
 }  // namespace post::core

@@ -1,33 +1,24 @@
 // Parked: what is left in memory of an association that rests (dormancy.hpp), some hundred bytes:
 // its names, the key that proves who it is, and its lanes as they are. What it was made with is
-// kept once for all that are alike.
+// kept once for all that are alike (rest_terms.hpp).
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include <post/policy.hpp>
 #include <post/remote.hpp>
 
 #include "lib/association/outcomes.hpp"
+#include "lib/association/rest_terms.hpp"
 #include "lib/association/shared.hpp"
 #include "mappings/early_guard.hpp"
 #include "mappings/values.hpp"
 
 namespace post::core {
 
-// What those who rest have in common; whoever made them knows more of it.
-class RestTerms {
-public:
-    virtual ~RestTerms() = default;
-    virtual const Bounds& bounds() const = 0;
-    // Under which a client's is shared (Associations::Key).
-    virtual std::string key(const Remote& remote) const = 0;
-};
-
 struct Parked {
     Lanes lanes{};
-    std::shared_ptr<const RestTerms> terms{};
+    TermsId terms{};
     std::string url{};                     // of a client's Remote
     std::unique_ptr<Remote> remote{};      // where the URL does not say all of it
     std::unique_ptr<Outcomes> outcomes{};  // none: `opened` says all
