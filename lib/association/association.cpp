@@ -39,6 +39,7 @@ Association::~Association() {
         if (lane.draining) --shared_.draining;
     shared_.charge.charged -= unchosen_bytes_;
     if (continuity_ && continuity_->lost && options_.role == Role::server) --shared_.lost;
+    if (joining_ && joining_->waits) --shared_.lost;
     if (dormancy_) shared_.dormant -= dormancy_->counted;
 }
 

@@ -16,12 +16,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 #include <post/association.hpp>
 #include <post/message.hpp>
-#include <post/policy.hpp>
 
+#include "lib/association/association_options.hpp"
 #include "lib/association/continuity.hpp"
 #include "lib/association/dormancy.hpp"
 #include "lib/association/early_flight.hpp"
@@ -40,32 +39,8 @@ struct Parked;
 
 class Association final : private Supply {
 public:
-    struct Options {
-        AssociationId id;
-        Role role = Role::client;
-        std::optional<Remote> remote{};
-        Bounds bounds{};
-        std::array<std::uint8_t, 16> name{};  // random; goes into SETTINGS
-        Race::Options race{};                 // of a client
-        std::uint64_t race_id = 0;            // random
-        bool dane = false;                    // certificates are asked of trusted name servers
-        bool datagrams = false;               // its messages will be datagrams
-        bool fields = false;                  // and these have the fields of HTTP
-        // A Carrier is opened as soon as anything is asked of it, since the peer may be the first
-        // who says something.
-        bool eager = false;
-        EarlyGuard* guard = nullptr;  // of a listener that takes early data; outlives it
-    };
-    struct NewCarrier {
-        Tag tag = no_tag;
-        std::optional<CarrierId> parent{};
-        CarrierKind kind = CarrierKind::messages;
-        Priority priority{};
-        std::uint32_t weight = 1;
-        bool announce = false;
-        core::Boxed<ChannelInfo> channel{};
-        core::Boxed<std::string> target{};  // of its URL, where it is that of HTTP
-    };
+    using Options = AssociationOptions;
+    using NewCarrier = core::NewCarrier;
     enum class State : std::uint8_t { fresh, dormant, connecting, established, closing, gone };
 
     Association(const Options& options, Shared& shared);
@@ -159,6 +134,13 @@ public:
     // A number for the connection, and the connection, whose predecessor ends.
     AttemptId free_attempt() const;
     void attach(Instant now, AttemptId attempt, Husk husk);
+    // Another leaf of a race that has begun with early data (association_joining.cpp): whose
+    // connection it shall become, once; and that association then has it, unless it waits for none.
+    std::optional<AssociationId> poll_join();
+    bool awaits_choice() const { return joining_ && joining_->owner && !chosen_; }
+    void join(Instant now, AttemptId attempt, Husk husk);
+    // No other connection of the client's takes our place: its Carriers are the application's.
+    void choose();
 
     // Input, from the root.
 
@@ -169,10 +151,9 @@ public:
         return state_ == State::connecting || (continuity_ && continuity_->doubting);
     }
     void race_by(Race::Options race);
-    // It holds something that may be early data, and no connection of its race had such before.
-    // FORMAT.md, 5.2: not done on every leaf, because a listener has no way yet to bring two of
-    // them together.
-    bool has_early() const;
+    // It holds something that may be early data: on all leaves of its race, or on one only, for
+    // peers who do not know that two are of one race.
+    bool has_early(bool every_leaf) const;
     // What else the race's report is to say of an attempt.
     void note(AttemptId attempt, const std::string& text) {
         if (race_) race_->note(attempt, text);
@@ -299,7 +280,6 @@ private:
     bool raced() const;  // more than one leaf was begun
     void close_leaves(const Error& error);
     void fail_if_exhausted();
-    void choose();
     void begin_race(Instant now);
     void tell_race(Instant now, const Answer& answer, const std::string& host);
     // association_trace.cpp
@@ -344,7 +324,7 @@ private:
     void handle(Instant now, Delivered& delivered);
     void handle(Instant now, Attach& attach);
     // association_continuity.cpp
-    bool holds(const Event& event) const;
+    bool holds(Instant now, const Event& event);
     void hold(Event&& event);
     void replay();
     void know_key();
@@ -372,11 +352,7 @@ private:
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
     // association_dormancy.cpp
-    std::uint64_t rest_feature() const {
-        const bool keeps = options_.role == Role::client ||
-                           options_.bounds.dormant_for > Duration::zero();
-        return keeps ? feature::dormant : 0;
-    }
+    std::uint64_t rest_feature() const;
     static Options options_of(AssociationId id, const Parked& parked, const Bounds& bounds);
     bool can_rest() const;
     Error why_awake() const;
@@ -390,8 +366,12 @@ private:
     void wake();
     void rise();
     void announce_known();
-    std::vector<CarrierId> sorted_carriers() const;
     bool time_rest(Instant now);
+    // association_joining.cpp
+    bool holds_early(Instant now, const Event& event);
+    bool joins(Instant now, std::uint64_t race);
+    bool waits_for_choice(Instant now, const Error& lost);
+    void time_joining(Instant now);
     Instant rest_deadline() const { return dormancy_ ? dormancy_->give_up : never; }
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
@@ -453,6 +433,7 @@ private:
     Instant choice_due_ = never;
     std::unique_ptr<Continuity> continuity_;  // none: it ends with its connection
     std::unique_ptr<Dormancy> dormancy_;      // it rests, is to rest, or wakes
+    std::unique_ptr<Joining> joining_;        // a listener's that heard early data
     std::optional<Attach> wish_;              // of a fresh client's connection
     std::optional<event::Established> met_;   // as what it was established, until it is chosen
     std::vector<Event> unchosen_;             // what came before it was chosen

@@ -32,14 +32,18 @@ bool same(const ContinuityProof& one, const ContinuityProof& other) {
 // A fresh client's connection: it may belong to an association that there is already, so that
 // nothing of it is anybody's before it is chosen.
 
-bool Association::holds(const Event& event) const {
+bool Association::holds(Instant now, const Event& event) {
     if (options_.role == Role::client || plain_ || state_ != State::established) return false;
-    if (early_ || std::holds_alternative<event::Lost>(event)) return false;
+    if (std::holds_alternative<event::Lost>(event)) return false;
     if (wished_) return true;
-    if (chosen_ || options_.bounds.continuity == Duration::zero()) return false;
-    return !std::holds_alternative<event::Established>(event) &&
-           !std::holds_alternative<Settings>(event) && !std::holds_alternative<Chosen>(event) &&
-           !std::holds_alternative<Attach>(event);
+    const bool tells = std::holds_alternative<event::Established>(event) ||
+                       std::holds_alternative<Settings>(event) ||
+                       std::holds_alternative<Chosen>(event) ||
+                       std::holds_alternative<Attach>(event);
+    if (chosen_ || tells) return false;
+    if (early_) return holds_early(now, event);
+    return options_.bounds.continuity > Duration::zero() || !shared_.early_races.empty() ||
+           !unchosen_.empty();
 }
 
 // No more than the windows that the client was given.

@@ -19,6 +19,13 @@ bool unfinished(const Lane& lane) {
     return lane.in.work && !lane.in.work->unfinished.empty();
 }
 
+std::vector<CarrierId> sorted(const Lanes& lanes) {
+    std::vector<CarrierId> all;
+    for (const auto& [id, lane] : lanes) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
 }  // namespace
 
 Activity Association::activity() const {
@@ -50,11 +57,13 @@ void Association::stay() {
         id(), Error(Errc::cancelled, {}, Stage::established, "activate() was called meanwhile")});
 }
 
-bool Association::can_rest() const {
+std::uint64_t Association::rest_feature() const {
     const bool keeps = options_.role == Role::client ||
                        options_.bounds.dormant_for > Duration::zero();
-    return continuity_ && keeps && (peer_features_ & feature::dormant) != 0;
+    return keeps ? feature::dormant : 0;
 }
+
+bool Association::can_rest() const { return continuity_ && (rest_feature() & peer_features_) != 0; }
 
 Error Association::why_awake() const {
     const auto unsupported = [](const char* why) {
@@ -188,16 +197,9 @@ void Association::rise() {
 
 // The peer shall open our Carriers again, also those that have nothing to say.
 void Association::announce_known() {
-    for (CarrierId carrier : sorted_carriers())
+    for (CarrierId carrier : sorted(lanes_))
         if (Lane& lane = *find(carrier); lane.ours && lane.known && !lane.ended)
             outbox_.announce(lane.out);
-}
-
-std::vector<CarrierId> Association::sorted_carriers() const {
-    std::vector<CarrierId> all;
-    for (const auto& [id, lane] : lanes_) all.push_back(id);
-    std::sort(all.begin(), all.end());
-    return all;
 }
 
 // False: it is over.

@@ -213,6 +213,7 @@ void Association::handle_timeout(Instant now) {
     forget_done();
     if (!time_continuity(now) || !time_rest(now)) return;
     time_leaves(now);
+    time_joining(now);
     if (choice_due_ <= now) {
         choice_due_ = never;
         return shut(Error(Errc::never_chosen, {}, Stage::established));

@@ -169,8 +169,10 @@ public:
     bool copy_early(OutLane& lane, NicenessClass niceness, Sequence sequence, Piece& piece);
     // The copy counts: the message was pulled with it.
     void went_early(OutLane& lane, NicenessClass niceness, Sequence sequence);
-    // It does not: the message goes as any other.
-    void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence);
+    // It does not: the message goes as any other. `elsewhere`: but it may be at the peer, by a leaf
+    // that has lost.
+    void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence,
+                   bool elsewhere);
 
     // Views and events.
 

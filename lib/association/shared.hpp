@@ -7,6 +7,7 @@
 
 #include <post/message.hpp>
 
+#include "lib/association/early_races.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/pool.hpp"
 #include "lib/association/small_blocks.hpp"
@@ -31,6 +32,7 @@ struct Shared {
     std::size_t lost = 0;  // servers' associations that wait for another connection
     static constexpr std::size_t most_dormant = 262144;
     std::size_t dormant = 0;  // Carriers of servers' associations that rest; one at least of each
+    EarlyRaces early_races;   // that listeners heard of
     TraceLog trace;
 
     // What is sent, as it is held until it is settled.
