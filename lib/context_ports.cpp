@@ -58,7 +58,8 @@ Result<void> check(const Bounds& bounds, const Policy& policy) {
             "Bounds::largest_message is more than half of Bounds::receive_budget, so that "
             "its memory could not be promised");
     if (bounds.handshake_timeout <= Duration::zero() || bounds.idle_timeout <= Duration::zero() ||
-        bounds.linger < Duration::zero() || bounds.continuity < Duration::zero())
+        bounds.linger < Duration::zero() || bounds.continuity < Duration::zero() ||
+        bounds.dormant_for < Duration::zero())
         return wrong("a timeout is not positive");
     if (bounds.keep_alive && *bounds.keep_alive < Duration::zero())
         return wrong("Bounds::keep_alive is negative");

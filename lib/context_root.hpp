@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -290,9 +291,15 @@ private:
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }
+    // context_dormancy.cpp
+    void park(AssociationId id);
     // context_continuity.cpp
     void serve_continuity(Association& association);
     void attach(Association& fresh, const Attach& attach);
+    void serve_attaches();
+    void attach_now(Association& fresh, const Attach& attach);
+    void join(Association& chosen, AssociationId owner);
+    AttemptId hand_over(AssociationId from, AssociationId to);
     // context_paths.cpp
     static Result<void> check(const Local& local);
     void find_interfaces();
@@ -446,7 +453,11 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
-    wire::RateLimit attaches_{1024, 256};   // connections that name an association, a second
+    // Connections that name an association, a second; and those that wait for their turn.
+    wire::RateLimit attach_rate_{1024, 1024};
+    static constexpr std::size_t most_attaches_ = 4096;
+    std::deque<std::pair<AssociationId, Attach>> attaches_;
+    Instant attaches_due_ = never;
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for

@@ -159,6 +159,11 @@ struct Bounds {
     // suit most. Not the default: it is young, and rare schedules of faults on tls and sctp-dtls
     // (one in some thousands) still fail messages that could have gone on.
     Duration continuity{};
+    // How long a listener keeps a dormant Association (Carrier::deactivate) whose client does not
+    // come again: its Carriers end with connection_lost then. Zero: it keeps none, and clients
+    // cannot deactivate. A Context keeps at most 262144 Carriers of listeners dormant; beyond that
+    // a connection that is let go ends its Association.
+    Duration dormant_for = std::chrono::hours(1);
     bool operator==(const Bounds&) const = default;
 };
 

@@ -39,6 +39,8 @@ Association::~Association() {
         if (lane.draining) --shared_.draining;
     shared_.charge.charged -= unchosen_bytes_;
     if (continuity_ && continuity_->lost && options_.role == Role::server) --shared_.lost;
+    if (joining_ && joining_->waits) --shared_.lost;
+    if (dormancy_) shared_.dormant -= dormancy_->counted;
 }
 
 Lane* Association::look_up(CarrierId carrier) {
@@ -106,7 +108,10 @@ void Association::refuse(CarrierId carrier) {
     cut(*lane, Error(Errc::carrier_refused));
 }
 
-void Association::begin() { state_ = State::connecting; }
+void Association::begin() {
+    if (state_ == State::dormant) return wake();
+    state_ = State::connecting;
+}
 
 void Association::want(CarrierId carrier) {
     Lane* lane = options_.eager ? find(carrier) : nullptr;
@@ -456,7 +461,7 @@ void Association::shut(const Error& error) {
 void Association::shut_if_idle() {
     if (!lanes_.empty()) return;
     if (state_ == State::established) shut(Error(Errc::carrier_closed));
-    if (state_ == State::fresh || state_ == State::connecting) shut(Error(Errc::carrier_closed));
+    if (state_ <= State::connecting) shut(Error(Errc::carrier_closed));
 }
 
 std::optional<Path> Association::path() const {

@@ -32,14 +32,18 @@ bool same(const ContinuityProof& one, const ContinuityProof& other) {
 // A fresh client's connection: it may belong to an association that there is already, so that
 // nothing of it is anybody's before it is chosen.
 
-bool Association::holds(const Event& event) const {
+bool Association::holds(Instant now, const Event& event) {
     if (options_.role == Role::client || plain_ || state_ != State::established) return false;
-    if (early_ || std::holds_alternative<event::Lost>(event)) return false;
+    if (std::holds_alternative<event::Lost>(event)) return false;
     if (wished_) return true;
-    if (chosen_ || options_.bounds.continuity == Duration::zero()) return false;
-    return !std::holds_alternative<event::Established>(event) &&
-           !std::holds_alternative<Settings>(event) && !std::holds_alternative<Chosen>(event) &&
-           !std::holds_alternative<Attach>(event);
+    const bool tells = std::holds_alternative<event::Established>(event) ||
+                       std::holds_alternative<Settings>(event) ||
+                       std::holds_alternative<Chosen>(event) ||
+                       std::holds_alternative<Attach>(event);
+    if (chosen_ || tells) return false;
+    if (early_) return holds_early(now, event);
+    return options_.bounds.continuity > Duration::zero() || !shared_.early_races.empty() ||
+           !unchosen_.empty();
 }
 
 // No more than the windows that the client was given.
@@ -186,6 +190,7 @@ void Association::break_off(Instant now, const Error& cause) {
     unplug();
     state_ = State::connecting;
     settings_ = chosen_ = false;
+    events_.push_back(happened::Changed{id(), activity()});
     if (std::exchange(continuity_->lost, true)) return;
     if (options_.role == Role::server) ++shared_.lost;
     continuity_->give_up = now + options_.bounds.continuity;
@@ -226,6 +231,7 @@ void Association::race_again(Instant now) {
 bool Association::pause_race() {
     if (!continuity_) return false;
     const Duration pause = continuity_->pause;
+    if (dormancy_) continuity_->cause = race_->report();
     race_again(now_);
     continuity_->retry = now_ + pause;
     continuity_->pause = std::min(2 * pause, Continuity::longest_pause);
@@ -274,10 +280,10 @@ void Association::unplug() {
         lane.opened = false;
         outbox_.unplug(lane.out);
         if (!lane.known) continue;
-        if (lane.ours)
-            outbox_.announce(lane.out);
-        else
+        if (!lane.ours)
             outbox_.block(lane.out);  // until the peer opens it again
+        else if (state_ != State::dormant)
+            outbox_.announce(lane.out);
     }
     inbox_.unplug_all();
     last_ = nullptr;
@@ -287,6 +293,7 @@ void Association::unplug() {
 
 // The peer learns what it may have missed.
 void Association::plug(Instant now) {
+    rise();
     Continuity& kept = *continuity_;
     kept.former.reset();
     kept.doubting = false;
@@ -422,6 +429,7 @@ void Association::start_anew(Instant now, const Error& error) {
     continuity_.reset();
     settings_ = chosen_ = false;
     state_ = State::connecting;
+    events_.push_back(happened::Changed{id(), activity()});
     for (CarrierId carrier : sorted(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;

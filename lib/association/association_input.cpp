@@ -19,7 +19,7 @@ void Association::drain_mapping(Instant now) {
 
 void Association::handle_arrived(Instant now) {
     for (Event& event : arrived_) {
-        if (holds(event))
+        if (holds(now, event))
             hold(std::move(event));
         else
             std::visit([&](auto& happened) { handle(now, happened); }, event);
@@ -102,21 +102,22 @@ void Association::handle(Instant now, Settings& settings) {
     peer_largest_ = settings.largest_message;
     know_peer(settings.features);
     if (options_.role == Role::server) options_.name = settings.association;
-    if (!settings.race || options_.role == Role::client) return choose();
+    if (!settings.race || options_.role == Role::client)
+        return joining_ && joins(now, joining_->race) ? void() : choose();
     peers_race_ = settings.race;
     choice_due_ = now + choice_patience;
 }
 
-void Association::handle(Instant, Chosen& chosen) {
+void Association::handle(Instant now, Chosen& chosen) {
     if (options_.role == Role::client) return violation("CHOSEN from a server");
     if (!peers_race_ || *peers_race_ != chosen.race)
         return violation("CHOSEN names another race than SETTINGS, or comes twice");
-    choose();
+    if (!joins(now, chosen.race)) choose();
 }
 
-// No other connection of the client's takes our place: its Carriers are the application's.
 void Association::choose() {
     chosen_ = true;
+    if (joining_ && joining_->reopen_by == never) joining_.reset();
     peers_race_.reset();
     choice_due_ = never;
     met_.reset();
@@ -366,12 +367,15 @@ void Association::handle(Instant now, event::Lost& event) {
                           (event.error == Errc::connection_closed ||
                            event.error == Errc::handshake_timeout);
     if (stranger) event.error = Error(Errc::carrier_closed);
+    if (handle_lost_at_rest(now, event.error) || waits_for_choice(now, event.error)) return;
     const bool forgotten = continuity_ && continuity_->attaching &&
                            event.error.cause == make_error_code(Errc::not_attached);
-    if (state_ == State::established && forgotten)
+    if (state_ == State::established && forgotten) {
+        outbox_.went_in_vain();
         return start_anew(
             now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
                        Stage::established, "the peer was started anew, and has forgotten all"));
+    }
     if (mends(event.error)) return break_off(now, event.error);
     if (begins_again(event.error)) {
         ++beginnings_;

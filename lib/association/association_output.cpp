@@ -14,6 +14,7 @@ constexpr Duration idle_close = std::chrono::seconds(5);
 
 void Association::prepare(Instant now) {
     now_ = now;
+    if (dormancy_) tend_rest(now);
     // A server waits for its client: only that knows what it still wants to open.
     const bool open = state_ == State::connecting || state_ == State::established;
     if (!lanes_.empty() || options_.role == Role::server || !open)
@@ -177,7 +178,7 @@ Instant Association::deadline() const {
     if (state_ == State::gone) return never;
     Instant first = outbox_.deadline();
     if (mapping_) first = std::min(first, mapping_->deadline());
-    first = std::min({first, race_deadline(), continuity_deadline()});
+    first = std::min({first, race_deadline(), continuity_deadline(), rest_deadline()});
     if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
     if (state_ == State::established) {
         first = std::min(first, inbox_.deadline());
@@ -210,8 +211,9 @@ void Association::handle_timeout(Instant now) {
     }
     inbox_.handle_timeout(now);
     forget_done();
-    if (!time_continuity(now)) return;
+    if (!time_continuity(now) || !time_rest(now)) return;
     time_leaves(now);
+    time_joining(now);
     if (choice_due_ <= now) {
         choice_due_ = never;
         return shut(Error(Errc::never_chosen, {}, Stage::established));
