@@ -13,8 +13,10 @@ void Root::serve_continuity(Association& association) {
 
 // Whoever names an association that there is not hears the same as who cannot prove that it is his.
 void Root::attach(Association& fresh, const Attach& attach) {
-    const AssociationId id = attaches_.take(now_) ? associations_.find(attach.association)
-                                                  : AssociationId{};
+    // Not the same as one that is not known: the client asks again.
+    if (!attaches_.take(now_))
+        return fresh.shut(Error(Errc::excessive_load, {}, Stage::established));
+    const AssociationId id = associations_.find(attach.association);
     Association* const known = associations_.peek(id);
     const bool proved = Association::proves(known, fresh, attach) &&
                         associations_.origin(id) == associations_.origin(fresh.id());

@@ -47,6 +47,9 @@ struct Shared {
     std::uint64_t draining = 0;                 // Carriers that were closed and are not over
     static constexpr std::size_t most_lost = 16384;
     std::size_t lost = 0;  // servers' associations that wait for another connection
+    // Random, and another one as soon as a server's association is forgotten to which its client
+    // may still come back: who is refused, and finds the same one, was never known.
+    AssociationName remembrance{};
     TraceLog trace;
 
     // What is sent, as it is held until it is settled.
@@ -73,6 +76,7 @@ public:
         // who says something.
         bool eager = false;
         EarlyGuard* guard = nullptr;  // of a listener that takes early data; outlives it
+        std::uint64_t door = 0;       // the listener that took it, as a number
     };
     struct NewCarrier {
         Tag tag = no_tag;
@@ -375,6 +379,11 @@ private:
     bool begins_again(const Error& error) const;
     static bool is_outage(const Error& error);
     void start_anew(Instant now, const Error& error);
+    AssociationName remembrance();
+    void note_remembrance(const AssociationName& said);
+    bool never_known() const;
+    void forget_client();
+    void handle_refusal(Instant now, const Error& error);
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,

@@ -69,7 +69,8 @@ void Association::handle(Instant, Attach& attach) {
     const auto proof = mapping_->prove(continuity_->key, Role::server, attach.epoch);
     const bool good = proof && same(*proof, attach.proof) && attach.epoch == continuity_->epoch &&
                       attach.association == continuity_->name;
-    if (!good) violation("ATTACH is not proved");
+    if (!good) return violation("ATTACH is not proved");
+    if (continuity_->says) continuity_->remembrance = *continuity_->says;
 }
 
 bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {

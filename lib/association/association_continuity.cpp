@@ -44,6 +44,7 @@ std::optional<AssociationName> Association::poll_name() {
 // What another connection can mend: nobody meant to end this one.
 bool Association::mends(const Error& error) const {
     if (!continuity_ || state_ != State::established) return false;
+    if (continuity_->attaching && error == Errc::excessive_load) return true;
     if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
     return is_outage(error);
 }
@@ -53,11 +54,50 @@ bool Association::is_outage(const Error& error) {
            error.cause == make_error_code(Errc::replaced);
 }
 
+// What a server's SETTINGS has where a client's has the name. Of two listeners neither knows the
+// associations of the other, so that they differ.
+AssociationName Association::remembrance() {
+    if (shared_.remembrance == AssociationName{}) shared_.remembrance = options_.name;
+    AssociationName said = shared_.remembrance;
+    for (std::size_t i = 0; i < 8; ++i)
+        said[i] ^= static_cast<std::uint8_t>(options_.door >> 8 * i);
+    return said;
+}
+
+void Association::forget_client() {
+    if (continuity_ && options_.role == Role::server) shared_.remembrance = {};
+}
+
+void Association::note_remembrance(const AssociationName& said) {
+    if (!continuity_ || options_.role == Role::server) return;
+    if (continuity_->epoch == 0) continuity_->remembrance = said;
+    continuity_->says = said;
+}
+
+// The server has forgotten nothing since it was first heard of, and does not know us: it never got
+// our SETTINGS and CHOSEN, without which nothing was anybody's there.
+bool Association::never_known() const {
+    return continuity_->says == continuity_->remembrance &&
+           std::all_of(lanes_.begin(), lanes_.end(),
+                       [](const auto& one) { return one.second.ours; });
+}
+
+void Association::handle_refusal(Instant now, const Error& error) {
+    // Without its SETTINGS nobody can tell what that means. They were lost; perhaps not next time.
+    if (!continuity_->says && beginnings_ < most_beginnings) {
+        ++beginnings_;
+        return break_off(now, error);
+    }
+    start_anew(now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
+                          Stage::established, "the peer was started anew, and has forgotten all"));
+}
+
 // The lanes stay as if nothing had been sent yet of what is not settled.
 void Association::break_off(Instant now, const Error& cause) {
     leave_connection(cause);
     continuity_->cause = cause;
     continuity_->attaching = false;
+    continuity_->says.reset();
     continuity_->reopen_by = never;
     unplug();
     state_ = State::connecting;
@@ -66,8 +106,9 @@ void Association::break_off(Instant now, const Error& cause) {
     if (options_.role == Role::server) ++shared_.lost;
     continuity_->give_up = now + options_.bounds.continuity;
     continuity_->pause = Continuity::first_pause;
-    if (options_.role == Role::client && !std::exchange(continuity_->doubting, false))
-        race_again(now);
+    if (options_.role != Role::client || std::exchange(continuity_->doubting, false)) return;
+    race_again(now);
+    if (cause == Errc::excessive_load) continuity_->retry = now + continuity_->pause;
 }
 
 // It may still say its last word.
@@ -293,6 +334,7 @@ bool Association::begins_again(const Error& error) const {
 // The peer has forgotten the association, or never knew it: what it may have taken, and may not
 // take twice, fails with this error, and all else begins once more.
 void Association::start_anew(Instant now, const Error& error) {
+    const bool never = continuity_ && never_known();
     unplug();
     close_leaves(Error(Errc::lost_the_race));
     continuity_.reset();
@@ -305,9 +347,10 @@ void Association::start_anew(Instant now, const Error& error) {
             cut(*lane, error);
             continue;
         }
-        lane->resumed = lane->known;
+        lane->resumed = lane->known && !never;
         lane->known = false;
         lane->out.gaps = true;
+        if (never) outbox_.never_tried(lane->out);
         outbox_.start_anew(lane->out, error);
         inbox_.forget(lane->in);
     }
