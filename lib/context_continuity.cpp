@@ -22,8 +22,9 @@ void Root::serve_continuity(Association& association) {
 // Whoever names an association that there is not hears the same as who cannot prove that it is his.
 void Root::attach(Association& fresh, const Attach& attach) {
     if (attaches_.empty() && attach_rate_.take(now_)) return attach_now(fresh, attach);
+    // Not the same as one that is not known: the client asks again.
     if (attaches_.size() >= most_attaches_)
-        return fresh.shut(Error(Errc::not_attached, {}, Stage::established));
+        return fresh.shut(Error(Errc::excessive_load, {}, Stage::established));
     attaches_.emplace_back(fresh.id(), attach);
     attaches_due_ = now_ + pause_of_attaches;
 }

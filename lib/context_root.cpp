@@ -262,6 +262,7 @@ Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds
     options.guard = &early_guard_;
     options.bounds = bounds;
     options.name = random_name();
+    options.door = origin_of(listener);
     Association& made = associations_.create(options, {}, origin_of(listener));
     if (TraceLog& trace = associations_.shared().trace; trace.on())
         trace.add(made.id(), traced::AssociationOpened{{}, {.how = Reuse::How::accepted}});

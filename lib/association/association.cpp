@@ -444,6 +444,12 @@ void Association::relieve() {
 
 void Association::shut(const Error& error) {
     if (state_ == State::gone || state_ == State::closing) return;
+    // Who is turned away hears our SETTINGS first (FORMAT.md, 7.2: remembrance).
+    if (error == Errc::not_attached && !control_.empty() && !end_) {
+        end_ = error;
+        return;
+    }
+    forget_client();
     if (mapping_ && !mapping_->over()) {
         mapping_->close(error);
         state_ = State::closing;

@@ -349,6 +349,11 @@ private:
     bool begins_again(const Error& error) const;
     static bool is_outage(const Error& error);
     void start_anew(Instant now, const Error& error);
+    AssociationName remembrance();
+    void note_remembrance(const AssociationName& said);
+    bool never_known() const;
+    void forget_client();
+    void handle_refusal(Instant now, const Error& error);
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
     // association_dormancy.cpp

@@ -159,7 +159,7 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     inbox_.set_plain(plain_);
     if (plain_) return;
     Settings settings;
-    settings.association = options_.name;
+    settings.association = options_.role == Role::client ? options_.name : remembrance();
     // Nothing is anybody's before the server knows which association it belongs to.
     if (raced() || continuity_) settings.race = options_.race_id;
     settings.largest_message = unlimited;  // each Carrier has its own limit

@@ -102,8 +102,11 @@ void Association::handle(Instant now, Settings& settings) {
     peer_largest_ = settings.largest_message;
     know_peer(settings.features);
     if (options_.role == Role::server) options_.name = settings.association;
-    if (!settings.race || options_.role == Role::client)
-        return joining_ && joins(now, joining_->race) ? void() : choose();
+    if (!settings.race || options_.role == Role::client) {
+        if (joining_ && joins(now, joining_->race)) return;
+        choose();
+        return note_remembrance(settings.association);
+    }
     peers_race_ = settings.race;
     choice_due_ = now + choice_patience;
 }
@@ -362,20 +365,18 @@ void Association::handle(Instant now, event::Lost& event) {
     trace_end(*mapping_, attempt_, event.error);
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
-    // A client that went before it was there is nobody's loss.
-    const bool stranger = state_ == State::connecting && options_.role == Role::server &&
-                          (event.error == Errc::connection_closed ||
-                           event.error == Errc::handshake_timeout);
-    if (stranger) event.error = Error(Errc::carrier_closed);
+    // A client that went before it was there, or before it said who it is, is nobody's loss.
+    const bool nobody = state_ == State::connecting && !continuity_ &&
+                        (event.error == Errc::connection_closed ||
+                         event.error == Errc::handshake_timeout);
+    const bool unnamed = state_ == State::established && !chosen_ && lanes_.empty() &&
+                         is_outage(event.error);
+    if (options_.role == Role::server && (nobody || unnamed))
+        event.error = Error(Errc::carrier_closed);
     if (handle_lost_at_rest(now, event.error) || waits_for_choice(now, event.error)) return;
-    const bool forgotten = continuity_ && continuity_->attaching &&
-                           event.error.cause == make_error_code(Errc::not_attached);
-    if (state_ == State::established && forgotten) {
-        outbox_.went_in_vain();
-        return start_anew(
-            now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
-                       Stage::established, "the peer was started anew, and has forgotten all"));
-    }
+    const bool refused = continuity_ && continuity_->attaching && state_ == State::established &&
+                         event.error.cause == make_error_code(Errc::not_attached);
+    if (refused) return handle_refusal(now, event.error);
     if (mends(event.error)) return break_off(now, event.error);
     if (begins_again(event.error)) {
         ++beginnings_;
@@ -419,10 +420,13 @@ void Association::fail_all(const Error& error) {
 
 void Association::after_failure() {
     if (state_ == State::gone) return;
+    if (end_ != Errc::connection_closed) forget_client();
     state_ = State::gone;
     if (mapping_) trace_end(*mapping_, attempt_, end_);
     fail_all(end_);
     if (traces()) trace(traced::AssociationClosed{end_});
+    // Whoever was turned away is nobody's loss.
+    if (end_ == Errc::not_attached) end_ = Error(Errc::carrier_closed);
     events_.push_back(happened::Gone{id(), end_});
 }
 

@@ -30,6 +30,7 @@ struct AssociationOptions {
     // who says something.
     bool eager = false;
     EarlyGuard* guard = nullptr;  // of a listener that takes early data; outlives it
+    std::uint64_t door = 0;       // the listener that took it, as a number
 };
 
 struct NewCarrier {

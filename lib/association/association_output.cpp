@@ -43,6 +43,7 @@ Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<s
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
+    if (end_ && state_ == State::established && control_.empty()) shut(Error(end_));
     for (CarrierId carrier : std::exchange(closed_early_, {})) {
         if (const Lane* lane = find(carrier))
             say_end_again(*lane);
@@ -140,7 +141,7 @@ Outgoing* Association::open_for(Lane& lane) {
     inbox_.plug(now_, first->in);
     const bool ended = first->known && first->out.failed;
     if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
-    if (first->known || first->resumed) say_gaps(*first);
+    if (first->known || first->out.again) say_gaps(*first);
     Open open{first->id(),         first->parent,  first->kind,
               first->out.priority, first->channel, first->target};
     open.resumed = first->resumed;

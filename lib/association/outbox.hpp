@@ -92,6 +92,8 @@ public:
     // The peer knows nothing of what was sent to it: what it may have taken, and may not take
     // twice, fails.
     void start_anew(OutLane& lane, const Error& error);
+    // It took nothing of it, either.
+    static void never_tried(OutLane& lane);
     // The peer shall hear of the lane; it has heard.
     void announce(OutLane& lane);
     void opened(OutLane& lane);

@@ -138,6 +138,12 @@ bool Outbox::go_on_from(OutLane& lane, OutClass& queue, const Delivered& deliver
     return true;
 }
 
+void Outbox::never_tried(OutLane& lane) {
+    if (!lane.work) return;
+    for (const auto& queue : lane.work->classes)
+        for (std::uint64_t at = queue->first; at < queue->end(); ++at) queue->at(at).tried = false;
+}
+
 void Outbox::start_anew(OutLane& lane, const Error& error) {
     if (!lane.work) return;
     for (const auto& queue : lane.work->classes) {

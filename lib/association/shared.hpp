@@ -33,6 +33,9 @@ struct Shared {
     static constexpr std::size_t most_dormant = 262144;
     std::size_t dormant = 0;  // Carriers of servers' associations that rest; one at least of each
     EarlyRaces early_races;   // that listeners heard of
+    // Random, and another one as soon as a server's association is forgotten to which its client
+    // may still come back: who is refused, and finds the same one, was never known.
+    AssociationName remembrance{};
     TraceLog trace;
 
     // What is sent, as it is held until it is settled.

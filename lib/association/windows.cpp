@@ -136,9 +136,12 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
         if (beyond == 0) lane->spare = 0;
-        const std::uint64_t due = std::min(beyond, unfinished(*lane));
-        if (due < lane->granted()) {
-            granted_ -= lane->granted() - due;
+        // Nor does one that its sender gave up: what is left of that promise counts again when a
+        // message uses it.
+        const bool used = lane->work && !lane->work->unfinished.empty();
+        const std::uint64_t due = used ? std::min(beyond, unfinished(*lane)) : 0;
+        if (due != lane->granted()) {
+            granted_ += due - lane->granted();
             lane->work->granted = due;
         }
         if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {

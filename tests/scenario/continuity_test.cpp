@@ -89,8 +89,11 @@ struct Outage : Scene {
             text += "; far " + std::to_string(number) + ": " + std::to_string(got.size());
         for (const auto& [number, got] : near_got)
             text += "; near " + std::to_string(number) + ": " + std::to_string(got.size());
-        return text + "; acked " + std::to_string(fates.acked()) + " of " +
-               std::to_string(fates.size()) + ", failed " + std::to_string(fates.failed());
+        text += "; acked " + std::to_string(fates.acked()) + " of " + std::to_string(fates.size()) +
+                ", failed " + std::to_string(fates.failed());
+        for (std::size_t i = 0; i < fates.size(); ++i)
+            if (fates[i].error) return text + ", first with: " + fates[i].error.message();
+        return text;
     }
     void check(std::size_t count) const {
         for (const auto* side : {&far_got, &near_got})
@@ -167,7 +170,7 @@ TEST_SUITE("scenario") {
 
     TEST_CASE("continuity: each stack is replaced by itself or by another one") {
         struct Row {
-            const char* name;
+            std::string name;
             std::vector<Stack> stacks;
             bool udp;  // is what breaks for good; else everything, for a while
         };
@@ -199,6 +202,31 @@ TEST_SUITE("scenario") {
                 scene.check(100);
             }
         }
+    }
+
+    TEST_CASE("continuity: to a server that never heard of it all is sent, and fails nothing") {
+        struct Row {
+            std::string name;
+            std::vector<Stack> stacks;
+        };
+        const std::vector<Row> rows = {{"quic", {Stack::quic, Stack::tls}},
+                                       {"sctp-dtls", {Stack::sctp_dtls, Stack::tls}}};
+        for (const Row& row : rows)
+            for (const auto seed : seeds(2))
+                // From before the client has a connection to when the server's word is there.
+                for (Duration when = 10ms; when < 150ms; when += 4ms) {
+                    CAPTURE(row.name);
+                    CAPTURE(seed);
+                    CAPTURE(when.count());
+                    Outage scene(seed, 0, stacks(row.stacks));
+                    scene.load(20);
+                    scene.world.after(when, [&] { scene.break_with(sim::udp); });
+                    const bool whole = scene.until(
+                        [&] { return scene.complete(20) && scene.fates.all(); }, 60s);
+                    INFO(scene.standing());
+                    REQUIRE(whole);
+                    scene.check(20);
+                }
     }
 
     TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
