@@ -57,6 +57,12 @@ struct Local {
     // (no_route, unsupported). Not for listen_sink: UdpOptions::interface.
     std::vector<std::string> interfaces{};
     SourceChoice source = SourceChoice::automatic;
+    // The differentiated services codepoint of all packets that leave, on every stack (RFC 2474): 0
+    // to 63; 0 is best effort. RFC 8622 has 1 for what yields to all others, RFC 4594 has 46 for
+    // voice. Networks may look at it, change it, or ignore it. Carriers of different ones share no
+    // Association, since one that has several stands in no queue for long (RFC 7657, 5.1). Of udp
+    // and udp_lite a datagram's own (DatagramOptions::dscp) counts first.
+    std::uint8_t dscp = 0;
 
     // "eth0", "192.0.2.7", "[2001:db8::7]:4000", "eth0:4000-4010", ":4433": an interface or an
     // address, and a port or a range of them. Anything else is an Error (invalid_argument) that
