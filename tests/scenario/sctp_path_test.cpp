@@ -213,6 +213,7 @@ TEST_SUITE("scenario") {
     TEST_CASE("what a Local says of DSCP stands on its packets, and keeps associations apart") {
         for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::sctp_udp}) {
             CAPTURE(std::string(to_string(stack)));
+            std::map<int, int> there, back;  // packets, by their DSCP
             Scene scene(seed(), {.delay = 10ms});
             auto listener = scene.far_context().listen(
                 {.port = server_port, .identity = scene.identity, .dscp = 10},
@@ -226,7 +227,6 @@ TEST_SUITE("scenario") {
                 });
                 return true;
             });
-            std::map<int, int> there, back;
             scene.link.there.options.drop = [&](const sim::Packet& packet) {
                 ++there[packet.options.dscp.value_or(0)];
                 return false;
