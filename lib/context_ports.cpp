@@ -224,6 +224,7 @@ Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* lis
     port->socket = *socket;
     port->local = io_->local_address(*socket);
     port->interface = outlet.interface;
+    port->dscp = outlet.dscp;
     quic::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
     options.protection = protection_;
@@ -258,7 +259,7 @@ Result<Root::Port*> Root::client_port(const Local& local, const LocalPath& path,
         // DTLS tells connections apart by their addresses alone.
         const bool taken = stack == Stack::sctp_dtls && port->dtls && port->dtls->reaches(remote);
         if ((stack == Stack::sctp_udp) != static_cast<bool>(port->udp)) continue;
-        if (port->interface != path.index) continue;
+        if (port->interface != path.index || port->dscp != local.dscp) continue;
         if (same_port && there == *from && (!taken || chosen)) return port.get();
     }
     auto opened = first_free(local, [&](std::uint16_t number) {

@@ -103,6 +103,7 @@ private:
         std::size_t associations = 0;
         bool kept = false;            // a client port, for the next association too
         std::uint32_t interface = 0;  // that it is bound to; 0: none
+        std::uint8_t dscp = 0;        // of what leaves
     };
     // A TCP port, and what its connections are taken with.
     struct TcpPort {
@@ -357,13 +358,13 @@ private:
     Result<Started> connect_tls(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     void handle_input(const Connection& connection, const Io::Received& received);
-    Result<TcpPort> open_tcp_port(const Address& local, std::uint32_t interface, bool shared,
+    Result<TcpPort> open_tcp_port(const Address& local, const Io::Outlet& outlet, bool shared,
                                   const TlsOptions& options);
     // context_udp.cpp
     Result<Started> connect_udp(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local,
-                                                             std::uint32_t interface,
+                                                             const Io::Outlet& outlet,
                                                              Io::Share share, Stack stack,
                                                              const UdpOptions& options);
     udp::FlowOptions flow(Stack stack, const Address& local, const Address& remote, SocketId socket,

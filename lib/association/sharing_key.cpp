@@ -37,6 +37,7 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     for (const std::string& named : options.local.interfaces) key.add(local, named);
     key.add(local, "");  // behind the interfaces
     key.add(local, to_string(options.local.source));
+    key.add(local, std::to_string(options.local.dscp));
     key.add(identity, options.local.identity.certificates().view());
     key.add(trust, std::to_string(static_cast<int>(options.trust.kind())));
     key.add(trust, options.trust.pin());
