@@ -19,6 +19,7 @@
 
 #include "endpoint/cases.hpp"
 #include "endpoint/hq.hpp"
+#include "endpoint/tunnels.hpp"
 #include "number.hpp"
 
 namespace {
@@ -80,6 +81,7 @@ int serve(const Case& wanted) {
         options.policy = {.stacks = {post::Stack::http3}};
         options.alpn.clear();
     }
+    if (wanted.tunnels) options.http.connect = {tunnels::protocol};
     options.early_data = wanted.early;
     options.quic = wanted.quic;
     const auto port = number<std::uint16_t>(environment("PORT", "443"));
@@ -92,7 +94,10 @@ int serve(const Case& wanted) {
                                         certificates + "/cert.pem", certificates + "/priv.key")},
                                    options);
     const hq::Server files(environment("WWW", "/www"));
-    wanted.http3 ? files.serve_http3(listener) : files.serve(listener);
+    if (wanted.tunnels)
+        tunnels::serve(listener);
+    else
+        wanted.http3 ? files.serve_http3(listener) : files.serve(listener);
     serving = &context;
     for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { serving->stop(); });
     std::printf("listening %u\n", unsigned{listener.port()});

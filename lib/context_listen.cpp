@@ -155,7 +155,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
             port->bounds = options.bounds;
             port->accept.security = security(local, options, Stack::quic);
             for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
-            listen_http3(*port, stacks);
+            listen_http3(*port, stacks, options.http);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
             offer_preferred(*port);

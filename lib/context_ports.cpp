@@ -4,6 +4,7 @@
 #include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 #include "lib/policy/stacks.hpp"
+#include "mappings/http3/protocols.hpp"
 #include "mappings/quic/path_mtu.hpp"
 
 namespace post::core {
@@ -173,6 +174,8 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
     if (options.tickets > 16) return wrong("ListenOptions::tickets is 0 to 16");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (!http3::good_protocols(options.http.connect))
+        return wrong("HttpOptions::connect has at most 16 tokens of 1 to 64 bytes");
     if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
         return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
     if (local.of > 1 && local.port == 0 && local.address.port == 0)

@@ -92,6 +92,7 @@ private:
         std::optional<ListenerKey> listener;       // takes new clients for it
         quic::AcceptOptions accept;
         bool http3 = false;  // clients that speak HTTP/3 too
+        HttpOptions http{};
         // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
         std::unique_ptr<sctp::DtlsEndpoint> dtls;
         std::optional<sctp::AcceptOptions> accept_sctp;  // clients are taken
@@ -267,7 +268,7 @@ private:
     Result<std::unique_ptr<Mapping>> connect_http3(const Association& association,
                                                    const Setup& setup, Way& way,
                                                    TransientId transient);
-    void listen_http3(Port& port, const std::vector<Stack>& stacks);
+    void listen_http3(Port& port, const std::vector<Stack>& stacks, const HttpOptions& http);
     Result<std::unique_ptr<Mapping>> accept_quic(Port& port, TransientId transient,
                                                  const Datagrams& first,
                                                  const quic::AddressProof& proof);

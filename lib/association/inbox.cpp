@@ -141,7 +141,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
         if (piece.extras) message.describe(piece.extras->properties);
-        if (raw_) message.mark_raw();
+        if (raw_ || piece.marks.stream) message.mark_raw();
         come(now, lane, std::move(message), name, piece.marks, after);
         return {};
     }
