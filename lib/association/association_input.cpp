@@ -394,6 +394,34 @@ void Association::forget_done() {
     }
 }
 
+void Association::shut(const Error& error) {
+    if (state_ == State::gone || state_ == State::closing) return;
+    // Who is turned away hears our SETTINGS first (FORMAT.md, 7.2: remembrance).
+    if (error == Errc::not_attached && !control_.empty() && !end_) {
+        end_ = error;
+        return;
+    }
+    forget_client();
+    if (mapping_ && !mapping_->over()) {
+        mapping_->close(error);
+        state_ = State::closing;
+        fail_all(error);
+    } else if (!leaves_.empty()) {
+        close_leaves(error);
+        state_ = State::closing;
+        fail_all(error);
+    } else {
+        end_ = error;
+        after_failure();
+    }
+}
+
+void Association::shut_if_idle() {
+    if (!lanes_.empty()) return;
+    if (state_ == State::established) shut(Error(Errc::carrier_closed));
+    if (state_ <= State::connecting) shut(Error(Errc::carrier_closed));
+}
+
 // The peer broke a rule of FORMAT.md.
 void Association::violation(std::string_view what) {
     shut(Error(Errc::protocol_violation, {}, Stage::established, Bytes(what)));
