@@ -57,6 +57,7 @@ void Root::attach_now(Association& fresh, const Attach& attach) {
 void Root::join(Association& chosen, AssociationId owner) {
     const Association* const known = associations_.peek(owner);
     const bool waits = known && known->awaits_choice() &&
+                       known->state() < Association::State::closing &&
                        associations_.origin(owner) == associations_.origin(chosen.id());
     const AssociationName name = chosen.options().name;
     auto husk = waits ? chosen.give_up_connection() : std::nullopt;

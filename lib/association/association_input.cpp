@@ -70,8 +70,11 @@ void Association::handle(Instant now, event::Opened& event) {
     if (Lane* known = find(open.carrier))
         return reopen(*known, open) ? void() : violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
-    if (continuity_ && continuity_->epoch > 0 && inbox_.outcomes().was_opened(open.carrier)) {
-        const Error over = why_ended(open.carrier);  // the peer may not have heard of it
+    const bool again = continuity_ && continuity_->epoch > 0;
+    const bool joined = joining_ && joining_->reopen_by != never;
+    if ((again || joined) && inbox_.outcomes().was_opened(open.carrier)) {
+        // The peer may not have heard of it.
+        const Error over = again ? why_ended(open.carrier) : Error(Errc::cancelled);
         mapping_->reset(open.carrier, over);
         mapping_->stop(open.carrier, over);
         control_.push_back(Refuse{open.carrier, Errc::carrier_closed, over});
