@@ -67,7 +67,7 @@ class TunnelJudge(Http3Judge):
     def messages(self):
         for name, request, datagram, code in MESSAGES:
             # Who is answered and has not ended its own direction is not over.
-            peer = self.ask(request, datagram, answered=False)
+            peer = self.ask(request, datagram)
             peer.run_until(lambda: REQUEST in peer.given_up)
             peer.socket.close()
             got = peer.given_up.get(REQUEST)

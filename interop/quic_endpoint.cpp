@@ -4,6 +4,7 @@
 //   ROLE           client or server
 //   TESTCASE       what is tested (endpoint/cases.hpp)
 //   REQUESTS       client: URLs with spaces between them
+//   PROTOCOL       client, with TESTCASE=tunnel: that of the tunnel (endpoint/tunnels.hpp)
 //   SSLKEYLOGFILE  where the keys go, for whoever captures
 //   QLOGDIR        a folder for qlog; none: none is written
 //   WWW, CERTS, DOWNLOADS   /www, /certs (cert.pem and priv.key; ca.pem) and /downloads
@@ -127,6 +128,13 @@ int ask(const Case& wanted) {
     options.trust = post::Trust::authorities_file(environment("CERTS", "/certs") + "/ca.pem");
     options.quic = wanted.quic;
     options.bounds = patient();
+    if (wanted.tunnels) {
+        post::Context context(context_options());
+        options.policy = {.stacks = {post::Stack::http3}};
+        options.alpn.clear();
+        return tunnels::ask(context, environment("REQUESTS"), environment("PROTOCOL"), options) ? 0
+                                                                                                : 1;
+    }
     hq::Downloads downloads(environment("DOWNLOADS", "/downloads"));
 
     // What a connection leaves behind for the next one is all that two Contexts have in common.

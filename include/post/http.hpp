@@ -47,27 +47,27 @@
 //
 // `:method` is CONNECT where nothing is said; the rest is as in any request. A server takes those
 // whose `:protocol` HttpOptions::connect names (any other: 501), and its answer with a status of
-// 200 to 299 opens the tunnel. From then on both directions are open at once, each until its
+// 200 to 299, but 204, opens the tunnel. Then both directions are open at once, each until its
 // finish(): the content of every further message is the next bytes of the tunnel, which arrive as
-// they come, in messages that are raw(); so a server answers only once, and a client, which need
-// not wait for the answer, asks once. Whether the server takes extended CONNECT its SETTINGS say:
-// the request waits for them, and fails (unsupported) where they do not.
+// they come, in messages that are raw(). A client need not wait for the answer with its bytes.
+// Whether the server takes extended CONNECT its SETTINGS say: the request waits for them, and fails
+// (unsupported) where they do not.
 //
-// In a tunnel, a message that need not be reliable nor ordered (SendOptions) is an
-// HTTP Datagram (RFC 9297): it goes in a QUIC DATAGRAM or not at all, and arrives as a message that
-// is not raw(). It fails where the peer takes none (unsupported) or it is longer than a packet has
-// room for (message_too_large). Those that overtake the request, or the answer, are dropped; so are
-// those that find no room. The Capsule Protocol (RFC 9297, 3) is bytes of the tunnel like any: the
-// application reads and writes capsules.
+// In a tunnel, a message that need be neither reliable nor ordered (SendOptions), is not the last
+// and no Generated is an HTTP Datagram (RFC 9297): it goes in a QUIC DATAGRAM or not at all, and
+// arrives as a message that is not raw(). It fails where the peer takes none (unsupported) or it is
+// longer than a packet has room for (message_too_large). Those that overtake the request, or the
+// answer, are dropped, as are those that find no room. The Capsule Protocol (RFC 9297, 3) is bytes
+// of the tunnel like any: the application reads and writes capsules.
 //
 // Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
 // client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
 // connection (H3_EXCESSIVE_LOAD). A Listener that closes says GOAWAY: what was asked is answered,
 // further requests fail, and the next initiate makes another connection.
 //
-// not done: server push, CONNECT without `:protocol`, early data, and expiry of what has begun to be
-// sent (Feature::lifetime). None of it is offered to peers; who asks all the same is refused: a push
-// by the end of the connection, and where no `:protocol` is taken at all, any as malformed.
+// not done: server push, CONNECT without `:protocol`, early data, and expiry of what has begun to
+// be sent (Feature::lifetime). None of it is offered to peers; who asks all the same is refused: a
+// push by the end of the connection; where no `:protocol` is taken at all, any as malformed.
 #pragma once
 
 #include <charconv>

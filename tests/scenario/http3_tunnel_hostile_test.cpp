@@ -307,6 +307,12 @@ TEST_SUITE("scenario") {
         REQUIRE(scene.until([&] { return scene.datagrams.size() == 1; }));
         CHECK(scene.datagrams[0] == "in time");
         CHECK(scene.ends.empty());
+        Ends plain_ends;
+        gather_end(scene.plain, plain_ends);
+        scene.request().send(varint(0) + "of a GET", apart);
+        REQUIRE(scene.until([&] { return plain_ends.size() == 1; }));
+        CHECK(plain_ends[0].cause == std::error_code(0x33, http3_category()));
+        CHECK(scene.ends.empty());
         scene.request().send("", apart);
         REQUIRE(scene.until([&] { return scene.ends.size() == 1; }));
         CHECK(scene.ends[0].cause == std::error_code(0x33, http3_category()));
