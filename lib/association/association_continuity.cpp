@@ -46,7 +46,10 @@ bool Association::mends(const Error& error) const {
     if (!continuity_ || state_ != State::established) return false;
     if (continuity_->attaching && error == Errc::excessive_load) return true;
     if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
-    return is_outage(error);
+    // Who keeps nothing alive means silence to be the end (RFC 9622, 8.1.4).
+    const bool meant = options_.bounds.keep_alive == Duration::zero() &&
+                       outbox_.unsettled_messages() == 0 && error == Errc::connection_lost;
+    return !meant && is_outage(error);
 }
 
 bool Association::is_outage(const Error& error) {
@@ -134,7 +137,9 @@ void Association::race_again(Instant now) {
         // Over a stack without security nobody could tell that it is us.
         options_.race.insecure.clear();
     }
-    options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
+    // Not the numbers among which that of the connection in use is, however often beside it.
+    const bool low = mapping_ ? attempt_.value() < 16 : options_.race.first_attempt == 0;
+    options_.race.first_attempt = low ? 16 : 0;
     const std::uint8_t first = options_.race.first_attempt;
     std::erase_if(leaves_, [&](const Leaf& one) {
         return one.attempt.value() >= first && one.attempt.value() < first + Race::most;
