@@ -77,9 +77,9 @@ inline void limit_streams(std::span<std::byte> packet, std::uint16_t most) {
         put16(packet, at, std::min(get16(packet, at), most));
 }
 
-// False of an INIT or INIT ACK whose parameters do not fit together (RFC 9260, 3.2.1). usrsctp walks
-// over those of an INIT that comes to an association that is up, by their lengths, and one of 0
-// makes it stand still for ever; an INIT needs no verification tag.
+// False of an INIT or INIT ACK whose parameters do not fit together (RFC 9260, 3.2.1). usrsctp
+// walks over those of an INIT that comes to an association that is up, by their lengths, and one of
+// 0 makes it stand still for ever; an INIT needs no verification tag.
 inline bool parameters_fit(std::span<const std::byte> packet) {
     constexpr std::size_t fixed = 20;  // RFC 9260, 3.3.2: in front of the parameters
     const auto chunk = chunk_at(packet, common_header);
