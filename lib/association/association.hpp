@@ -372,12 +372,12 @@ private:
     void rise();
     void announce_known();
     bool time_rest(Instant now);
+    Instant rest_deadline() const { return dormancy_ ? dormancy_->give_up : never; }
     // association_joining.cpp
     bool holds_early(Instant now, const Event& event);
     bool joins(Instant now, std::uint64_t race);
     bool waits_for_choice(Instant now, const Error& lost);
     void time_joining(Instant now);
-    Instant rest_deadline() const { return dormancy_ ? dormancy_->give_up : never; }
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
