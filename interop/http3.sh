@@ -142,6 +142,16 @@ else
     wait_for 20 port_is_bound "$their_port" || fail "aioquic does not listen"
     fetch "h3-get and aioquic" "$their_port" small.txt folder/middle.bin
     echo "ok   h3-get gets files from aioquic"
+
+    # Its WebTransport is extended CONNECT, and sends datagrams back.
+    endpoint=$(our_program interop/quic_endpoint)
+    if [ -n "$endpoint" ]; then
+        cp "$work/cert.pem" "$work/ca.pem"
+        ROLE=client TESTCASE=tunnel CERTS=$work REQUESTS="https://localhost:$their_port/wt" \
+            PROTOCOL=webtransport timeout 20 "$endpoint" > "$work/tunnel.log" 2>&1 ||
+            fail "no datagram comes back from aioquic"
+        echo "ok   a tunnel to aioquic, and a datagram there and back"
+    fi
 fi
 
 # ---- Chromium: a page whose script asks for 50 files at once, a large one and a range

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A peer that breaks rules one at a time, made of aioquic, against our server: those of QUIC
-# (negative.py) and those of HTTP/3 and QPACK (negative_http3.py). Each has to be met with the error
-# code that the RFC names, and none of them ends the server.
+# (negative.py), those of HTTP/3 and QPACK (negative_http3.py), and those of tunnels and datagrams
+# (negative_tunnel.py). Each has to be met with the error code that the RFC names, and none of them
+# ends the server.
 #
 #   interop/negative.sh
 #
@@ -43,4 +44,5 @@ meet() {
 }
 meet quic transfer 4433 negative.py hq-interop
 meet http3 http3 4434 negative_http3.py
+meet tunnel tunnel 4435 negative_tunnel.py
 exit "$status"

@@ -4,6 +4,7 @@
 //   ROLE           client or server
 //   TESTCASE       what is tested (endpoint/cases.hpp)
 //   REQUESTS       client: URLs with spaces between them
+//   PROTOCOL       client, with TESTCASE=tunnel: that of the tunnel (endpoint/tunnels.hpp)
 //   SSLKEYLOGFILE  where the keys go, for whoever captures
 //   QLOGDIR        a folder for qlog; none: none is written
 //   WWW, CERTS, DOWNLOADS   /www, /certs (cert.pem and priv.key; ca.pem) and /downloads
@@ -19,6 +20,7 @@
 
 #include "endpoint/cases.hpp"
 #include "endpoint/hq.hpp"
+#include "endpoint/tunnels.hpp"
 #include "number.hpp"
 
 namespace {
@@ -80,6 +82,7 @@ int serve(const Case& wanted) {
         options.policy = {.stacks = {post::Stack::http3}};
         options.alpn.clear();
     }
+    if (wanted.tunnels) options.http.connect = {tunnels::protocol};
     options.early_data = wanted.early;
     options.quic = wanted.quic;
     const auto port = number<std::uint16_t>(environment("PORT", "443"));
@@ -92,7 +95,10 @@ int serve(const Case& wanted) {
                                         certificates + "/cert.pem", certificates + "/priv.key")},
                                    options);
     const hq::Server files(environment("WWW", "/www"));
-    wanted.http3 ? files.serve_http3(listener) : files.serve(listener);
+    if (wanted.tunnels)
+        tunnels::serve(listener);
+    else
+        wanted.http3 ? files.serve_http3(listener) : files.serve(listener);
     serving = &context;
     for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { serving->stop(); });
     std::printf("listening %u\n", unsigned{listener.port()});
@@ -122,6 +128,13 @@ int ask(const Case& wanted) {
     options.trust = post::Trust::authorities_file(environment("CERTS", "/certs") + "/ca.pem");
     options.quic = wanted.quic;
     options.bounds = patient();
+    if (wanted.tunnels) {
+        post::Context context(context_options());
+        options.policy = {.stacks = {post::Stack::http3}};
+        options.alpn.clear();
+        return tunnels::ask(context, environment("REQUESTS"), environment("PROTOCOL"), options) ? 0
+                                                                                                : 1;
+    }
     hq::Downloads downloads(environment("DOWNLOADS", "/downloads"));
 
     // What a connection leaves behind for the next one is all that two Contexts have in common.

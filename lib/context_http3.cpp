@@ -35,12 +35,13 @@ Result<std::unique_ptr<Mapping>> Root::connect_http3(const Association& associat
 }
 
 // A port of QUIC may have clients of both kinds; the ALPN tells which one a client is.
-void Root::listen_http3(Port& port, const std::vector<Stack>& stacks) {
+void Root::listen_http3(Port& port, const std::vector<Stack>& stacks, const HttpOptions& http) {
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };
     port.http3 = named(Stack::http3);
     if (!port.http3) return;
+    port.http = http;
     port.accept.security.tickets.early = nullptr;  // requests are never early
     auto& alpn = port.accept.alpn;
     if (!named(Stack::quic)) std::erase(alpn, std::string(quic::post_alpn));
@@ -54,7 +55,7 @@ Result<std::unique_ptr<Mapping>> Root::accept_quic(Port& port, TransientId trans
     auto below = port.endpoint->accept(now_, transient, port.accept, first, proof);
     if (!below || !port.http3) return below;
     http3::Options options;
-
+    options.connect = port.http.connect;
     return std::unique_ptr<Mapping>(
         std::make_unique<http3::Connection>(*std::move(below), Role::server, std::move(options)));
 }

@@ -52,36 +52,38 @@ template <class Open> Error Root::open_each(const Doors& doors, std::uint16_t& n
 Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors,
                        const Local& local, const ListenOptions& options) {
     const auto& stacks = options.policy.stacks;
+    const auto outlet = [&](std::uint32_t interface) {
+        return Io::Outlet{.interface = interface, .strict = true, .dscp = local.dscp};
+    };
     if (of_datagrams(options.policy))
-        return open_each(doors, number,
-                         [&](const Address& at, std::uint32_t interface) -> Result<Address> {
-                             auto port = open_datagram_port(at, interface, {local.shared, local.of},
-                                                            stacks.front(), options.udp);
-                             if (!port) return port.error();
-                             opened.datagrams.push_back(std::move(*port));
-                             return opened.datagrams.back()->local;
-                         });
+        return open_each(
+            doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                auto port = open_datagram_port(at, outlet(interface), {local.shared, local.of},
+                                               stacks.front(), options.udp);
+                if (!port) return port.error();
+                opened.datagrams.push_back(std::move(*port));
+                return opened.datagrams.back()->local;
+            });
     const auto named = [&](Stack stack) {
         return std::find(stacks.begin(), stacks.end(), stack) != stacks.end();
     };
     if (named(Stack::quic) || named(Stack::http3) || named(Stack::sctp_dtls)) {
         const bool connections = named(Stack::quic) || named(Stack::http3);
         const QuicOptions* quic = connections ? &options.quic : nullptr;
-        Error error = open_each(doors, number,
-                                [&](const Address& at, std::uint32_t interface) -> Result<Address> {
-                                    auto port = open_port(at, quic, {local.shared, local.of},
-                                                          {.interface = interface, .strict = true});
-                                    if (!port) return port.error();
-                                    opened.shared.push_back(*port);
-                                    return (*port)->local;
-                                });
+        Error error = open_each(
+            doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                auto port = open_port(at, quic, {local.shared, local.of}, outlet(interface));
+                if (!port) return port.error();
+                opened.shared.push_back(*port);
+                return (*port)->local;
+            });
         if (!error && quic) error = open_preferred(opened.shared, *quic);
         if (error) return error;
     }
     if (named(Stack::tls) || named(Stack::tcp)) {
         Error error = open_each(
             doors, number, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
-                auto port = open_tcp_port(at, interface, local.of > 1, options.tls);
+                auto port = open_tcp_port(at, outlet(interface), local.of > 1, options.tls);
                 if (!port) return port.error();
                 port->secured = named(Stack::tls);
                 opened.tcp.push_back(std::move(*port));
@@ -91,13 +93,13 @@ Error Root::open_ports(Opened& opened, std::uint16_t& number, const Doors& doors
     }
     if (!named(Stack::sctp_udp)) return {};
     std::uint16_t udp_port = options.sctp.udp_port;
-    return open_each(
-        doors, udp_port, [&](const Address& at, std::uint32_t interface) -> Result<Address> {
-            auto port = open_port(at, nullptr, {}, {.interface = interface, .strict = true});
-            if (!port) return port.error();
-            opened.sctp.push_back(*port);
-            return (*port)->local;
-        });
+    return open_each(doors, udp_port,
+                     [&](const Address& at, std::uint32_t interface) -> Result<Address> {
+                         auto port = open_port(at, nullptr, {}, outlet(interface));
+                         if (!port) return port.error();
+                         opened.sctp.push_back(*port);
+                         return (*port)->local;
+                     });
 }
 
 void Root::close_ports(Opened& opened) {
@@ -153,7 +155,7 @@ Result<Listener> Root::listen(const Local& local, const ListenOptions& asked) {
             port->bounds = options.bounds;
             port->accept.security = security(local, options, Stack::quic);
             for (const std::string& alpn : options.alpn) port->accept.alpn.push_back(alpn);
-            listen_http3(*port, stacks);
+            listen_http3(*port, stacks, options.http);
             port->quic = options.quic;
             port->accept.transport = transport(options.bounds, options.quic);
             offer_preferred(*port);

@@ -201,12 +201,15 @@ Result<Root::Port*> Root::roaming_port(const Association& association, Way& way,
         return known;
     Port* made = known;
     if (!made) {
-        auto socket = open_roaming(local, path);
+        Local marked = local;
+        marked.dscp = way.port->dscp;  // the association's, for its life
+        auto socket = open_roaming(marked, path);
         if (!socket) return socket.error();
         auto port = std::make_unique<Port>();
         port->socket = *socket;
         port->local = io_->local_address(*socket);
         port->interface = path.index;
+        port->dscp = marked.dscp;
         port->endpoint = way.port->endpoint;
         ports_.push_back(std::move(port));
         made = ports_.back().get();
@@ -252,11 +255,12 @@ Error Root::open_preferred(std::vector<Port*>& opened, const QuicOptions& option
                      (port->local.is_any() && port->local.port == wanted.port);
         }
         if (there || !home) continue;
-        auto socket = io_->open_udp({.local = wanted});
+        auto socket = io_->open_udp({.local = wanted, .outlet = {.dscp = home->dscp}});
         if (!socket) return socket.error();
         auto port = std::make_unique<Port>();
         port->socket = *socket;
         port->local = io_->local_address(*socket);
+        port->dscp = home->dscp;
         port->endpoint = home->endpoint;
         ports_.push_back(std::move(port));
         opened.push_back(ports_.back().get());

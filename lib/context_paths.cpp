@@ -32,6 +32,7 @@ Result<void> Root::check(const Local& local) {
     if (local.interfaces.size() > most_paths) return wrong("Local::interfaces are at most 16");
     for (const std::string& named : local.interfaces)
         if (named.empty()) return wrong("an empty name is in Local::interfaces");
+    if (local.dscp > 63) return wrong("Local::dscp is 0 to 63");
     if (local.last_port == 0) return {};
     if (local.port == 0 || local.last_port < local.port)
         return wrong("Local::last_port is not below Local::port, which has to be named");
@@ -141,7 +142,7 @@ Result<Address> Root::source(const Local& local, const LocalPath& path, const Ad
 }
 
 Io::Outlet Root::outlet(const Local& local, const LocalPath& path) {
-    return {.interface = path.index, .source = local.source};
+    return {.interface = path.index, .source = local.source, .dscp = local.dscp};
 }
 
 // What the report is to say of a socket that is not where it should be.

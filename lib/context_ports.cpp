@@ -4,6 +4,7 @@
 #include "lib/context_paths.hpp"
 #include "lib/context_root.hpp"
 #include "lib/policy/stacks.hpp"
+#include "mappings/http3/protocols.hpp"
 #include "mappings/quic/path_mtu.hpp"
 
 namespace post::core {
@@ -58,7 +59,8 @@ Result<void> check(const Bounds& bounds, const Policy& policy) {
             "Bounds::largest_message is more than half of Bounds::receive_budget, so that "
             "its memory could not be promised");
     if (bounds.handshake_timeout <= Duration::zero() || bounds.idle_timeout <= Duration::zero() ||
-        bounds.linger < Duration::zero() || bounds.continuity < Duration::zero())
+        bounds.linger < Duration::zero() || bounds.continuity < Duration::zero() ||
+        bounds.dormant_for < Duration::zero())
         return wrong("a timeout is not positive");
     if (bounds.keep_alive && *bounds.keep_alive < Duration::zero())
         return wrong("Bounds::keep_alive is negative");
@@ -172,6 +174,8 @@ Result<void> Root::check_listen(const Local& local, const ListenOptions& options
     if (options.tickets > 16) return wrong("ListenOptions::tickets is 0 to 16");
     for (const std::string& alpn : options.alpn)
         if (!good_alpn(alpn)) return wrong("an ALPN token has 1 to 255 bytes");
+    if (!http3::good_protocols(options.http.connect))
+        return wrong("HttpOptions::connect has at most 16 tokens of 1 to 64 bytes");
     if (local.of == 0 || local.of > most_shared || local.shared >= local.of)
         return wrong("Local::shared is 0 to Local::of - 1, and Local::of at most 1024");
     if (local.of > 1 && local.port == 0 && local.address.port == 0)
@@ -223,6 +227,7 @@ Result<Root::Port*> Root::open_port(const Address& local, const QuicOptions* lis
     port->socket = *socket;
     port->local = io_->local_address(*socket);
     port->interface = outlet.interface;
+    port->dscp = outlet.dscp;
     quic::EndpointOptions options;
     options.random = [this](std::span<std::byte> bytes) { io_->random(bytes); };
     options.protection = protection_;
@@ -257,7 +262,7 @@ Result<Root::Port*> Root::client_port(const Local& local, const LocalPath& path,
         // DTLS tells connections apart by their addresses alone.
         const bool taken = stack == Stack::sctp_dtls && port->dtls && port->dtls->reaches(remote);
         if ((stack == Stack::sctp_udp) != static_cast<bool>(port->udp)) continue;
-        if (port->interface != path.index) continue;
+        if (port->interface != path.index || port->dscp != local.dscp) continue;
         if (same_port && there == *from && (!taken || chosen)) return port.get();
     }
     auto opened = first_free(local, [&](std::uint16_t number) {

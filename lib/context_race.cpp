@@ -69,7 +69,11 @@ void Root::remember(const Association& association, Setup& setup) {
 }
 
 void Root::serve_wants(Association& association, Setup& setup) {
-    if (association.will_race()) renew_paths(association, setup);
+    if (association.will_race()) {
+        // A new race gives the numbers of an old one's attempts anew, and not their sockets.
+        drop_ways(association, setup);
+        renew_paths(association, setup);
+    }
     while (const auto want = association.poll_want(now_)) {
         if (const auto* wanted = std::get_if<Resolution::Lookup>(&*want)) {
             const LookupId lookup{next_lookup_++};

@@ -118,6 +118,7 @@ bool Root::turn() {
     associations_.wake(now_);
     take_submitted();
     close_listeners();
+    serve_attaches();
     associations_.take_active(active_);
     for (AssociationId id : active_) {
         collect(id);
@@ -261,6 +262,7 @@ Association& Root::take_client(const ListenerKey& listener, const Bounds& bounds
     options.guard = &early_guard_;
     options.bounds = bounds;
     options.name = random_name();
+    options.door = origin_of(listener);
     Association& made = associations_.create(options, {}, origin_of(listener));
     if (TraceLog& trace = associations_.shared().trace; trace.on())
         trace.add(made.id(), traced::AssociationOpened{{}, {.how = Reuse::How::accepted}});
@@ -277,7 +279,10 @@ Association& Root::take_client(Port& port) {
 }
 
 void Root::taken(Association& made, Result<std::unique_ptr<Mapping>> mapping) {
-    if (mapping) return made.attach(std::move(*mapping));
+    if (mapping) {
+        made.attach(std::move(*mapping));
+        return made.handle_timeout(now_);  // what came with it has come now
+    }
     // What strangers send is nothing that the application has to hear of: packets that nobody can
     // open, and more first packets than there is room for.
     const bool stranger = mapping.error() == Errc::protocol_violation ||
@@ -306,6 +311,7 @@ void Root::transmit(AssociationId id) {
     Association* found = associations_.peek(id);
     if (!found) return;
     Setup& setup = setups_[id];
+    if (auto options = associations_.poll_woken(id)) setup.options = *std::move(options);
     serve_wants(*found, setup);
     found->prepare(now_);
     for (Way& way : setup.ways) transmit(*found, way);
@@ -313,7 +319,8 @@ void Root::transmit(AssociationId id) {
     keep(*found, setup);
     drop_ways(*found, setup);
     remember(*found, setup);
-    if (associations_.put_back(id)) forget(id);
+    if (associations_.put_back(id)) return forget(id);
+    if (found->state() == Association::State::dormant) park(id);
 }
 
 void Root::transmit(Association& association, Way& way) {
@@ -356,14 +363,15 @@ Instant Root::deadline() const {
         submitted_.load(std::memory_order_relaxed))
         return Instant::min();
     const Instant ticks = sctp_ ? sctp_->deadline() : never;
-    return std::min(
-        {associations_.deadline(), io_->deadline(), carriers_.deadline(), ticks, moves_due_});
+    return std::min({associations_.deadline(), io_->deadline(), carriers_.deadline(), ticks,
+                     moves_due_, attaches_due_});
 }
 
 // Associations that nobody needs any more are closed at once. True when there was one.
 bool Root::settle_idle() {
     bool any = false;
     for (AssociationId id : associations_.all()) {
+        if (associations_.parked(id)) continue;
         const Association* found = associations_.find(id);
         if (found->carriers() > 0 || found->state() == Association::State::gone) continue;
         if (found->state() == Association::State::closing) continue;

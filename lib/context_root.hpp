@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -91,6 +92,7 @@ private:
         std::optional<ListenerKey> listener;       // takes new clients for it
         quic::AcceptOptions accept;
         bool http3 = false;  // clients that speak HTTP/3 too
+        HttpOptions http{};
         // SCTP over DTLS beside QUIC (RFC 9443), made when somebody wants it.
         std::unique_ptr<sctp::DtlsEndpoint> dtls;
         std::optional<sctp::AcceptOptions> accept_sctp;  // clients are taken
@@ -102,6 +104,7 @@ private:
         std::size_t associations = 0;
         bool kept = false;            // a client port, for the next association too
         std::uint32_t interface = 0;  // that it is bound to; 0: none
+        std::uint8_t dscp = 0;        // of what leaves
     };
     // A TCP port, and what its connections are taken with.
     struct TcpPort {
@@ -265,7 +268,7 @@ private:
     Result<std::unique_ptr<Mapping>> connect_http3(const Association& association,
                                                    const Setup& setup, Way& way,
                                                    TransientId transient);
-    void listen_http3(Port& port, const std::vector<Stack>& stacks);
+    void listen_http3(Port& port, const std::vector<Stack>& stacks, const HttpOptions& http);
     Result<std::unique_ptr<Mapping>> accept_quic(Port& port, TransientId transient,
                                                  const Datagrams& first,
                                                  const quic::AddressProof& proof);
@@ -290,9 +293,15 @@ private:
         if (!options.alpn.empty()) connect.alpn = {options.alpn};
         return connect;
     }
+    // context_dormancy.cpp
+    void park(AssociationId id);
     // context_continuity.cpp
     void serve_continuity(Association& association);
     void attach(Association& fresh, const Attach& attach);
+    void serve_attaches();
+    void attach_now(Association& fresh, const Attach& attach);
+    void join(Association& chosen, AssociationId owner);
+    AttemptId hand_over(AssociationId from, AssociationId to);
     // context_paths.cpp
     static Result<void> check(const Local& local);
     void find_interfaces();
@@ -350,13 +359,13 @@ private:
     Result<Started> connect_tls(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     void handle_input(const Connection& connection, const Io::Received& received);
-    Result<TcpPort> open_tcp_port(const Address& local, std::uint32_t interface, bool shared,
+    Result<TcpPort> open_tcp_port(const Address& local, const Io::Outlet& outlet, bool shared,
                                   const TlsOptions& options);
     // context_udp.cpp
     Result<Started> connect_udp(const Association& association, const Setup& setup,
                                 const Connect& wanted);
     Result<std::unique_ptr<DatagramPort>> open_datagram_port(const Address& local,
-                                                             std::uint32_t interface,
+                                                             const Io::Outlet& outlet,
                                                              Io::Share share, Stack stack,
                                                              const UdpOptions& options);
     udp::FlowOptions flow(Stack stack, const Address& local, const Address& remote, SocketId socket,
@@ -446,7 +455,11 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
-    wire::RateLimit attaches_{1024, 256};   // connections that name an association, a second
+    // Connections that name an association, a second; and those that wait for their turn.
+    wire::RateLimit attach_rate_{1024, 1024};
+    static constexpr std::size_t most_attaches_ = 4096;
+    std::deque<std::pair<AssociationId, Attach>> attaches_;
+    Instant attaches_due_ = never;
     std::vector<Interface> interfaces_;     // the best first
     Error interfaces_error_;                // why they are not known
     std::uint64_t interfaces_version_ = 0;  // 0: they were not asked for

@@ -190,7 +190,7 @@ void Root::resume(const Association& association, const Setup& setup, Stack stac
         key, [&](KeptAssociation& value) { ticket = value.take_ticket(now, stack); });
     if (!taken || !ticket) return;
     security.session = ticket->session;
-    if (stack != Stack::http3 && association.has_early()) {
+    if (stack != Stack::http3 && association.has_early(!is_plain(setup.options))) {
         security.early_data = ticket->early_data;
         way.parameters = ticket->parameters;
     }

@@ -63,11 +63,11 @@ Result<Root::Started> Root::connect_tls(const Association& association, const Se
     return Started{way, *std::move(mapping)};
 }
 
-Result<Root::TcpPort> Root::open_tcp_port(const Address& local, std::uint32_t interface,
+Result<Root::TcpPort> Root::open_tcp_port(const Address& local, const Io::Outlet& outlet,
                                           bool shared, const TlsOptions& options) {
     Io::TcpOptions tcp = tcp_options(local, options);
     tcp.shared = shared;
-    tcp.outlet = {.interface = interface, .strict = true};
+    tcp.outlet = outlet;
     const auto socket = io_->listen_tcp(tcp);
     if (!socket) return socket.error();
     TcpPort port;

@@ -58,7 +58,7 @@ Result<Root::Started> Root::connect_udp(const Association& association, const Se
 }
 
 Result<std::unique_ptr<Root::DatagramPort>> Root::open_datagram_port(const Address& local,
-                                                                     std::uint32_t interface,
+                                                                     const Io::Outlet& outlet,
                                                                      Io::Share share, Stack stack,
                                                                      const UdpOptions& options) {
     if (local.is_multicast())
@@ -67,7 +67,7 @@ Result<std::unique_ptr<Root::DatagramPort>> Root::open_datagram_port(const Addre
     udp.local = local;
     udp.share = share;
     udp.datagrams = Io::DatagramSocket{stack == Stack::udp_lite, {}, false, options};
-    udp.outlet = {.interface = interface, .strict = true};
+    udp.outlet = outlet;
     const auto socket = io_->open_udp(udp);
     if (!socket) return socket.error();
     auto port = std::make_unique<DatagramPort>();

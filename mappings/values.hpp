@@ -89,6 +89,7 @@ inline constexpr std::uint64_t early = 0x08;
 inline constexpr std::uint64_t attach = 0x10;
 inline constexpr std::uint64_t dropped = 0x20;
 inline constexpr std::uint64_t datagrams = 0x40;
+inline constexpr std::uint64_t dormant = 0x200;
 // Messages may leave before those that they come after have come.
 inline constexpr std::uint64_t waits = lifetime | antecedents | dropped;
 }  // namespace feature

@@ -26,6 +26,21 @@ struct Transient {
     Path path;
 };
 
+// What stands behind a Carrier (paper II.D, draft 2.1): it is active while its Association has a
+// connection, and dormant while that rests. Both ends see their own side of it.
+//
+//   fresh -> connecting -> active -> dormant
+//                ^           |          |  a send, activate(), close()
+//                +-----------+----------+          any -> over
+enum class Activity : std::uint8_t {
+    fresh,       // nothing was asked of it yet
+    connecting,  // a connection is looked for: the first one, one after a break, or to wake
+    active,
+    dormant,
+    over,  // it is gone; or no such Carrier
+};
+const char* to_string(Activity activity) noexcept;
+
 class Association {
 public:
     Association() = default;
@@ -65,6 +80,9 @@ public:
     std::size_t carriers() const;
     // True while a Transient is established.
     bool active() const;
+    // While it is dormant nothing is known of the connection that was: no alpn(), peer_identity(),
+    // establishment() and paths().
+    Activity activity() const;
     // How each feature is given, and why: one, all, and all in words below a line that says what is
     // in use. Exact once the Association is established: only then it is known what the peer
     // speaks; before, as one may expect it of the stack that is tried first. No features when the

@@ -48,6 +48,7 @@ public:
     using OnCarrier = Function<bool(Carrier)>;
     using OnClosed = Function<void(const Error&)>;
     using OnPath = Function<void(const Path&)>;
+    using OnActivity = Function<void(Activity)>;
 
     static constexpr std::uint32_t largest_weight = 256;
 
@@ -174,8 +175,33 @@ public:
     // Makes it active without sending anything: the answer comes when the handshake is done, or
     // when every candidate has failed, each within Bounds::handshake_timeout. The error is that of
     // the candidate that came furthest; its detail lists all of them. Stages: resolve, connect,
-    // handshake, verify.
+    // handshake, verify. What is dormant wakes; at the listener's end the answer comes when the
+    // client has woken it.
     Operation<void> activate();
+    // Lets the connection go, and keeps everything else (draft 2.1: dormant): as soon as nothing
+    // that either end has sent is on its way, it is closed, and this Carrier and all others of its
+    // Association are dormant, at both ends. They keep their ids, their order, their callbacks and
+    // what was not taken yet, and one Association takes some hundred bytes. What is sent meanwhile
+    // puts it off; activate() ends it with cancelled. The answer comes when it is done, at once
+    // where there is no connection.
+    //
+    // At the end that initiated, the next send, finish, close or activate() wakes it: it races
+    // again, resumes the session where it can, and shows that it is who it was. Nothing is lost,
+    // nothing comes twice. Where the peer does not answer it is tried for Bounds::continuity, and
+    // then everything ends with what the race found; a peer that has forgotten (it was started
+    // anew, or waited for longer than its Bounds::dormant_for) gets new Carriers in the place of
+    // ours, and its own end with connection_lost. At the listener's end nothing can wake it: what
+    // is sent there waits, within Bounds::send_budget, until its lifetime ends or the client comes.
+    //
+    // Without being asked it is dormant after silence for Bounds::idle_timeout, where both ends
+    // have Bounds::keep_alive zero. Both have to have Bounds::continuity; else, and to plain peers,
+    // the answer is unsupported, and says whose fault that is. Other errors: carrier_closed or what
+    // ended it, context_closed.
+    Operation<void> deactivate();
+    Activity activity() const;
+    // Called when that changes, but for the first connecting, until it is over (on_closed). All
+    // Carriers of an Association hear of it in the same turn.
+    void on_activity(OnActivity on_activity);
     // True while the Association under it is established.
     bool is_active() const;
     // Ends it in good order: finish(), and what still arrives is discarded. What was sent is
@@ -264,6 +290,8 @@ public:
     void close() { carrier_.close(); }
     void abort(AbortCode code = AbortCode{0}) { carrier_.abort(code); }
     Operation<void> activate() { return carrier_.activate(); }
+    Operation<void> deactivate() { return carrier_.deactivate(); }
+    Activity activity() const { return carrier_.activity(); }
     bool is_active() const { return carrier_.is_active(); }
     void on_closed(Carrier::OnClosed on_closed) { carrier_.on_closed(std::move(on_closed)); }
     void on_soft_error(Carrier::OnClosed on_soft_error) {

@@ -13,6 +13,7 @@
 
 #include <post/association_store.hpp>
 #include <post/carrier.hpp>
+#include <post/http.hpp>
 #include <post/interface.hpp>
 #include <post/listener.hpp>
 #include <post/local.hpp>
@@ -152,6 +153,7 @@ struct ListenOptions {
     SctpOptions sctp{};
     TlsOptions tls{};
     UdpOptions udp{};
+    HttpOptions http{};
 };
 
 class Context {

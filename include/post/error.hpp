@@ -65,6 +65,7 @@ enum class Errc {
     certificate_dane,    // not the certificate that the name service names (TLSA)
     replaced,            // a newer connection of the same Association took over
     not_attached,        // the peer does not know the Association that a connection belongs to
+    dormant,             // given up in good order while nothing was on its way; it may come again
 };
 
 const std::error_category& post_category() noexcept;

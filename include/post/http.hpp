@@ -41,14 +41,33 @@
 // answer, aborted or refused resets its request; AbortCode 0 is H3_REQUEST_CANCELLED, any other
 // goes out as it is, and what the peer said is the Error's cause, in http3_category().
 //
+// Extended CONNECT (RFC 9220) opens a tunnel for another protocol:
+//
+//   carrier.send("", {.properties = {{":protocol", "connect-udp"}, {"capsule-protocol", "?1"}}});
+//
+// `:method` is CONNECT where nothing is said; the rest is as in any request. A server takes those
+// whose `:protocol` HttpOptions::connect names (any other: 501), and its answer with a status of
+// 200 to 299, but 204, opens the tunnel. Then both directions are open at once, each until its
+// finish(): the content of every further message is the next bytes of the tunnel, which arrive as
+// they come, in messages that are raw(). A client need not wait for the answer with its bytes.
+// Whether the server takes extended CONNECT its SETTINGS say: the request waits for them, and fails
+// (unsupported) where they do not.
+//
+// In a tunnel, a message that need be neither reliable nor ordered (SendOptions), is not the last
+// and no Generated is an HTTP Datagram (RFC 9297): it goes in a QUIC DATAGRAM or not at all, and
+// arrives as a message that is not raw(). It fails where the peer takes none (unsupported) or it is
+// longer than a packet has room for (message_too_large). Those that overtake the request, or the
+// answer, are dropped, as are those that find no room. The Capsule Protocol (RFC 9297, 3) is bytes
+// of the tunnel like any: the application reads and writes capsules.
+//
 // Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
 // client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
 // connection (H3_EXCESSIVE_LOAD). A Listener that closes says GOAWAY: what was asked is answered,
 // further requests fail, and the next initiate makes another connection.
 //
-// not done: server push, extended CONNECT, HTTP Datagrams (RFC 9297), early data, and expiry of
-// what has begun to be sent (Feature::lifetime). None of it is offered to peers; who asks all the
-// same is refused: `:protocol` as malformed, a push by the end of the connection.
+// not done: server push, CONNECT without `:protocol`, early data, and expiry of what has begun to
+// be sent (Feature::lifetime). None of it is offered to peers; who asks all the same is refused: a
+// push by the end of the connection; where no `:protocol` is taken at all, any as malformed.
 #pragma once
 
 #include <charconv>
@@ -60,6 +79,19 @@
 
 #include <post/message.hpp>
 #include <post/properties.hpp>
+
+namespace post {
+
+// What a Listener of HTTP/3 takes beside requests.
+struct HttpOptions {
+    // The protocols of extended CONNECT (`:protocol`, RFC 9220), such as "connect-udp"; capitals
+    // count as small letters. At most 16, each a token of 1 to 64 bytes (RFC 9110, 5.6.2), else
+    // invalid_argument. Where there are some, clients hear of it (SETTINGS_ENABLE_CONNECT_PROTOCOL
+    // and SETTINGS_H3_DATAGRAM, both 1); with none, neither is offered.
+    std::vector<std::string> connect{};
+};
+
+}  // namespace post
 
 namespace post::http {
 

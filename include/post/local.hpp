@@ -57,6 +57,14 @@ struct Local {
     // (no_route, unsupported). Not for listen_sink: UdpOptions::interface.
     std::vector<std::string> interfaces{};
     SourceChoice source = SourceChoice::automatic;
+    // The differentiated services codepoint of all packets that leave, on every stack (RFC 2474): 0
+    // to 63, anything else is invalid_argument; 0 is best effort. RFC 8622 has 1 for what yields to
+    // all others, RFC 4594 has 46 for voice. Of listen: of what the Listener's Carriers send.
+    // Networks may look at it, change it, or ignore it. Carriers of different ones share no
+    // Association: packets that one congestion control counts should meet the same queues (RFC
+    // 7657, 5.1), so that neither niceness nor Association::migrate() changes it. On udp and
+    // udp_lite what is said of a datagram (DatagramOptions::dscp) counts first.
+    std::uint8_t dscp = 0;
 
     // "eth0", "192.0.2.7", "[2001:db8::7]:4000", "eth0:4000-4010", ":4433": an interface or an
     // address, and a port or a range of them. Anything else is an Error (invalid_argument) that

@@ -156,9 +156,14 @@ struct Bounds {
     // while something was on its way. The client races again, over any secured stack that its
     // policy allows; the server waits. Carriers stay open, each message is delivered once and has
     // one fate. Zero: a broken connection ends its Association. Both ends have to want it, and 30 s
-    // suit most. Not the default: it is young, and rare schedules of faults on tls and sctp-dtls
-    // (one in some thousands) still fail messages that could have gone on.
+    // suit most. Not the default: it is young, and messages that could have gone on still fail in
+    // rare schedules, as when a connection breaks while the peer's SETTINGS were lost.
     Duration continuity{};
+    // How long a listener keeps a dormant Association (Carrier::deactivate) whose client does not
+    // come again: its Carriers end with connection_lost then. Zero: it keeps none, and clients
+    // cannot deactivate. A Context keeps at most 262144 Carriers of listeners dormant; beyond that
+    // a connection that is let go ends its Association.
+    Duration dormant_for = std::chrono::hours(1);
     bool operator==(const Bounds&) const = default;
 };
 

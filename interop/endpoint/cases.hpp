@@ -19,6 +19,7 @@ struct Case {
     post::QuicOptions quic{};
     Spread spread = Spread::one;
     bool http3 = false;      // instead of hq-interop
+    bool tunnels = false;    // these instead of files
     bool early = false;      // a server takes requests before the handshake is complete
     bool preferred = false;  // a server would rather be reached at another port
 };
@@ -71,6 +72,11 @@ inline std::optional<Case> case_of(std::string_view name, bool server) {
     }
     if (name == "http3") {
         made.http3 = true;
+        return made;
+    }
+    // Not of the examination (negative_tunnel.py, http3.sh).
+    if (name == "tunnel") {
+        made.http3 = made.tunnels = true;
         return made;
     }
     // A client has nothing to do but to follow the server's preferred address.

@@ -39,6 +39,8 @@ Association::~Association() {
         if (lane.draining) --shared_.draining;
     shared_.charge.charged -= unchosen_bytes_;
     if (continuity_ && continuity_->lost && options_.role == Role::server) --shared_.lost;
+    if (joining_ && joining_->waits) --shared_.lost;
+    if (dormancy_) shared_.dormant -= dormancy_->counted;
 }
 
 Lane* Association::look_up(CarrierId carrier) {
@@ -106,7 +108,10 @@ void Association::refuse(CarrierId carrier) {
     cut(*lane, Error(Errc::carrier_refused));
 }
 
-void Association::begin() { state_ = State::connecting; }
+void Association::begin() {
+    if (state_ == State::dormant) return wake();
+    state_ = State::connecting;
+}
 
 void Association::want(CarrierId carrier) {
     Lane* lane = options_.eager ? find(carrier) : nullptr;
@@ -435,28 +440,6 @@ void Association::relieve() {
         for (Happened& event : *from) events_.push_back(std::move(event));
         from->clear();
     }
-}
-
-void Association::shut(const Error& error) {
-    if (state_ == State::gone || state_ == State::closing) return;
-    if (mapping_ && !mapping_->over()) {
-        mapping_->close(error);
-        state_ = State::closing;
-        fail_all(error);
-    } else if (!leaves_.empty()) {
-        close_leaves(error);
-        state_ = State::closing;
-        fail_all(error);
-    } else {
-        end_ = error;
-        after_failure();
-    }
-}
-
-void Association::shut_if_idle() {
-    if (!lanes_.empty()) return;
-    if (state_ == State::established) shut(Error(Errc::carrier_closed));
-    if (state_ == State::fresh || state_ == State::connecting) shut(Error(Errc::carrier_closed));
 }
 
 std::optional<Path> Association::path() const {

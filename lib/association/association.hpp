@@ -7,6 +7,8 @@
 // by side until one of them is established.
 //
 //   fresh -> connecting -> established -> closing -> gone
+//                   ^         v
+//                   +---- dormant (association_dormancy.cpp)
 #pragma once
 
 #include <limits>
@@ -14,79 +16,36 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 #include <post/association.hpp>
 #include <post/message.hpp>
-#include <post/policy.hpp>
 
+#include "lib/association/association_options.hpp"
 #include "lib/association/continuity.hpp"
+#include "lib/association/dormancy.hpp"
 #include "lib/association/early_flight.hpp"
 #include "lib/association/events.hpp"
 #include "lib/association/inbox.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/outbox.hpp"
 #include "lib/association/race.hpp"
+#include "lib/association/shared.hpp"
 #include "lib/association/trace.hpp"
 #include "mappings/mapping.hpp"
 
 namespace post::core {
 
-using Lanes = std::unordered_map<CarrierId, Lane>;
-
-// What all associations of a Context share.
-struct Shared {
-    static constexpr std::size_t most_spare = 256;
-    Charge charge;
-    Pool<OutWork> out_works;
-    Pool<InWork> in_works;
-    SmallBlocks sent;                           // small contents that are sent
-    SmallBlocks received;                       // and such that came
-    std::vector<Lanes::node_type> spare_lanes;  // of Carriers that are gone
-    std::uint64_t outstanding = 0;              // messages without a fate
-    std::uint64_t draining = 0;                 // Carriers that were closed and are not over
-    static constexpr std::size_t most_lost = 16384;
-    std::size_t lost = 0;  // servers' associations that wait for another connection
-    TraceLog trace;
-
-    // What is sent, as it is held until it is settled.
-    Bytes keep(Content&& content) {
-        if (content.size() >= SmallBlocks::largest) return std::move(content).take();
-        return sent.keep(std::as_bytes(std::span(content.view())));
-    }
-};
+struct Parked;
 
 class Association final : private Supply {
 public:
-    struct Options {
-        AssociationId id;
-        Role role = Role::client;
-        std::optional<Remote> remote{};
-        Bounds bounds{};
-        std::array<std::uint8_t, 16> name{};  // random; goes into SETTINGS
-        Race::Options race{};                 // of a client
-        std::uint64_t race_id = 0;            // random
-        bool dane = false;                    // certificates are asked of trusted name servers
-        bool datagrams = false;               // its messages will be datagrams
-        bool fields = false;                  // and these have the fields of HTTP
-        // A Carrier is opened as soon as anything is asked of it, since the peer may be the first
-        // who says something.
-        bool eager = false;
-        EarlyGuard* guard = nullptr;  // of a listener that takes early data; outlives it
-    };
-    struct NewCarrier {
-        Tag tag = no_tag;
-        std::optional<CarrierId> parent{};
-        CarrierKind kind = CarrierKind::messages;
-        Priority priority{};
-        std::uint32_t weight = 1;
-        bool announce = false;
-        core::Boxed<ChannelInfo> channel{};
-        core::Boxed<std::string> target{};  // of its URL, where it is that of HTTP
-    };
-    enum class State : std::uint8_t { fresh, connecting, established, closing, gone };
+    using Options = AssociationOptions;
+    using NewCarrier = core::NewCarrier;
+    enum class State : std::uint8_t { fresh, dormant, connecting, established, closing, gone };
 
     Association(const Options& options, Shared& shared);
+    // One that was put away, as it was.
+    Association(AssociationId id, Parked&& parked, const Bounds& bounds, Shared& shared);
     ~Association() override;
 
     // Commands, by Carriers that the layer above opened or adopted.
@@ -97,8 +56,17 @@ public:
     void refuse(CarrierId carrier);
     // Starts connecting; send and announced forks do so by themselves.
     void activate() {
-        if (state_ == State::fresh) begin();
+        if (state_ <= State::dormant) begin();
     }
+    // The connection is let go as soon as nothing is on its way; happened::Dormant says so. Or why
+    // it never will be.
+    Error deactivate();
+    // It is not, if it was to be.
+    void stay();
+    // One that rests can be put away in little memory (association_parking.cpp), when all that it
+    // had to tell was heard. It is good for nothing afterwards.
+    bool may_park();
+    Parked park();
     // Something is asked of the Carrier other than sending.
     void want(CarrierId carrier);
     bool writable(CarrierId carrier, Niceness niceness = {}) const;
@@ -166,6 +134,13 @@ public:
     // A number for the connection, and the connection, whose predecessor ends.
     AttemptId free_attempt() const;
     void attach(Instant now, AttemptId attempt, Husk husk);
+    // Another leaf of a race that has begun with early data (association_joining.cpp): whose
+    // connection it shall become, once; and that association then has it, unless it waits for none.
+    std::optional<AssociationId> poll_join();
+    bool awaits_choice() const { return joining_ && joining_->owner && !chosen_; }
+    void join(Instant now, AttemptId attempt, Husk husk);
+    // No other connection of the client's takes our place: its Carriers are the application's.
+    void choose();
 
     // Input, from the root.
 
@@ -175,11 +150,10 @@ public:
     bool racing() const {
         return state_ == State::connecting || (continuity_ && continuity_->doubting);
     }
-    void race_by(Race::Options race) { options_.race = std::move(race); }
-    // It holds something that may be early data, and no connection of its race had such before.
-    // FORMAT.md, 5.2: not done on every leaf, because a listener has no way yet to bring two of
-    // them together.
-    bool has_early() const;
+    void race_by(Race::Options race);
+    // It holds something that may be early data: on all leaves of its race, or on one only, for
+    // peers who do not know that two are of one race.
+    bool has_early(bool every_leaf) const;
     // What else the race's report is to say of an attempt.
     void note(AttemptId attempt, const std::string& text) {
         if (race_) race_->note(attempt, text);
@@ -225,6 +199,7 @@ public:
     // Views.
 
     State state() const { return state_; }
+    Activity activity() const;
     AssociationId id() const { return options_.id; }
     const Options& options() const { return options_; }
     const std::string& alpn() const { return alpn_; }
@@ -305,7 +280,6 @@ private:
     bool raced() const;  // more than one leaf was begun
     void close_leaves(const Error& error);
     void fail_if_exhausted();
-    void choose();
     void begin_race(Instant now);
     void tell_race(Instant now, const Answer& answer, const std::string& host);
     // association_trace.cpp
@@ -350,7 +324,7 @@ private:
     void handle(Instant now, Delivered& delivered);
     void handle(Instant now, Attach& attach);
     // association_continuity.cpp
-    bool holds(const Event& event) const;
+    bool holds(Instant now, const Event& event);
     void hold(Event&& event);
     void replay();
     void know_key();
@@ -375,8 +349,35 @@ private:
     bool begins_again(const Error& error) const;
     static bool is_outage(const Error& error);
     void start_anew(Instant now, const Error& error);
+    AssociationName remembrance();
+    void note_remembrance(const AssociationName& said);
+    bool never_known() const;
+    void forget_client();
+    void handle_refusal(Instant now, const Error& error);
     Instant continuity_deadline() const;
     bool time_continuity(Instant now);
+    // association_dormancy.cpp
+    std::uint64_t rest_feature() const;
+    static Options options_of(AssociationId id, const Parked& parked, const Bounds& bounds);
+    bool can_rest() const;
+    Error why_awake() const;
+    bool in_flight() const;
+    bool quiet() const;
+    bool rests(const Error& lost) const;
+    void rest(Instant now);
+    bool rest_if_quiet(Instant now);
+    void tend_rest(Instant now);
+    bool handle_lost_at_rest(Instant now, const Error& error);
+    void wake();
+    void rise();
+    void announce_known();
+    bool time_rest(Instant now);
+    Instant rest_deadline() const { return dormancy_ ? dormancy_->give_up : never; }
+    // association_joining.cpp
+    bool holds_early(Instant now, const Event& event);
+    bool joins(Instant now, std::uint64_t race);
+    bool waits_for_choice(Instant now, const Error& lost);
+    void time_joining(Instant now);
     Sequence take_in(Instant now, Lane& lane, Content&& content, const SendOptions& options,
                      FateToken on_fate);
     Sequence take_in_rare(Lane& lane, Bytes bytes, const SendOptions& options, Instant deadline,
@@ -436,6 +437,8 @@ private:
     std::optional<std::uint64_t> peers_race_;  // that we are a leaf of, and not chosen in
     Instant choice_due_ = never;
     std::unique_ptr<Continuity> continuity_;  // none: it ends with its connection
+    std::unique_ptr<Dormancy> dormancy_;      // it rests, is to rest, or wakes
+    std::unique_ptr<Joining> joining_;        // a listener's that heard early data
     std::optional<Attach> wish_;              // of a fresh client's connection
     std::optional<event::Established> met_;   // as what it was established, until it is chosen
     std::vector<Event> unchosen_;             // what came before it was chosen

@@ -19,53 +19,7 @@ std::vector<CarrierId> sorted(const Lanes& lanes) {
     return all;
 }
 
-// In a time that does not depend on where they differ.
-bool same(const ContinuityProof& one, const ContinuityProof& other) {
-    unsigned differs = 0;
-    for (std::size_t i = 0; i < one.size(); ++i)
-        differs |= unsigned{one[i]} ^ unsigned { other[i] };
-    return differs == 0;
-}
-
 }  // namespace
-
-// A fresh client's connection: it may belong to an association that there is already, so that
-// nothing of it is anybody's before it is chosen.
-
-bool Association::holds(const Event& event) const {
-    if (options_.role == Role::client || plain_ || state_ != State::established) return false;
-    if (early_ || std::holds_alternative<event::Lost>(event)) return false;
-    if (wished_) return true;
-    if (chosen_ || options_.bounds.continuity == Duration::zero()) return false;
-    return !std::holds_alternative<event::Established>(event) &&
-           !std::holds_alternative<Settings>(event) && !std::holds_alternative<Chosen>(event) &&
-           !std::holds_alternative<Attach>(event);
-}
-
-// No more than the windows that the client was given.
-void Association::hold(Event&& event) {
-    const auto keep = [&](Piece&& piece) {
-        unchosen_bytes_ += piece.bytes.size();
-        shared_.charge.charged += piece.bytes.size();
-        piece.bytes = piece.bytes.held();
-        unchosen_.emplace_back(event::Arrived{std::move(piece)});
-    };
-    if (auto* run = std::get_if<event::ArrivedRun>(&event)) {
-        for (std::size_t i = 0; i < run->contents.size(); ++i) keep(run->piece(i));
-    } else if (auto* arrived = std::get_if<event::Arrived>(&event)) {
-        keep(std::move(arrived->piece));
-    } else {
-        if (auto* alone = std::get_if<event::ArrivedAlone>(&event))
-            alone->piece.bytes = alone->piece.bytes.held();
-        unchosen_.push_back(std::move(event));
-    }
-}
-
-void Association::replay() {
-    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
-    auto events = std::exchange(unchosen_, {});
-    for (Event& event : events) std::visit([&](auto& happened) { handle(now_, happened); }, event);
-}
 
 // Both ends derive it from the first connection.
 void Association::know_key() {
@@ -85,91 +39,17 @@ std::optional<AssociationName> Association::poll_name() {
     return continuity_->name;
 }
 
-void Association::handle(Instant, Attach& attach) {
-    if (options_.role == Role::server) {
-        // Only a connection that waits to be chosen, and brought nothing yet, may say so, and once.
-        if (chosen_ || !peers_race_ || wished_ || !lanes_.empty())
-            return violation("ATTACH comes too late, or twice");
-        wish_ = attach;
-        wished_ = true;
-        return;
-    }
-    if (!continuity_ || !std::exchange(continuity_->attaching, false))
-        return violation("ATTACH that nobody asked for");
-    const auto proof = mapping_->prove(continuity_->key, Role::server, attach.epoch);
-    const bool good = proof && same(*proof, attach.proof) && attach.epoch == continuity_->epoch &&
-                      attach.association == continuity_->name;
-    if (!good) violation("ATTACH is not proved");
-}
-
-bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {
-    if (!fresh.mapping_) return false;
-    const Continuity* const kept = known ? known->continuity_.get() : nullptr;
-    const auto proof = fresh.mapping_->prove(kept ? kept->key : ContinuityKey{}, Role::client,
-                                             attach.epoch);
-    const bool right = proof && same(*proof, attach.proof);
-    return right && kept && attach.epoch > kept->epoch && known->state_ < State::closing &&
-           known->options_.role == Role::server;
-}
-
-std::optional<Husk> Association::give_up_connection() {
-    if (!mapping_ || !met_) return std::nullopt;
-    Husk husk;
-    husk.mapping = std::move(mapping_);
-    husk.race = peers_race_;
-    husk.established = std::move(*met_);
-    husk.features = peer_features_;
-    husk.largest_message = peer_largest_;
-    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
-    husk.events = std::exchange(unchosen_, {});
-    for (Outgoing& out : control_)
-        if (auto* settings = std::get_if<Settings>(&out)) husk.unsaid = *settings;
-    control_.clear();
-    choice_due_ = never;
-    state_ = State::gone;
-    return husk;
-}
-
-AttemptId Association::free_attempt() const {
-    std::uint8_t attempt = static_cast<std::uint8_t>((attempt_.value() + 1) % 32);
-    while (has(AttemptId{attempt})) attempt = static_cast<std::uint8_t>((attempt + 1) % 32);
-    return AttemptId{attempt};
-}
-
-void Association::attach(Instant now, AttemptId attempt, Husk husk) {
-    now_ = now;
-    if (mapping_) break_off(now, Error(Errc::replaced, {}, Stage::established));
-    if (std::exchange(continuity_->lost, false)) --shared_.lost;
-    attempt_ = attempt;
-    mapping_ = std::move(husk.mapping);
-    stack_ = mapping_->stack();
-    state_ = State::established;
-    continuity_->give_up = never;
-    continuity_->epoch = husk.attach.epoch;
-    alpn_ = std::move(husk.established.alpn);
-    alone_ = husk.established.alone;
-    resumed_ = husk.established.resumed;
-    heard_ = now;
-    peers_race_ = husk.race;
-    settings_ = chosen_ = true;
-    peer_largest_ = husk.largest_message;
-    know_peer(husk.features);
-    if (husk.unsaid) control_.push_back(*husk.unsaid);
-    plug(now);
-    trace_established();
-    events_.push_back(happened::Active{id()});
-    for (Event& event : husk.events)
-        std::visit([&](auto& happened) { handle(now_, happened); }, event);
-    forget_done();
-}
-
 // The end of a connection.
 
 // What another connection can mend: nobody meant to end this one.
 bool Association::mends(const Error& error) const {
     if (!continuity_ || state_ != State::established) return false;
+    if (continuity_->attaching && error == Errc::excessive_load) return true;
     if (options_.role == Role::server && shared_.lost >= Shared::most_lost) return false;
-    return is_outage(error);
+    // Who keeps nothing alive means silence to be the end (RFC 9622, 8.1.4).
+    const bool meant = options_.bounds.keep_alive == Duration::zero() &&
+                       outbox_.unsettled_messages() == 0 && error == Errc::connection_lost;
+    return !meant && is_outage(error);
 }
 
 bool Association::is_outage(const Error& error) {
@@ -177,21 +57,63 @@ bool Association::is_outage(const Error& error) {
            error.cause == make_error_code(Errc::replaced);
 }
 
+// What a server's SETTINGS has where a client's has the name. Of two listeners neither knows the
+// associations of the other, so that they differ.
+AssociationName Association::remembrance() {
+    if (shared_.remembrance == AssociationName{}) shared_.remembrance = options_.name;
+    AssociationName said = shared_.remembrance;
+    for (std::size_t i = 0; i < 8; ++i)
+        said[i] ^= static_cast<std::uint8_t>(options_.door >> 8 * i);
+    return said;
+}
+
+void Association::forget_client() {
+    if (continuity_ && options_.role == Role::server) shared_.remembrance = {};
+}
+
+void Association::note_remembrance(const AssociationName& said) {
+    if (!continuity_ || options_.role == Role::server) return;
+    if (continuity_->epoch == 0) continuity_->remembrance = said;
+    continuity_->says = said;
+}
+
+// The server has forgotten nothing since it was first heard of, and does not know us: it never got
+// our SETTINGS and CHOSEN, without which nothing was anybody's there.
+bool Association::never_known() const {
+    return continuity_->says == continuity_->remembrance &&
+           std::all_of(lanes_.begin(), lanes_.end(),
+                       [](const auto& one) { return one.second.ours; });
+}
+
+void Association::handle_refusal(Instant now, const Error& error) {
+    outbox_.went_in_vain();
+    // Without its SETTINGS nobody can tell what that means. They were lost; perhaps not next time.
+    if (!continuity_->says && beginnings_ < most_beginnings) {
+        ++beginnings_;
+        return break_off(now, error);
+    }
+    start_anew(now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
+                          Stage::established, "the peer was started anew, and has forgotten all"));
+}
+
 // The lanes stay as if nothing had been sent yet of what is not settled.
 void Association::break_off(Instant now, const Error& cause) {
     leave_connection(cause);
     continuity_->cause = cause;
     continuity_->attaching = false;
+    continuity_->says.reset();
     continuity_->reopen_by = never;
     unplug();
     state_ = State::connecting;
     settings_ = chosen_ = false;
+    events_.push_back(happened::Changed{id(), activity()});
     if (std::exchange(continuity_->lost, true)) return;
     if (options_.role == Role::server) ++shared_.lost;
     continuity_->give_up = now + options_.bounds.continuity;
     continuity_->pause = Continuity::first_pause;
-    if (options_.role == Role::client && !std::exchange(continuity_->doubting, false))
-        race_again(now);
+    if (options_.role != Role::client || std::exchange(continuity_->doubting, false)) return;
+    race_again(now);
+    if (cause == Errc::excessive_load) continuity_->retry = now + continuity_->pause;
 }
 
 // It may still say its last word.
@@ -215,7 +137,9 @@ void Association::race_again(Instant now) {
         // Over a stack without security nobody could tell that it is us.
         options_.race.insecure.clear();
     }
-    options_.race.first_attempt = options_.race.first_attempt == 0 ? 16 : 0;
+    // Not the numbers among which that of the connection in use is, however often beside it.
+    const bool low = mapping_ ? attempt_.value() < 16 : options_.race.first_attempt == 0;
+    options_.race.first_attempt = low ? 16 : 0;
     const std::uint8_t first = options_.race.first_attempt;
     std::erase_if(leaves_, [&](const Leaf& one) {
         return one.attempt.value() >= first && one.attempt.value() < first + Race::most;
@@ -226,6 +150,7 @@ void Association::race_again(Instant now) {
 bool Association::pause_race() {
     if (!continuity_) return false;
     const Duration pause = continuity_->pause;
+    if (dormancy_) continuity_->cause = race_->report();
     race_again(now_);
     continuity_->retry = now_ + pause;
     continuity_->pause = std::min(2 * pause, Continuity::longest_pause);
@@ -274,10 +199,10 @@ void Association::unplug() {
         lane.opened = false;
         outbox_.unplug(lane.out);
         if (!lane.known) continue;
-        if (lane.ours)
-            outbox_.announce(lane.out);
-        else
+        if (!lane.ours)
             outbox_.block(lane.out);  // until the peer opens it again
+        else if (state_ != State::dormant)
+            outbox_.announce(lane.out);
     }
     inbox_.unplug_all();
     last_ = nullptr;
@@ -287,6 +212,7 @@ void Association::unplug() {
 
 // The peer learns what it may have missed.
 void Association::plug(Instant now) {
+    rise();
     Continuity& kept = *continuity_;
     kept.former.reset();
     kept.doubting = false;
@@ -417,11 +343,13 @@ bool Association::begins_again(const Error& error) const {
 // The peer has forgotten the association, or never knew it: what it may have taken, and may not
 // take twice, fails with this error, and all else begins once more.
 void Association::start_anew(Instant now, const Error& error) {
+    const bool never = continuity_ && never_known();
     unplug();
     close_leaves(Error(Errc::lost_the_race));
     continuity_.reset();
     settings_ = chosen_ = false;
     state_ = State::connecting;
+    events_.push_back(happened::Changed{id(), activity()});
     for (CarrierId carrier : sorted(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;
@@ -429,9 +357,10 @@ void Association::start_anew(Instant now, const Error& error) {
             cut(*lane, error);
             continue;
         }
-        lane->resumed = lane->known;
+        lane->resumed = lane->known && !never;
         lane->known = false;
         lane->out.gaps = true;
+        if (never) outbox_.never_tried(lane->out);
         outbox_.start_anew(lane->out, error);
         inbox_.forget(lane->in);
     }

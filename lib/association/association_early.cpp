@@ -93,12 +93,12 @@ std::vector<EarlyFlight::Message> Association::find_early() const {
     return found;
 }
 
-bool Association::has_early() const {
+bool Association::has_early(bool every_leaf) const {
     if (continuity_ || heard_ != Instant{}) return false;  // it had a connection before
-    const bool first = copied_.empty() &&
-                       std::none_of(leaves_.begin(), leaves_.end(),
-                                    [](const Leaf& leaf) { return leaf.mapping->sends_early(); });
-    return first && !find_early().empty();
+    const bool had = !copied_.empty() ||
+                     std::any_of(leaves_.begin(), leaves_.end(),
+                                 [](const Leaf& leaf) { return leaf.mapping->sends_early(); });
+    return (every_leaf || !had) && !find_early().empty();
 }
 
 // The peer of the leaf that won has taken its early data, or not; whatever else was early was in
@@ -107,13 +107,24 @@ void Association::settle_early(event::Established::Early outcome) {
     using Outcome = event::Established::Early;
     const auto flight = std::exchange(flight_, nullptr);
     const bool accepted = outcome == Outcome::accepted;
+    if (flight) {
+        // What is left in the list went on leaves that have lost.
+        for (const EarlyFlight::Message& message : flight->messages)
+            if (const auto at = std::find(copied_.begin(), copied_.end(), message);
+                at != copied_.end())
+                copied_.erase(at);
+    }
     if (flight && race_) race_->note_early(flight->messages.size(), !accepted);
     for (auto& [id, lane] : lanes_)
         if (lane.ours) lane.keyed = false;
     if (flight && accepted) adopt_early(*flight);
-    for (const EarlyFlight::Message& message : std::exchange(copied_, {}))
-        if (Lane* const lane = find(message.carrier))
-            outbox_.not_early(now_, lane->out, message.niceness, message.sequence);
+    const auto drop = [&](const std::vector<EarlyFlight::Message>& messages, bool elsewhere) {
+        for (const EarlyFlight::Message& message : messages)
+            if (Lane* const lane = find(message.carrier))
+                outbox_.not_early(now_, lane->out, message.niceness, message.sequence, elsewhere);
+    };
+    drop(std::exchange(copied_, {}), true);
+    if (flight && !accepted) drop(flight->messages, false);
     relieve();
 }
 
@@ -148,7 +159,7 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     inbox_.set_plain(plain_);
     if (plain_) return;
     Settings settings;
-    settings.association = options_.name;
+    settings.association = options_.role == Role::client ? options_.name : remembrance();
     // Nothing is anybody's before the server knows which association it belongs to.
     if (raced() || continuity_) settings.race = options_.race_id;
     settings.largest_message = unlimited;  // each Carrier has its own limit
@@ -158,7 +169,7 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     // Where there is early data there will be a key, when the handshake is complete.
     if (options_.bounds.continuity > Duration::zero() &&
         (early_ || mapping_->continuity_key(options_.name)))
-        settings.features |= feature::attach;
+        settings.features |= feature::attach | rest_feature();
     if (settings.race) control_.push_front(Chosen{*settings.race});
     control_.push_front(settings);
 }
@@ -178,13 +189,20 @@ void Association::handle(Instant, EarlyKey& key) {
     if (!chosen_ && early_ && std::erase(held_, lane->id()) > 0) offer(*lane);
 }
 
-// Each message of a race is taken once, whichever leaf brings it: a copy counts as settled, and is
-// dropped as it comes. Until the peer's SETTINGS have come nothing tells what was early and was
-// only lost on the way.
+// Each message of a race is taken once, whichever leaf brings the last of it: a copy counts as
+// settled, and is dropped as it comes. Until the peer's SETTINGS have come nothing tells what was
+// early and was only lost on the way.
 void Association::drop_copy(Instant now, Lane& lane, const Piece& piece) {
-    const bool asks = options_.guard && piece.first() && piece.marks.idempotent &&
-                      (piece.marks.early || !settings_);
-    if (!asks) return;
+    // What is here already, from a leaf that has lost, the inbox drops.
+    const bool ends = options_.guard && piece.last() &&
+                      !lane.in.has({lane.id(), piece.niceness, piece.sequence});
+    if (!ends) return;
+    Marks marks = piece.marks;
+    if (!piece.first() && lane.in.work)
+        for (const Assembly& begun : lane.in.work->unfinished)
+            if (begun.niceness == piece.niceness && begun.sequence == piece.sequence)
+                marks = begun.marks;
+    if (!marks.idempotent || (!marks.early && settings_)) return;
     if (++early_messages_ > EarlyGuard::most_messages)
         return violation("more early messages than there may be");
     if (options_.guard->first(lane.race, lane.id(), piece.niceness, piece.sequence)) return;

@@ -19,7 +19,7 @@ void Association::drain_mapping(Instant now) {
 
 void Association::handle_arrived(Instant now) {
     for (Event& event : arrived_) {
-        if (holds(event))
+        if (holds(now, event))
             hold(std::move(event));
         else
             std::visit([&](auto& happened) { handle(now, happened); }, event);
@@ -70,8 +70,11 @@ void Association::handle(Instant now, event::Opened& event) {
     if (Lane* known = find(open.carrier))
         return reopen(*known, open) ? void() : violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
-    if (continuity_ && continuity_->epoch > 0 && inbox_.outcomes().was_opened(open.carrier)) {
-        const Error over = why_ended(open.carrier);  // the peer may not have heard of it
+    const bool again = continuity_ && continuity_->epoch > 0;
+    const bool joined = joining_ && joining_->reopen_by != never;
+    if ((again || joined) && inbox_.outcomes().was_opened(open.carrier)) {
+        // The peer may not have heard of it.
+        const Error over = again ? why_ended(open.carrier) : Error(Errc::cancelled);
         mapping_->reset(open.carrier, over);
         mapping_->stop(open.carrier, over);
         control_.push_back(Refuse{open.carrier, Errc::carrier_closed, over});
@@ -102,21 +105,25 @@ void Association::handle(Instant now, Settings& settings) {
     peer_largest_ = settings.largest_message;
     know_peer(settings.features);
     if (options_.role == Role::server) options_.name = settings.association;
-    if (!settings.race || options_.role == Role::client) return choose();
+    if (!settings.race || options_.role == Role::client) {
+        if (joining_ && joins(now, joining_->race)) return;
+        choose();
+        return note_remembrance(settings.association);
+    }
     peers_race_ = settings.race;
     choice_due_ = now + choice_patience;
 }
 
-void Association::handle(Instant, Chosen& chosen) {
+void Association::handle(Instant now, Chosen& chosen) {
     if (options_.role == Role::client) return violation("CHOSEN from a server");
     if (!peers_race_ || *peers_race_ != chosen.race)
         return violation("CHOSEN names another race than SETTINGS, or comes twice");
-    choose();
+    if (!joins(now, chosen.race)) choose();
 }
 
-// No other connection of the client's takes our place: its Carriers are the application's.
 void Association::choose() {
     chosen_ = true;
+    if (joining_ && joining_->reopen_by == never) joining_.reset();
     peers_race_.reset();
     choice_due_ = never;
     met_.reset();
@@ -361,17 +368,18 @@ void Association::handle(Instant now, event::Lost& event) {
     trace_end(*mapping_, attempt_, event.error);
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
-    // A client that went before it was there is nobody's loss.
-    const bool stranger = state_ == State::connecting && options_.role == Role::server &&
-                          (event.error == Errc::connection_closed ||
-                           event.error == Errc::handshake_timeout);
-    if (stranger) event.error = Error(Errc::carrier_closed);
-    const bool forgotten = continuity_ && continuity_->attaching &&
-                           event.error.cause == make_error_code(Errc::not_attached);
-    if (state_ == State::established && forgotten)
-        return start_anew(
-            now, Error(Errc::connection_lost, make_error_code(Errc::not_attached),
-                       Stage::established, "the peer was started anew, and has forgotten all"));
+    // A client that went before it was there, or before it said who it is, is nobody's loss.
+    const bool nobody = state_ == State::connecting && !continuity_ &&
+                        (event.error == Errc::connection_closed ||
+                         event.error == Errc::handshake_timeout);
+    const bool unnamed = state_ == State::established && !chosen_ && lanes_.empty() &&
+                         is_outage(event.error);
+    if (options_.role == Role::server && (nobody || unnamed))
+        event.error = Error(Errc::carrier_closed);
+    if (handle_lost_at_rest(now, event.error) || waits_for_choice(now, event.error)) return;
+    const bool refused = continuity_ && continuity_->attaching && state_ == State::established &&
+                         event.error.cause == make_error_code(Errc::not_attached);
+    if (refused) return handle_refusal(now, event.error);
     if (mends(event.error)) return break_off(now, event.error);
     if (begins_again(event.error)) {
         ++beginnings_;
@@ -387,6 +395,34 @@ void Association::forget_done() {
         relieve();
         if (Lane* lane = find(carrier)) forget_if_over(*lane);
     }
+}
+
+void Association::shut(const Error& error) {
+    if (state_ == State::gone || state_ == State::closing) return;
+    // Who is turned away hears our SETTINGS first (FORMAT.md, 7.2: remembrance).
+    if (error == Errc::not_attached && !control_.empty() && !end_) {
+        end_ = error;
+        return;
+    }
+    forget_client();
+    if (mapping_ && !mapping_->over()) {
+        mapping_->close(error);
+        state_ = State::closing;
+        fail_all(error);
+    } else if (!leaves_.empty()) {
+        close_leaves(error);
+        state_ = State::closing;
+        fail_all(error);
+    } else {
+        end_ = error;
+        after_failure();
+    }
+}
+
+void Association::shut_if_idle() {
+    if (!lanes_.empty()) return;
+    if (state_ == State::established) shut(Error(Errc::carrier_closed));
+    if (state_ <= State::connecting) shut(Error(Errc::carrier_closed));
 }
 
 // The peer broke a rule of FORMAT.md.
@@ -415,10 +451,13 @@ void Association::fail_all(const Error& error) {
 
 void Association::after_failure() {
     if (state_ == State::gone) return;
+    if (end_ != Errc::connection_closed) forget_client();
     state_ = State::gone;
     if (mapping_) trace_end(*mapping_, attempt_, end_);
     fail_all(end_);
     if (traces()) trace(traced::AssociationClosed{end_});
+    // Whoever was turned away is nobody's loss.
+    if (end_ == Errc::not_attached) end_ = Error(Errc::carrier_closed);
     events_.push_back(happened::Gone{id(), end_});
 }
 

@@ -14,6 +14,7 @@ constexpr Duration idle_close = std::chrono::seconds(5);
 
 void Association::prepare(Instant now) {
     now_ = now;
+    if (dormancy_) tend_rest(now);
     // A server waits for its client: only that knows what it still wants to open.
     const bool open = state_ == State::connecting || state_ == State::established;
     if (!lanes_.empty() || options_.role == Role::server || !open)
@@ -42,6 +43,7 @@ Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<s
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
+    if (end_ && state_ == State::established && control_.empty()) shut(Error(end_));
     for (CarrierId carrier : std::exchange(closed_early_, {})) {
         if (const Lane* lane = find(carrier))
             say_end_again(*lane);
@@ -139,7 +141,7 @@ Outgoing* Association::open_for(Lane& lane) {
     inbox_.plug(now_, first->in);
     const bool ended = first->known && first->out.failed;
     if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
-    if (first->known || first->resumed) say_gaps(*first);
+    if (first->known || first->out.again) say_gaps(*first);
     Open open{first->id(),         first->parent,  first->kind,
               first->out.priority, first->channel, first->target};
     open.resumed = first->resumed;
@@ -177,7 +179,7 @@ Instant Association::deadline() const {
     if (state_ == State::gone) return never;
     Instant first = outbox_.deadline();
     if (mapping_) first = std::min(first, mapping_->deadline());
-    first = std::min({first, race_deadline(), continuity_deadline()});
+    first = std::min({first, race_deadline(), continuity_deadline(), rest_deadline()});
     if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
     if (state_ == State::established) {
         first = std::min(first, inbox_.deadline());
@@ -210,8 +212,9 @@ void Association::handle_timeout(Instant now) {
     }
     inbox_.handle_timeout(now);
     forget_done();
-    if (!time_continuity(now)) return;
+    if (!time_continuity(now) || !time_rest(now)) return;
     time_leaves(now);
+    time_joining(now);
     if (choice_due_ <= now) {
         choice_due_ = never;
         return shut(Error(Errc::never_chosen, {}, Stage::established));

@@ -244,7 +244,7 @@ void Association::time_leaves(Instant now) {
 }
 
 Instant Association::race_deadline() const {
-    Instant first = choice_due_;
+    Instant first = joining_ ? std::min(choice_due_, joining_->reopen_by) : choice_due_;
     if (!racing()) return first;
     if (race_) first = std::min(first, race_->deadline());
     for (const Leaf& leaf : leaves_)

@@ -33,6 +33,7 @@ Association& Associations::create(Association::Options options, const Key& key, 
 }
 
 Association* Associations::share(const Key& key) {
+    unpark(key);
     const auto at = by_key_.find(key);
     if (at == by_key_.end()) return nullptr;
     Association* found = use(at->second);
@@ -46,7 +47,7 @@ Reuse Associations::look(const Key& key, Instant now) const {
     const auto [first, last] = by_remote_.equal_range(place_of(key));
     std::size_t compared = 0;
     for (auto at = first; at != last && compared < most_compared; ++at) {
-        const Slot& one = *slot(at->second);
+        const Slot& one = *slot(at->second);  // made again, if it was put away
         if (remote_of(one.key) != remote_of(key)) continue;
         ++compared;
         const bool ending = one.association->state() >= Association::State::closing;
@@ -109,6 +110,7 @@ void Associations::forget_move(const Route& route) {
 }
 
 void Associations::take_active(std::vector<AssociationId>& taken) {
+    for (const AssociationId id : std::exchange(looked_at_, {})) use(id);
     taken.clear();
     taken.swap(active_);
     for (AssociationId id : taken)
@@ -144,23 +146,27 @@ bool Associations::put_back(AssociationId id) {
         }
     }
     if (!over) return false;
-    const auto at = by_key_.find(found->key);
-    if (at != by_key_.end() && at->second == id) by_key_.erase(at);
-    if (!found->key.empty()) {
-        const auto [first, last] = by_remote_.equal_range(place_of(found->key));
-        const auto mine = std::find_if(first, last,
-                                       [&](const auto& one) { return one.second == id; });
-        if (mine != last) by_remote_.erase(mine);
-    }
-    if (const auto named = by_name_.find(found->association->options().name);
+    const std::size_t place = place_of(found->key);
+    if (const auto named = by_name_.find(association.options().name);
         named != by_name_.end() && named->second == id)
         by_name_.erase(named);
     found->association.reset();
-    found->reuse = {};
-    found->key.clear();
+    forget(*found, id, place);
+    return true;
+}
+
+// Its association is gone.
+void Associations::forget(Slot& slot, AssociationId id, std::size_t place) {
+    const auto at = by_key_.find(slot.key);
+    if (at != by_key_.end() && at->second == id) by_key_.erase(at);
+    const auto [first, last] = by_remote_.equal_range(place);
+    const auto mine = std::find_if(first, last, [&](const auto& one) { return one.second == id; });
+    if (mine != last) by_remote_.erase(mine);
+    slot.reuse = {};
+    slot.key.clear();
+    forget_woken(id);
     free_.push_back(slot_of(id));
     --live_;
-    return true;
 }
 
 Instant Associations::deadline() const { return timers_.empty() ? never : timers_.begin()->first; }
@@ -168,7 +174,8 @@ Instant Associations::deadline() const { return timers_.empty() ? never : timers
 std::vector<AssociationId> Associations::all() const {
     std::vector<AssociationId> ids;
     for (std::uint32_t at = 0; at < slots_.size(); ++at)
-        if (slots_[at].association) ids.push_back(id_of(at, slots_[at].generation));
+        if (slots_[at].association || slots_[at].parked)
+            ids.push_back(id_of(at, slots_[at].generation));
     return ids;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/association/association.hpp"
+#include "lib/association/parked.hpp"
 #include "lib/association/sharing.hpp"
 
 namespace post::core {
@@ -61,6 +62,20 @@ public:
     Association* peek(AssociationId id);
     const Association* find(AssociationId id) const;
     Origin origin(AssociationId id) const;
+
+    // Those that rest are put away, and made again as soon as anything is asked of them: then they
+    // have a place in the next turn, if there is one, at the end of which they may be put away
+    // again. Who only looks causes none.
+
+    // With nothing left to do; a client's was made with these.
+    void park(AssociationId id, const InitiateOptions& options);
+    bool parked(AssociationId id) const;
+    // Whatever it is, without making it again.
+    Activity activity(AssociationId id) const;
+    // Drops one that is put away.
+    void drop_parked(AssociationId id);
+    // With what a client's was made, once, after it was made again.
+    std::optional<InitiateOptions> poll_woken(AssociationId id);
     // A server's, as its peer calls it.
     void name(const AssociationName& name, AssociationId id) { by_name_[name] = id; }
     AssociationId find(const AssociationName& name) const;
@@ -93,6 +108,7 @@ public:
 private:
     struct Slot {
         std::unique_ptr<Association> association;
+        std::unique_ptr<Parked> parked;
         Key key;
         Origin origin = 0;
         Boxed<Reuse> reuse;
@@ -114,8 +130,14 @@ private:
         const std::uint32_t at = slot_of(id);
         if (at >= slots_.size()) return nullptr;
         Slot& found = slots_[at];
-        return found.association && found.generation == id.value() >> slot_bits ? &found : nullptr;
+        if (found.generation != id.value() >> slot_bits) return nullptr;
+        if (found.association) return &found;
+        return found.parked ? &unpark(found, id) : nullptr;
     }
+    Slot& unpark(Slot& slot, AssociationId id);
+    void unpark(const Key& key);
+    void forget_woken(AssociationId id);
+    void forget(Slot& slot, AssociationId id, std::size_t place);
     const Slot* slot(AssociationId id) const;
     static std::size_t place_of(const Key& key) {
         return std::hash<std::string_view>{}(remote_of(key));
@@ -131,6 +153,9 @@ private:
     std::unordered_multimap<std::size_t, AssociationId> by_remote_;  // by a hash of its name
     std::map<AssociationName, AssociationId> by_name_;
     std::unordered_map<AssociationId, Route> moved_;
+    std::vector<AssociationId> looked_at_;  // that were put away, until the next turn
+    RestTerms terms_;
+    std::unordered_map<AssociationId, TermsId> woken_;  // and nobody asked yet with what
     std::size_t live_ = 0;
 };
 

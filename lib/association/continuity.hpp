@@ -42,6 +42,10 @@ struct Continuity {
 
     ContinuityKey key{};
     AssociationName name{};
+    // A client's: the server's remembrance (Shared), by its last word that was believed, and what
+    // the connection in use says.
+    AssociationName remembrance{};
+    std::optional<AssociationName> says{};
     std::uint64_t epoch = 0;
     bool lost = false;       // there is no connection
     bool doubting = false;   // a race runs beside the connection in use

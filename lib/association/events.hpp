@@ -4,6 +4,7 @@
 
 #include <variant>
 
+#include <post/association.hpp>
 #include <post/message.hpp>
 
 #include "mappings/values.hpp"
@@ -64,6 +65,16 @@ struct Soft {
 struct Active {
     AssociationId association;
 };
+// The association has lost its connection, rests, or wakes (Association::activity).
+struct Changed {
+    AssociationId association;
+    Activity activity = Activity::over;
+};
+// It was to rest, and does; or why it cannot.
+struct Dormant {
+    AssociationId association;
+    Error error;
+};
 // A connection goes over another path from now on.
 struct PathChanged {
     AssociationId association;
@@ -88,9 +99,9 @@ struct Gone {
 
 }  // namespace happened
 
-using Happened =
-    std::variant<happened::Opened, happened::Readable, happened::Writable, happened::Progress,
-                 happened::Wanted, happened::Furthered, happened::Soft, happened::Active,
-                 happened::PathChanged, happened::Moved, happened::Over, happened::Gone>;
+using Happened = std::variant<
+    happened::Opened, happened::Readable, happened::Writable, happened::Progress, happened::Wanted,
+    happened::Furthered, happened::Soft, happened::Active, happened::Changed, happened::Dormant,
+    happened::PathChanged, happened::Moved, happened::Over, happened::Gone>;
 
 }  // namespace post::core

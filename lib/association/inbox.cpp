@@ -108,9 +108,14 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     const bool known = !begun && !plain_ &&
                        (receipts(lane, piece.niceness).has(piece.sequence) ||
                         (work.successors > 0 && successors_.find(name)));
-    // A copy, be it of an earlier connection's, or the rest of one.
+    // A copy, be it of an earlier connection's, or the rest of one: whoever sends it has not heard
+    // that it is here.
     if (known) {
         release(lane, size);
+        if (!piece.last()) return {};
+        lane.ask |= piece.marks.ask;
+        ++work.unreported;
+        report_later(now, lane);
         return {};
     }
     // Of one that an earlier connection began the front may come again.
@@ -136,7 +141,7 @@ Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After
     if (whole) {
         InMessage message(keep(piece.bytes), Niceness{piece.niceness.value()}, piece.sequence);
         if (piece.extras) message.describe(piece.extras->properties);
-        if (raw_) message.mark_raw();
+        if (raw_ || piece.marks.stream) message.mark_raw();
         come(now, lane, std::move(message), name, piece.marks, after);
         return {};
     }

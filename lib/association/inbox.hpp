@@ -161,6 +161,8 @@ public:
     // The connection is gone, and so are its promises. What has come stays.
     void unplug(InLane& lane);
     void unplug_all();
+    // And none comes soon: nothing is kept ready for one.
+    void rest();
     // Another one has the Carrier.
     void plug(Instant now, InLane& lane);
     // The peer has forgotten the Carrier, and numbers its messages anew.
@@ -231,6 +233,11 @@ public:
     void handle_timeout(Instant now);
     Instant deadline() const { return std::min(report_at_, successors_.deadline()); }
 
+    // Nothing is kept beside outcomes, and what the lanes have.
+    bool idle() const {
+        return charged_ == 0 && lanes_.empty() && touched_.empty() && waiting_.empty() &&
+               silent() && done_.empty() && events_.empty() && successors_.empty();
+    }
     std::vector<Happened>& events() { return events_; }
     // From now on the trace wants every message that is whole; and those that came.
     void set_traced(bool traced) { traced_ = traced; }

@@ -17,6 +17,13 @@ void Inbox::unplug_all() {
     last_words_ = {};
 }
 
+void Inbox::rest() {
+    for (InLane* lane : std::exchange(touched_, {})) {
+        lane->touched = false;
+        release_if_idle(*lane);
+    }
+}
+
 void Inbox::unplug(InLane& lane) {
     lane.dark = true;
     lane.ask = false;

@@ -306,6 +306,9 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     Feed* const feed = entry.feed();
     if (feed) chunk = std::min(chunk, feed->parts[feed->next].size() - feed->within);
     const std::uint64_t total = entry.size();
+    const bool stays = entry.reliable || entry.ordered || !peer_.alone || feed;
+    // In a tunnel of HTTP/3 what does not fit into a datagram goes nowhere, and not in chunks.
+    if (!stays && peer_.plain && peer_.properties) chunk = total;
     const std::uint64_t size = std::min(chunk, total - entry.pulled);
     piece.carrier = lane.carrier;
     piece.niceness = queue.niceness;
@@ -324,8 +327,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     if (peer_.messages)
         piece.marks.ordered = entry.ordered, piece.marks.reliable = entry.reliable || feed;
     else
-        piece.marks.reliable = entry.reliable || entry.ordered || !peer_.alone || feed ||
-                               size < total;
+        piece.marks.reliable = stays || size < total;
     count_queued(lane, queue, -static_cast<std::int64_t>(size));
     count_unsettled(lane, static_cast<std::int64_t>(size));
     schedule_.served(size + 1);

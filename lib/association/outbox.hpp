@@ -87,9 +87,13 @@ public:
     // First each lane, then all of them at once.
     void unplug(OutLane& lane);
     void line_up_again(std::span<OutLane* const> lanes);
+    // Before that: the peer refused the connection, so that nothing on it has reached anybody.
+    void went_in_vain() { in_vain_ = true; }
     // The peer knows nothing of what was sent to it: what it may have taken, and may not take
     // twice, fails.
     void start_anew(OutLane& lane, const Error& error);
+    // It took nothing of it, either.
+    static void never_tried(OutLane& lane);
     // The peer shall hear of the lane; it has heard.
     void announce(OutLane& lane);
     void opened(OutLane& lane);
@@ -167,8 +171,10 @@ public:
     bool copy_early(OutLane& lane, NicenessClass niceness, Sequence sequence, Piece& piece);
     // The copy counts: the message was pulled with it.
     void went_early(OutLane& lane, NicenessClass niceness, Sequence sequence);
-    // It does not: the message goes as any other.
-    void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence);
+    // It does not: the message goes as any other. `elsewhere`: but it may be at the peer, by a leaf
+    // that has lost.
+    void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence,
+                   bool elsewhere);
 
     // Views and events.
 
@@ -178,6 +184,12 @@ public:
     // Messages that are wholly packed and wait for the peer's word. Those that are queued, or stuck
     // half way for want of a window, are not the peer's fault; nor are those that travelled alone.
     std::uint64_t packed_messages() const { return packed_messages_; }
+    // Nothing is kept beside what the lanes have.
+    bool idle() {
+        return unsettled_messages_ == 0 && !schedule_.turn() && starved_.empty() &&
+               held_up_.empty() && doomed_.empty() && failed_.empty() && events_.empty() &&
+               gaps_.empty();
+    }
     std::vector<Happened>& events() { return events_; }
     // Numbers that a Post peer need not wait for: their messages travelled alone and were lost.
     std::vector<Skip>& gaps() { return gaps_; }
@@ -335,6 +347,7 @@ private:
     Peer peer_;
     bool known_ = false;
     bool traced_ = false;
+    bool in_vain_ = false;  // what was sent on the connection that is unplugged
 };
 
 }  // namespace post::core

@@ -66,7 +66,7 @@ void Outbox::unplug(OutLane& lane) {
                 if (whole) continue;
                 const bool counted = entry.state == OutEntry::State::packed && !entry.bound();
                 if (counted) --packed_messages_;
-                entry.tried = entry.tried || entry.state >= OutEntry::State::pulled;
+                entry.tried = entry.tried || (!in_vain_ && entry.state >= OutEntry::State::pulled);
                 const std::uint64_t before = entry.pulled;
                 go_back(entry);
                 count_queued(lane, *queue, static_cast<std::int64_t>(before - entry.pulled));
@@ -118,6 +118,7 @@ void Outbox::line_up_again(std::span<OutLane* const> lanes) {
         release_if_idle(*lane);
     }
     end_doomed();
+    in_vain_ = false;
 }
 
 // More of a message came over an earlier connection than was known: it goes on behind that, unless
@@ -135,6 +136,12 @@ bool Outbox::go_on_from(OutLane& lane, OutClass& queue, const Delivered& deliver
     count_in(queue, sequence);
     if (entry.feed()) release_fed(entry);
     return true;
+}
+
+void Outbox::never_tried(OutLane& lane) {
+    if (!lane.work) return;
+    for (const auto& queue : lane.work->classes)
+        for (std::uint64_t at = queue->first; at < queue->end(); ++at) queue->at(at).tried = false;
 }
 
 void Outbox::start_anew(OutLane& lane, const Error& error) {

@@ -91,12 +91,14 @@ void Outbox::went_early(OutLane& lane, NicenessClass niceness, Sequence sequence
     arrange(lane, *queue);
 }
 
-void Outbox::not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence) {
+void Outbox::not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence,
+                       bool elsewhere) {
     OutClass* const queue = lane.find(niceness);
     if (!queue || !queue->has(sequence.value())) return;
     OutEntry& entry = queue->at(sequence.value());
     if (!std::exchange(entry.early, false) || entry.state != OutEntry::State::queued) return;
-    if (entry.deadline == never || entry.deadline > now) return;
+    entry.tried |= elsewhere;
+    if (elsewhere || entry.deadline == never || entry.deadline > now) return;
     const Error expired(Errc::expired);
     settle(lane, *queue, sequence.value(), Fate::Kind::expired, &expired);
     arrange(lane, *queue);

@@ -10,6 +10,20 @@ void Outcomes::opened(CarrierId carrier) {
     opened_.add(Sequence{carrier.value() / 2});
 }
 
+std::optional<std::uint64_t> Outcomes::plain() const {
+    if (!failed_.empty() || !reset_.empty()) return std::nullopt;
+    const Delivered all = opened_.summary({});
+    if (!all.ranges.empty()) return std::nullopt;
+    return all.watermark.value();
+}
+
+Outcomes Outcomes::of(std::uint64_t opened) {
+    Outcomes outcomes;
+    outcomes.opened_ = Receipts(NicenessClass{}, opened);
+    outcomes.last_ = opened > 0 ? opened - 1 : 0;
+    return outcomes;
+}
+
 bool Outcomes::was_opened(CarrierId carrier) const {
     return opened_.has(Sequence{carrier.value() / 2});
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "lib/association/receipts.hpp"
@@ -23,6 +24,10 @@ public:
     // The peer opened it. Its ids are counted in twos (FORMAT.md, 2.1).
     void opened(CarrierId carrier);
     bool was_opened(CarrierId carrier) const;
+    // How many it opened, where that says all: in their order, and nothing failed. And the same
+    // from that number.
+    std::optional<std::uint64_t> plain() const;
+    static Outcomes of(std::uint64_t opened);
     // The place of the last one that was opened.
     std::uint64_t last() const { return last_; }
 

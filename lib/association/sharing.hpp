@@ -9,6 +9,11 @@
 
 #include <post/reuse.hpp>
 
+namespace post {
+class Remote;
+struct InitiateOptions;
+}  // namespace post
+
 namespace post::core {
 
 class SharingKey {
@@ -23,6 +28,9 @@ private:
     std::string remote_;
     std::array<std::string, reuse_aspect_count> aspects_;
 };
+
+// All that Carriers must agree on to share an association (sharing_key.cpp).
+std::string sharing_key(const Remote& remote, const InitiateOptions& options);
 
 // Of two such texts: who goes to the same Remote at all, and what is different then. Other texts
 // differ in nothing that has a name.

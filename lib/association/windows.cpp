@@ -45,11 +45,18 @@ void Inbox::touch(InLane& lane) {
 constexpr std::uint32_t kept_for_urgent = 16 * 1024 + 256;
 constexpr std::uint64_t longer_than_that = 16 * 1024;
 
-// What may still come, and what has come of unfinished messages, beyond a window.
+// What may still come of unfinished messages, and what has come of them, beyond a window. What was
+// promised for one that was given up since is nobody's grant: it makes the window wider, and the
+// peer may never use it.
 std::uint64_t Inbox::unfinished(const InLane& lane) {
+    if (!lane.work) return 0;
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
-    const std::uint64_t bytes = promised + (lane.work ? lane.work->assembling : 0);
-    return bytes - std::min<std::uint64_t>(bytes, std::uint64_t{lane.window} + lane.spare);
+    const std::uint64_t window = std::uint64_t{lane.window} + lane.spare;
+    std::uint64_t rest = 0;
+    for (const Assembly& one : lane.work->unfinished)
+        rest += std::min(promised - rest, one.total - one.received);
+    const std::uint64_t bytes = std::min(promised, rest + window) + lane.work->assembling;
+    return bytes - std::min(bytes, window);
 }
 
 // What of a promise the lane's sender will leave to what is more urgent.
@@ -136,9 +143,11 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
         if (beyond == 0) lane->spare = 0;
+        // Nor does one that its sender gave up: what is left of that promise counts again when a
+        // message uses it.
         const std::uint64_t due = std::min(beyond, unfinished(*lane));
-        if (due < lane->granted()) {
-            granted_ -= lane->granted() - due;
+        if (due != lane->granted()) {
+            granted_ += due - lane->granted();
             lane->work->granted = due;
         }
         if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {

@@ -219,14 +219,6 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
     handle(happened::Readable{tag_of(key)});
 }
 
-template <class W> WaitingRef<W> Carriers::wait(std::vector<WaitingRef<W>>& queue) {
-    std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
-    WaitingRef<W> waiting(new (anchor_) W);
-    queue.push_back(waiting);
-    ++awaited_;
-    return waiting;
-}
-
 std::optional<InMessage> Carriers::take(Association& association, CarrierId carrier,
                                         ReceiveParts parts) {
     if (is_whole(parts)) return association.take(carrier);
@@ -329,6 +321,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
         return {Answer(std::move(error)), anchor()};
     }
     association->want(row->carrier);
+    association->stay();
     if (association->state() == Association::State::established) return {Answer(), anchor()};
     association->activate();
     return {wait(activating_[row->association]), anchor()};
@@ -336,8 +329,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
 
 bool Carriers::is_active(CarrierKey key) {
     Row* row = rows_.find(key);
-    const Association* association = row ? associations_.find(row->association) : nullptr;
-    return association && !row->over && association->state() == Association::State::established;
+    return row && !row->over && associations_.activity(row->association) == Activity::active;
 }
 
 void Carriers::close(CarrierKey key) {

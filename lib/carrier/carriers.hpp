@@ -65,6 +65,7 @@ public:
         Carrier::OnClosed on_closed;
         Carrier::OnClosed on_soft_error;
         Carrier::OnPath on_path;
+        Carrier::OnActivity on_activity;
         std::vector<WaitingRef<WaitingMessage>> receiving;
         std::vector<WaitingRef<Waiting<Carrier>>> accepting;
         std::vector<WaitingRef<WaitingSend>> sending;
@@ -137,6 +138,9 @@ public:
     Operation<Carrier> accept(CarrierKey key);
     Operation<void> activate(CarrierKey key);
     bool is_active(CarrierKey key);
+    Operation<void> deactivate(CarrierKey key);
+    Activity activity(CarrierKey key);
+    void on_activity(CarrierKey key, Carrier::OnActivity on_activity);
     Reuse reuse(CarrierKey key);
     void close(CarrierKey key);
     void abort(CarrierKey key, AbortCode code);
@@ -218,6 +222,8 @@ private:
     void make(happened::Soft& event);
     void make(happened::Active& event);
     void make(happened::PathChanged& event);
+    void make(happened::Changed& event);
+    void make(happened::Dormant& event);
     static void make(happened::Moved&) {}  // the root's
     void make(happened::Over& event);
     void make(happened::Gone& event);
@@ -265,6 +271,7 @@ private:
     Ring<Happened> happened_;
     Ring<Function<void()>> functions_;
     std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> activating_;
+    std::unordered_map<AssociationId, std::vector<WaitingRef<Waiting<void>>>> deactivating_;
     std::unordered_map<std::uint64_t, WaitingRef<Waiting<std::vector<Remote>>>> resolving_;
     std::unordered_map<std::uint64_t, WaitingRef<Waiting<Plan>>> planning_;
     std::unordered_map<std::uint64_t, WaitingRef<Waiting<Path>>> moving_;

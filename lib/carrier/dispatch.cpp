@@ -329,6 +329,8 @@ void Carriers::make(happened::Active& event) {
     auto waiting = activating_.extract(event.association);
     if (waiting)
         for (const auto& one : waiting.mapped()) answer<void>(one, Result<void>());
+    happened::Changed active{event.association, Activity::active};
+    make(active);
 }
 
 void Carriers::on_soft_error(CarrierKey key, Carrier::OnClosed on_soft_error) {
@@ -412,8 +414,11 @@ void Carriers::make(happened::Gone& event) {
         for (const auto& one : waiting.mapped()) waited |= one->wanted;
         fail_all(waiting.mapped(), event.error);
     }
+    if (auto waiting = deactivating_.extract(event.association))
+        fail_all(waiting.mapped(), event.error);
     const auto in_order = [](std::error_code code) {
-        return code == Errc::carrier_closed || code == Errc::context_closed;
+        return code == Errc::carrier_closed || code == Errc::context_closed ||
+               code == Errc::dormant;
     };
     const bool good = in_order(event.error.code) || in_order(event.error.cause);
     if (waited || noted || !event.error || good) return;
@@ -422,6 +427,10 @@ void Carriers::make(happened::Gone& event) {
 
 void Carriers::end(const Error& error) {
     for (AssociationId id : associations_.all()) {
+        if (associations_.parked(id)) {
+            associations_.drop_parked(id);
+            continue;
+        }
         Association* association = associations_.use(id);
         association->shut(error);
         std::vector<Happened> events;

@@ -46,6 +46,8 @@ std::string what_is_used(const Association& association) {
     std::string text = association.options().remote ? association.options().remote->string()
                        : path                       ? "the peer at " + path->remote.string()
                                                     : "the peer";
+    if (association.state() == Association::State::dormant)
+        return text + ": dormant; what may be expected when it wakes\n";
     if (association.state() != Association::State::established)
         return text + ": not connected; what may be expected\n";
     text += std::string(" over ") + to_string(association.stack());

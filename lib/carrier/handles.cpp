@@ -198,6 +198,20 @@ bool Carrier::is_active() const {
     return table && table->is_active(key_);
 }
 
+Operation<void> Carrier::deactivate() {
+    if (auto* table = core::carriers(anchor_)) return table->deactivate(key_);
+    return {Result<void>(core::none(anchor_))};
+}
+
+Activity Carrier::activity() const {
+    auto* table = core::carriers(anchor_);
+    return table ? table->activity(key_) : Activity::over;
+}
+
+void Carrier::on_activity(OnActivity on_activity) {
+    if (auto* table = core::carriers(anchor_)) table->on_activity(key_, std::move(on_activity));
+}
+
 void Carrier::close() {
     if (auto* table = core::carriers(anchor_)) table->close(key_);
 }
@@ -360,6 +374,22 @@ std::size_t Association::carriers() const {
 bool Association::active() const {
     const auto* found = view(anchor_, id_);
     return found && found->state() == core::Association::State::established;
+}
+
+Activity Association::activity() const {
+    auto* table = anchor_ ? anchor_->carriers : nullptr;
+    return table ? table->associations().activity(id_) : Activity::over;
+}
+
+const char* to_string(Activity activity) noexcept {
+    switch (activity) {
+        case Activity::fresh: return "fresh";
+        case Activity::connecting: return "connecting";
+        case Activity::active: return "active";
+        case Activity::dormant: return "dormant";
+        case Activity::over: break;
+    }
+    return "over";
 }
 
 std::optional<Establishment> Association::establishment() const {

@@ -5,6 +5,14 @@
 
 namespace post::core {
 
+template <class W> WaitingRef<W> Carriers::wait(std::vector<WaitingRef<W>>& queue) {
+    std::erase_if(queue, [](const auto& waiting) { return !waiting->wanted; });
+    WaitingRef<W> waiting(new (anchor_) W);
+    queue.push_back(waiting);
+    ++awaited_;
+    return waiting;
+}
+
 template <class T> void Carriers::answer(const WaitingRef<Waiting<T>>& waiting, Result<T> result) {
     if (waiting->answer) return;
     waiting->answer.emplace(std::move(result));

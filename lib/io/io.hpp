@@ -53,6 +53,7 @@ public:
         bool strict = false;
         // Of several addresses, where the socket has none.
         SourceChoice source = SourceChoice::automatic;
+        std::uint8_t dscp = 0;  // of packets that say nothing else (RFC 2474)
     };
     struct UdpOptions {
         Address local;  // port 0: the system chooses

@@ -1,7 +1,8 @@
-// Binds a socket to the interface that it is to keep to.
+// Binds a socket to the interface that it is to keep to, and marks what leaves by it.
 #include "lib/io/outlet.hpp"
 
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -36,6 +37,9 @@ std::error_code apply(const Io::Outlet& outlet, int fd, bool v6, bool& bound) {
     if (v6 && outlet.source != SourceChoice::automatic)
         set_option(fd, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES,
                    outlet.source == SourceChoice::temporary ? prefer_temporary : prefer_public);
+    if (outlet.dscp != 0 && !set_option(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                                        v6 ? IPV6_TCLASS : IP_TOS, outlet.dscp << 2))
+        return last_error();
     if (outlet.interface == 0) return {};
     const std::error_code error = bind_to(fd, outlet.interface);
     // Before Linux 5.7 that needs a privilege, and some sandboxes know nothing of it.

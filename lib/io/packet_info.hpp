@@ -59,7 +59,8 @@ public:
         const DatagramOptions& header = run.options;
         if (!header.ip_options.empty() || !header.hop_options.empty()) append_options(header, v6);
         if ((ecn && run.ecn != Ecn::not_ect) || header.dscp || header.ecn) {
-            const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(run.ecn);
+            const Ecn seen = ecn || header.ecn ? run.ecn : Ecn::not_ect;
+            const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(seen);
             if (v6)
                 append(IPPROTO_IPV6, IPV6_TCLASS, mark);
             else

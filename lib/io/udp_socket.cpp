@@ -81,7 +81,8 @@ UdpSocket::UdpSocket(SocketId id, int fd, const Options& options)
       local_(options.local),
       v6_(options.local.family == Address::Family::v6),
       gso_(options.gso && !(options.datagrams && options.datagrams->lite)),
-      ecn_(options.ecn) {
+      ecn_(options.ecn),
+      dscp_(options.outlet.dscp) {
     if (options.datagrams) headers_.emplace(v6_, options.datagrams->lite);
 }
 
@@ -92,6 +93,7 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
       v6_(other.v6_),
       gso_(other.gso_),
       ecn_(other.ecn_),
+      dscp_(other.dscp_),
       headers_(other.headers_),
       connected_(other.connected_),
       bound_(other.bound_),
@@ -207,7 +209,9 @@ void UdpSocket::flush(std::vector<Io::Trouble>& troubles) {
     }
 }
 
-std::size_t UdpSocket::transmit(const Datagrams& run, std::vector<Io::Trouble>& troubles) {
+std::size_t UdpSocket::transmit(Datagrams run, std::vector<Io::Trouble>& troubles) {
+    // A mark sets the whole octet (RFC 3168, 22), and would take the socket's own DSCP away.
+    if (dscp_ != 0 && !run.options.dscp) run.options.dscp = dscp_;
     const std::size_t count = run.count();
     if (headers_) headers_->apply(fd_, run.options);
     const std::size_t segment = std::max<std::size_t>(1, run.segment);

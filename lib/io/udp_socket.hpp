@@ -75,7 +75,7 @@ private:
     std::error_code never_fragment(int level) const;
     // How many datagrams of the run are done with: sent, or given up. Fewer than there are: the
     // system has no room, and `waiting_` says of which kind.
-    std::size_t transmit(const Datagrams& run, std::vector<Io::Trouble>& troubles);
+    std::size_t transmit(Datagrams run, std::vector<Io::Trouble>& troubles);
     std::optional<std::size_t> transmit_run(const Datagrams& run,
                                             std::vector<Io::Trouble>& troubles);
     std::size_t transmit_each(const Datagrams& run, std::vector<Io::Trouble>& troubles,
@@ -89,6 +89,7 @@ private:
     bool v6_;
     bool gso_;
     bool ecn_;
+    std::uint8_t dscp_;                       // of runs that have none of their own
     std::optional<DatagramHeaders> headers_;  // of applications' datagrams
     bool connected_ = false;
     bool bound_ = true;

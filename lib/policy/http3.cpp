@@ -9,7 +9,9 @@ std::span<const Cell> http3_cells() {
         {Feature::fork, When::always, native,
          "a fork is the next request; only the client opens Carriers"},
         {Feature::one_way, When::always, unsupported, "a request has a response"},
-        {Feature::unreliable, When::always, unsupported, "every message is reliable"},
+        {Feature::unreliable, When::always, native,
+         "in a tunnel of extended CONNECT, as HTTP Datagrams (RFC 9297); else every message is "
+         "reliable"},
         {Feature::niceness, When::always, emulated,
          "the request's priority (RFC 9218), and it orders what is sent"},
         {Feature::properties, When::always, native, "the fields of HTTP"},

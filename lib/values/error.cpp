@@ -63,6 +63,7 @@ const char* text_of(Errc code) noexcept {
         case Errc::file: return "a file cannot be read or written";
         case Errc::replaced: return "a newer connection of the Association took over";
         case Errc::not_attached: return "the peer does not know the Association any more";
+        case Errc::dormant: return "the Association is dormant, and has no connection";
     }
     return nullptr;
 }

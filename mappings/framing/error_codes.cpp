@@ -22,7 +22,7 @@ struct Row {
     Errc understood;
 };
 
-constexpr std::array<Row, 18> table = {{
+constexpr std::array<Row, 19> table = {{
     {wire_code::no_error, Errc::connection_closed, Errc::connection_closed},
     {0x101, Errc::protocol_violation, Errc::carrier_reset},
     {0x102, Errc::cancelled, Errc::carrier_reset},
@@ -41,6 +41,7 @@ constexpr std::array<Row, 18> table = {{
     {wire_code::replaced, Errc::replaced, Errc::connection_closed},
     {0x111, Errc::never_chosen, Errc::connection_closed},
     {wire_code::connection_refused, Errc::not_attached, Errc::connection_closed},
+    {0x113, Errc::dormant, Errc::connection_closed},
 }};
 
 // The numbers that no Errc of the sender stands behind.

@@ -88,6 +88,12 @@ struct Callbacks {
             return true;
         });
     }
+    static int recv_settings(nghttp3_conn*, const nghttp3_settings* settings, void* user_data) {
+        return guarded(user_data, [&](Connection& self) {
+            self.on_settings(settings->enable_connect_protocol != 0, settings->h3_datagram != 0);
+            return true;
+        });
+    }
     static nghttp3_ssize read_data(std::int64_t id, nghttp3_vec* vectors, std::uint32_t* flags,
                                    void* user_data) {
         std::size_t count = 0;
@@ -130,6 +136,7 @@ void fill(nghttp3_callbacks& callbacks) {
     callbacks.stop_sending = Callbacks::stop_sending;
     callbacks.reset_stream = Callbacks::reset_stream;
     callbacks.shutdown = Callbacks::shutdown;
+    callbacks.recv_settings = Callbacks::recv_settings;
 }
 
 }  // namespace post::http3

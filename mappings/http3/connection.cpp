@@ -47,6 +47,8 @@ void Connection::start() {
     settings.qpack_max_dtable_capacity = dynamic_table;
     settings.qpack_encoder_max_dtable_capacity = dynamic_table;
     settings.qpack_blocked_streams = blocked_streams;
+    settings.enable_connect_protocol = role_ == Role::server && !options_.connect.empty() ? 1 : 0;
+    settings.h3_datagram = offers_datagrams() ? 1 : 0;
     nghttp3_conn* native = nullptr;
     const auto* memory = nghttp3_mem_default();
     const int code = role_ == Role::client
@@ -54,6 +56,7 @@ void Connection::start() {
                          : nghttp3_conn_server_new(&native, &callbacks, &settings, memory, this);
     if (code != 0) throw std::bad_alloc();
     native_.reset(native);
+    static_cast<quic::Connection&>(*below_).keep_datagrams_apart();
     // A PRIORITY_UPDATE may overtake the first request.
     if (role_ == Role::server) nghttp3_conn_set_max_client_streams_bidi(native, most_ahead);
     for (const Own which : {Own::control, Own::encoder, Own::decoder})

@@ -51,6 +51,8 @@ inline constexpr std::size_t blocked_streams = 16;
 struct Options {
     // What requests are made to where they do not say it (`:authority`); of a client.
     std::string authority;
+    // The protocols of extended CONNECT that are taken (HttpOptions::connect); of a server.
+    std::vector<std::string> connect{};
 };
 
 class Connection final : public Mapping {
@@ -149,6 +151,7 @@ private:
     void on_given_up(std::int64_t id, std::uint64_t code);
     void give_back(std::int64_t id, std::uint64_t bytes);
     Piece part(const Request& request, Bytes bytes) const;
+    Bytes slice(std::span<const std::byte> bytes) const;
     void begin_message(Request& request, std::uint64_t total);
     void end_message(Request& request);
     void begin_request(Request& request);
@@ -156,11 +159,20 @@ private:
     void too_large(Request& request);
     void refuse(Request& request, std::uint64_t code);
 
+    // tunnels.cpp: extended CONNECT, and HTTP Datagrams.
+    bool offers_datagrams() const { return role_ == Role::client || !options_.connect.empty(); }
+    void on_settings(bool connect, bool datagrams);
+    bool may_ask(Request& request, const Piece& piece, Supply& supply);
+    void flow(Request& request, std::span<const std::byte> bytes);
+    void begin_datagram(const Request& request, const Piece& piece, Supply& supply);
+    void read_datagram(const Piece& piece);
+
     // connection_send.cpp: what goes down.
     void begin(Outgoing& outgoing, Supply& supply);
     void begin_open(const Open& open);
     void begin_piece(Piece& piece, Supply& supply);
     void begin_finish(CarrierId carrier);
+    void open_stream(Request& request);
     Error wrong(const Request& request, const Piece& piece) const;
     Error submit(Request& request, const Piece& piece);
     void feed(Request& request, const Piece& piece);
@@ -171,7 +183,8 @@ private:
     void go_on(Request& request);
     void take_all();
     void take(CarrierId carrier, std::span<const std::span<const std::byte>> parts);
-    Bytes copy(std::span<const std::byte> bytes);
+    // Of both, one behind the other.
+    Bytes copy(std::span<const std::byte> bytes, std::span<const std::byte> behind = {});
     void settle_packed(Request& request, Supply& supply);
     void settle_acked(Request& request);
     void serve_resumed(Supply& supply);
@@ -188,6 +201,9 @@ private:
     bool ended_ = false;                             // Lost was said, or close() called
     bool retired_ = false;                           // the peer takes no further requests (GOAWAY)
     bool retiring_ = false;                          // nor do we
+    bool settled_ = false;                           // the peer's SETTINGS came, and say
+    bool takes_connect_ = false;                     // that it takes extended CONNECT
+    bool takes_datagrams_ = false;                   // and HTTP Datagrams
     Instant now_{};
     Error end_;  // that nghttp3's callbacks want
     std::unordered_map<CarrierId, Request> requests_;

@@ -9,6 +9,7 @@
 #include "mappings/http3/connection.hpp"
 #include "mappings/http3/errors.hpp"
 #include "mappings/http3/fields.hpp"
+#include "mappings/http3/protocols.hpp"
 
 namespace post::http3 {
 
@@ -29,7 +30,7 @@ void Connection::handle(event::Established& event) {
     if (event.alpn == alpn) {
         start();
         event.fields = true;
-        event.alone = false;  // of datagrams only HTTP Datagrams (RFC 9297) have a meaning
+        event.alone = true;  // as HTTP Datagrams (RFC 9297), or not: begin_datagram
     }
     events_.push_back(std::move(event));
 }
@@ -56,9 +57,7 @@ void Connection::handle(event::Arrived& event) {
 
 void Connection::handle(event::ArrivedRun&) {}
 
-void Connection::handle(event::ArrivedAlone& event) {
-    below_->extend_budget(event.piece.bytes.size());
-}
+void Connection::handle(event::ArrivedAlone& event) { read_datagram(event.piece); }
 
 void Connection::handle(event::Finished& event) { read(event.carrier, {}, true); }
 
@@ -215,7 +214,9 @@ void Connection::on_fields(std::int64_t id) {
 void Connection::begin_request(Request& request) {
     const std::string* method = request.fields.find(":method");
     request.head = method && *method == "HEAD";
-    if (method && *method == "CONNECT") {
+    const std::string* protocol = request.fields.find(":protocol");
+    request.connect = request.flows_in = protocol && takes(options_.connect, *protocol);
+    if (method && *method == "CONNECT" && !request.connect) {
         answer(request, "501");
         return refuse(request, code::no_error);
     }
@@ -227,6 +228,7 @@ void Connection::begin_request(Request& request) {
     Open open;
     open.carrier = request.carrier;
     events_.push_back(event::Opened{std::move(open)});
+    if (request.connect) return begin_message(request, 0);
     // RFC 9110, 10.1.1: whoever waits for leave has it.
     const std::string* expect = request.fields.find("expect");
     if (expect && *expect == "100-continue" && !request.peer_done) answer(request, "100");
@@ -238,6 +240,8 @@ void Connection::begin_response(Request& request) {
     const int status = status_of(request.fields).value_or(0);
     if (request.waits) go_on(request);
     if (is_interim(status)) return begin_message(request, 0);
+    request.flows_in = request.connect && opens_tunnel(status);
+    if (request.flows_in) return begin_message(request, 0);
     const std::string* length = request.fields.find("content-length");
     const std::uint64_t said = length ? number(*length).value_or(unlimited) : unlimited;
     begin_message(request, request.head || has_no_content(status) ? 0 : said);
@@ -284,17 +288,20 @@ void Connection::begin_message(Request& request, std::uint64_t total) {
     events_.push_back(event::Arrived{std::move(piece)});
 }
 
+// Of what came, unless nghttp3 had to keep it.
+Bytes Connection::slice(std::span<const std::byte> bytes) const {
+    const auto* from = reading_ ? reading_->data() : nullptr;
+    const bool inside = from && std::less_equal<>()(from, bytes.data()) &&
+                        std::less_equal<>()(bytes.data() + bytes.size(), from + reading_->size());
+    return inside ? reading_->slice(static_cast<std::size_t>(bytes.data() - from), bytes.size())
+                  : Bytes(bytes);
+}
+
 void Connection::on_body(std::int64_t id, std::span<const std::byte> bytes) {
     Request* request = find_stream(id);
+    if (request && !request->refused && request->flows_in) return flow(*request, bytes);
     if (!request || request->refused || !request->arriving) return give_back(id, bytes.size());
-    // As a slice of what came, unless nghttp3 had to keep it.
-    const auto* from = reading_ ? reading_->data() : nullptr;
-    const bool slice = from && std::less_equal<>()(from, bytes.data()) &&
-                       std::less_equal<>()(bytes.data() + bytes.size(), from + reading_->size());
-    Piece piece = part(
-        *request, slice
-                      ? reading_->slice(static_cast<std::size_t>(bytes.data() - from), bytes.size())
-                      : Bytes(bytes));
+    Piece piece = part(*request, slice(bytes));
     given_ += bytes.size();
     request->received += bytes.size();
     if (request->received == request->total) {
@@ -317,6 +324,10 @@ void Connection::on_trailers(std::int64_t id) {
     Request* request = find_stream(id);
     if (!request || request->refused) return;
     if (request->fields_size > largest_section) return too_large(*request);
+    // RFC 9114, 4.4.
+    if (request->flows_in)
+        return end(error_of(Errc::protocol_violation, code::frame_unexpected,
+                            "a tunnel has no other frames than DATA"));
     end_message(*request);
     begin_message(*request, 0);
 }

@@ -127,8 +127,11 @@ Error Connection::wrong(const Request& request, const Piece& piece) const {
     if (request.out == Out::ended)
         return cannot(Errc::carrier_closed,
                       "on http3 a Carrier has one message each way; fork it for the next request");
-    if (request.out == Out::body || request.pulled)
+    if ((request.out == Out::body && !request.flows_out) || request.within || request.pulled)
         return cannot(Errc::unsupported, "the message before it is not at its end");
+    if (request.flows_out && !properties_of(piece).empty())
+        return cannot(Errc::unsupported, "what flows in a tunnel has no fields");
+    if (request.flows_out) return {};
     if (retired_ && role_ == Role::client)
         return error_of(Errc::connection_closed, code::no_error,
                         "the server takes no further requests on this connection (GOAWAY)");
@@ -138,7 +141,10 @@ Error Connection::wrong(const Request& request, const Piece& piece) const {
                             : role_ == Role::client ? Section::request
                                                     : Section::response;
     const Fields fields(properties_of(piece), section,
-                        {.authority = options_.authority, .target = "/", .length = piece.total});
+                        {.authority = options_.authority,
+                         .target = "/",
+                         .length = piece.total,
+                         .connect = request.connect});
     if (!fields.wrong().empty()) return cannot(Errc::invalid_argument, Bytes(fields.wrong()));
     if (is_interim(fields.status()) && section == Section::response && piece.total > 0)
         return cannot(Errc::unsupported, "an interim response has no content");
@@ -148,11 +154,14 @@ Error Connection::wrong(const Request& request, const Piece& piece) const {
 void Connection::begin_piece(Piece& piece, Supply& supply) {
     Request* request = find(piece.carrier);
     if (!request) return;
+    if (!piece.marks.reliable && request->flows_out && request->out == Request::Out::body)
+        return begin_datagram(*request, piece, supply);
     if (piece.first()) {
         if (Error error = wrong(*request, piece))
             return supply.refused(piece.carrier, piece.niceness, piece.sequence, error);
         request->niceness = piece.niceness;
         request->sequence = piece.sequence;
+        if (!may_ask(*request, piece, supply)) return;
     } else if (request->out == Request::Out::ended && !request->no_body) {
         return;  // it was given up half way
     }
@@ -160,11 +169,15 @@ void Connection::begin_piece(Piece& piece, Supply& supply) {
     // What the supply lent is lent until its next call.
     request->pulled = piece;
     if (piece.bytes.size() < small_content) request->pulled->bytes = copy(piece.bytes.span());
-    if (request->waits || std::exchange(request->opening, true)) return;
+    if (!request->waits && !request->opening) open_stream(*request);
+}
+
+void Connection::open_stream(Request& request) {
+    request.opening = true;
     Open open;
-    open.carrier = request->carrier;
+    open.carrier = request.carrier;
     ready_.push_back(std::move(open));
-    resumed_.push_back(request->carrier);
+    resumed_.push_back(request.carrier);
 }
 
 void Connection::begin_finish(CarrierId carrier) {
@@ -176,8 +189,14 @@ void Connection::begin_finish(CarrierId carrier) {
         return;
     }
     switch (request->out) {
-        case Out::ended:
-        case Out::body: return;
+        case Out::ended: return;
+        case Out::body:
+            if (!request->flows_out) return;
+            request->last = true;
+            request->out = Out::ended;
+            nghttp3_conn_resume_stream(native_.get(), request->id);
+            take_all();
+            return;
         case Out::nothing:
             // Nothing was asked, or nothing answered.
             reset(carrier, Error(Errc::cancelled));
@@ -195,13 +214,14 @@ void Connection::serve_resumed(Supply& supply) {
     for (const CarrierId carrier : std::exchange(resumed_, {})) {
         Request* request = find(carrier);
         if (!request || !request->pulled || request->waits) continue;
-        if (request->id < 0) {
+        if (request->id < 0 && request->opening) {
             request->id = stream_id(carrier);
             if (request->id < 0) continue;  // event::Unblocked will say when
             streams_[request->id] = carrier;
         }
         const Piece piece = *std::exchange(request->pulled, std::nullopt);
-        write(*request, piece, supply);
+        if (request->out != Request::Out::nothing || may_ask(*request, piece, supply))
+            write(*request, piece, supply);
         if (request->finish_pulled && !request->pulled) begin_finish(carrier);
     }
 }
@@ -234,14 +254,16 @@ Error Connection::submit(Request& request, const Piece& piece) {
                         {.authority = options_.authority,
                          .target = target,
                          .length = piece.total,
-                         .niceness = piece.niceness});
+                         .niceness = piece.niceness,
+                         .connect = request.connect});
     const auto& native = fields.native();
     const nghttp3_data_reader reader{read_body};
     const bool interim = section == Section::response && is_interim(fields.status());
     request.no_body = section == Section::response &&
                       (request.head || has_no_content(fields.status())) && !interim;
+    request.flows_out = fields.is_tunnel();
     const bool body = !request.no_body && !interim && !trailers &&
-                      (piece.total > 0 || fields.announces_trailers());
+                      (piece.total > 0 || fields.announces_trailers() || request.flows_out);
     int code = 0;
     if (trailers) {
         code = nghttp3_conn_submit_trailers(native_.get(), request.id, native.data(),
@@ -272,7 +294,8 @@ Error Connection::submit(Request& request, const Piece& piece) {
 
 void Connection::feed(Request& request, const Piece& piece) {
     request.chunk = piece.bytes.size() < small_content ? copy(piece.bytes.span()) : piece.bytes;
-    request.last = piece.last();
+    request.within = request.flows_out && !piece.last();
+    request.last = piece.last() && !request.flows_out;
     if (request.last) request.out = request.trailers ? Request::Out::trailers : Request::Out::ended;
     nghttp3_conn_resume_stream(native_.get(), request.id);
 }
@@ -317,15 +340,18 @@ void Connection::answer_all() {
 
 // To below.
 
-Bytes Connection::copy(std::span<const std::byte> bytes) {
-    if (bytes.empty()) return {};
-    if (block_.room() < bytes.size()) {
-        if (block_.sole() && block_.capacity() >= bytes.size())
+Bytes Connection::copy(std::span<const std::byte> bytes, std::span<const std::byte> behind) {
+    const std::size_t size = bytes.size() + behind.size();
+    if (size == 0) return {};
+    if (block_.room() < size) {
+        if (block_.sole() && block_.capacity() >= size)
             block_.rewind();
         else
-            block_ = Block(std::max(block_size, bytes.size()));
+            block_ = Block(std::max(block_size, size));
     }
-    return block_.append(bytes);
+    Bytes copied = block_.append(bytes);
+    if (!behind.empty()) copied.extend(block_.append(behind).size());
+    return copied;
 }
 
 // All that nghttp3 has to send; below it waits until it is acknowledged, so that nghttp3 need not

@@ -9,11 +9,13 @@
 namespace post::http3 {
 
 namespace code {
+inline constexpr std::uint64_t datagram_error = 0x33;  // RFC 9297, 5.2
 inline constexpr std::uint64_t no_error = 0x100;
 inline constexpr std::uint64_t general_protocol_error = 0x101;
 inline constexpr std::uint64_t internal_error = 0x102;
 inline constexpr std::uint64_t stream_creation_error = 0x103;
 inline constexpr std::uint64_t closed_critical_stream = 0x104;
+inline constexpr std::uint64_t frame_unexpected = 0x105;
 inline constexpr std::uint64_t frame_error = 0x106;
 inline constexpr std::uint64_t excessive_load = 0x107;
 inline constexpr std::uint64_t id_error = 0x108;

@@ -5,17 +5,16 @@
 #include <array>
 #include <charconv>
 
+#include "mappings/http3/protocols.hpp"
+
 namespace post::http3 {
 
 namespace {
 
-// RFC 9110, 5.6.2, without capitals (RFC 9114, 4.2).
+// RFC 9114, 4.2: without capitals.
 bool is_name(std::string_view name) {
-    constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-    return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-               others.find(c) != std::string_view::npos;
-    });
+    return is_token(name) &&
+           std::none_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
 // RFC 9110, 5.5.
@@ -41,7 +40,7 @@ bool is_pseudo(std::string_view name, Section section) {
     switch (section) {
         case Section::request:
             return name == ":method" || name == ":scheme" || name == ":authority" ||
-                   name == ":path";
+                   name == ":path" || name == ":protocol";
         case Section::response: return name == ":status";
         case Section::trailers: return false;
     }
@@ -74,23 +73,29 @@ bool is_interim(int status) { return status / 100 == 1; }
 
 bool has_no_content(int status) { return status == 204 || status == 304 || is_interim(status); }
 
+bool opens_tunnel(int status) { return status / 100 == 2 && !has_no_content(status); }
+
 Fields::Fields(const Properties& properties, Section section, const Defaults& defaults) {
     native_.reserve(properties.size() + 6);
     const bool content = defaults.length > 0;
     bool length_said = false;
     bool priority_said = false;
     if (section == Section::request) {
-        add_pseudo(properties, ":method", content ? "POST" : "GET");
+        tunnel_ = properties.find(":protocol") != nullptr;
+        add_pseudo(properties, ":method", tunnel_ ? "CONNECT" : content ? "POST" : "GET");
         method_ = {reinterpret_cast<const char*>(native_.front().value), native_.front().valuelen};
         add_pseudo(properties, ":scheme", "https");
         add_pseudo(properties, ":authority", defaults.authority);
         add_pseudo(properties, ":path", defaults.target.empty() ? "/" : defaults.target);
-        if (method_ == "CONNECT") wrong_ = "CONNECT is not spoken here";
+        if (tunnel_) add_pseudo(properties, ":protocol", {});
+        if (tunnel_ != (method_ == "CONNECT"))
+            wrong_ = "CONNECT and `:protocol` go together (RFC 9220)";
     } else if (section == Section::response) {
         add_pseudo(properties, ":status", "200");
         const auto status = properties.find(":status") ? status_of(properties) : 200;
         if (!status || *status == 101) wrong_ = "`:status` is 100 to 599, and not 101";
         status_ = status.value_or(0);
+        tunnel_ = defaults.connect && opens_tunnel(status_);
     }
     for (const auto& [name, value] : properties) {
         check(name, value, section);
@@ -103,12 +108,14 @@ Fields::Fields(const Properties& properties, Section section, const Defaults& de
         if (name == "content-length" && content && number(value) != defaults.length)
             wrong_ = "`content-length` says another length than the content has";
     }
+    if (tunnel_ && (length_said || trailers_ || leave_))
+        wrong_ = "a tunnel has no `content-length`, no `trailer` and no `expect`";
     if (section == Section::trailers || (section == Section::response && is_interim(status_)))
         return;
     const bool bodiless = section == Section::response && has_no_content(status_);
     const bool plain_question = section == Section::request && !content &&
                                 (method_ == "GET" || method_ == "HEAD");
-    if (!length_said && !bodiless && !plain_question && !trailers_) {
+    if (!length_said && !bodiless && !plain_question && !trailers_ && !tunnel_) {
         length_ = std::to_string(defaults.length);
         add("content-length", length_);
     }

@@ -26,6 +26,8 @@ std::optional<int> status_of(const Properties& fields);
 bool is_interim(int status);
 // Such a response, or one to HEAD, has no content whatever its fields say.
 bool has_no_content(int status);
+// With such a response to extended CONNECT the tunnel is open (RFC 9220, 3; RFC 8441, 4).
+bool opens_tunnel(int status);
 
 // What goes out: the properties as they are, behind them what was filled in. Views into them.
 class Fields {
@@ -35,6 +37,7 @@ public:
         std::string_view target;
         std::uint64_t length = 0;  // of the content
         NicenessClass niceness{};
+        bool connect = false;  // of a response: to extended CONNECT
     };
     Fields(const Properties& properties, Section section, const Defaults& defaults);
 
@@ -45,6 +48,8 @@ public:
     // Trailers are to come.
     bool announces_trailers() const { return trailers_; }
     bool asks_for_leave() const { return leave_; }
+    // What follows is a tunnel: of a request, if it is answered so.
+    bool is_tunnel() const { return tunnel_; }
     int status() const { return status_; }
 
 private:
@@ -61,6 +66,7 @@ private:
     int status_ = 0;
     bool trailers_ = false;
     bool leave_ = false;
+    bool tunnel_ = false;
 };
 
 }  // namespace post::http3

@@ -12,7 +12,14 @@ public:
 
     Outgoing* next() override;
     void packed(CarrierId carrier, std::uint64_t pieces) override;
-    void packed_alone(CarrierId, NicenessClass, Sequence) override {}
+    // HTTP Datagrams: below they have the names that they have above.
+    void packed_alone(CarrierId carrier, NicenessClass niceness, Sequence sequence) override {
+        above_.packed_alone(carrier, niceness, sequence);
+    }
+    void refused(CarrierId carrier, NicenessClass niceness, Sequence sequence,
+                 const Error& reason) override {
+        above_.refused(carrier, niceness, sequence, reason);
+    }
     void blocked(CarrierId carrier) override;
 
 private:

@@ -32,6 +32,13 @@ struct Request {
     bool no_body = false;   // what is sent for it is dropped: the answer to HEAD
     bool last = false;      // the chunk is the last one
     bool waits = false;     // for the server's leave to send the body
+    bool unsure = false;    // it waits for SETTINGS: the server may not take such requests
+    // Extended CONNECT (RFC 9220): asked for, and what flows in the tunnel has no more bounds than
+    // bytes have. `within`: a message of ours is in it, and not to its end.
+    bool connect = false;
+    bool flows_out = false;
+    bool flows_in = false;
+    bool within = false;
     Instant waits_until = never;
     NicenessClass niceness{};  // of the message that is being sent
     Sequence sequence{};

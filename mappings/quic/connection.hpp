@@ -87,6 +87,9 @@ public:
 
     // Of the stream that a Carrier is; negative: it has none (yet).
     std::int64_t stream_id(CarrierId carrier) const { return streams_.stream_id(carrier); }
+    // As of the Streams: for whom is on top.
+    void keep_datagrams_apart() { streams_.keep_apart(); }
+    std::uint64_t allowed_streams() const { return streams_.allowed(); }
     // Some packet of the peer's could be opened.
     bool heard_peer() const;
     // What came first from the client is not the beginning of its ClientHello, and its address is

@@ -132,6 +132,7 @@ private:
     bool on_piece(Channel& channel, Piece&& piece);
     bool on_alone(std::span<const std::byte> bytes);
     bool on_credit(const framing::Credit& credit);
+    Channel* known(CarrierId carrier);
     void raise(Channel& channel, std::uint64_t limit);
     void release(Channel& channel);
     bool on_given_up(const framing::GivenUp& given_up);

@@ -231,7 +231,10 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
             [&](Settings& value) { return pass_on(std::move(value)); },
             [&](Chosen& value) { return pass_on(std::move(value)); },
             [&](Refuse& value) { return pass_on(std::move(value)); },
-            [&](Delivered& value) { return pass_on(std::move(value)); },
+            [&](Delivered& value) {
+                known(value.carrier);
+                return pass_on(std::move(value));
+            },
             [&](Attach& value) { return pass_on(std::move(value)); },
             [&](auto&) { return violate("a Carrier's frame on the association's stream"); },
         },
@@ -371,8 +374,16 @@ bool Channels::on_credit(const framing::Credit& credit) {
         for (auto& [id, channel] : channels_) raise(*channel, fresh_limit_);
         return true;
     }
-    if (Channel* channel = find(credit.carrier)) raise(*channel, credit.limit);
+    if (Channel* channel = known(credit.carrier)) raise(*channel, credit.limit);
     return true;
+}
+
+// The peer speaks of it: so it has heard of it, also when so much is on its way that never all of
+// it is acknowledged.
+Channel* Channels::known(CarrierId carrier) {
+    Channel* const channel = find(carrier);
+    if (channel && channel->said) channel->acknowledged = true;
+    return channel;
 }
 
 void Channels::raise(Channel& channel, std::uint64_t limit) {

@@ -164,6 +164,7 @@ std::uint16_t Engine::open_port() { return Process::get().open_port(); }
 void Engine::close_port(std::uint16_t port) { Process::get().close_port(port); }
 
 void Engine::input(LineId line, std::span<const std::byte> packet, Ecn ecn) {
+    if (!parameters_fit(packet)) return;
     const Entry entry(*this);
     stranger_ = line.value() & number_mask;
     usrsctp_conninput(reinterpret_cast<void*>(line.value()), packet.data(), packet.size(),

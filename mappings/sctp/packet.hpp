@@ -77,6 +77,24 @@ inline void limit_streams(std::span<std::byte> packet, std::uint16_t most) {
         put16(packet, at, std::min(get16(packet, at), most));
 }
 
+// False of an INIT or INIT ACK whose parameters do not fit together (RFC 9260, 3.2.1). usrsctp
+// walks over those of an INIT that comes to an association that is up, by their lengths, and one of
+// 0 makes it stand still for ever; an INIT needs no verification tag.
+inline bool parameters_fit(std::span<const std::byte> packet) {
+    constexpr std::size_t fixed = 20;  // RFC 9260, 3.3.2: in front of the parameters
+    const auto chunk = chunk_at(packet, common_header);
+    if (!chunk || (chunk->type != ChunkType::init && chunk->type != ChunkType::init_ack))
+        return true;
+    if (chunk->size < fixed || after(*chunk) < packet.size()) return false;  // they stand alone
+    const std::size_t end = chunk->begin + chunk->size;
+    for (std::size_t at = chunk->begin + fixed; at + 4 <= end;) {
+        const std::size_t size = get16(packet, at + 2);
+        if (size < 4 || end - at < size) return false;
+        at += (size + 3) & ~std::size_t{3};
+    }
+    return true;
+}
+
 // The checksum of RFC 9260, 6.8, as it stands in the packet, the field itself counted as zero.
 std::uint32_t checksum(std::span<const std::byte> packet);
 void write_checksum(std::span<std::byte> packet);

@@ -129,6 +129,7 @@ void Streams::on_closed(Stream& stream) {
     if (!stream.ours) {
         auto& grant = stream.one_way ? grant_one_way_ : grant_;
         --grant.open;
+        ++grant.closed;
         transport_->extend_streams(stream.one_way, 1);
     }
     if (stream.purpose == Stream::Purpose::carrier) inbox_.add(event::Ended{stream.carrier});

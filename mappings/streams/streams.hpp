@@ -44,6 +44,9 @@ public:
     void establish(bool post);
     // What comes is early data, or is not any more.
     void take_early(bool early) { early_ = early; }
+    // What is to travel alone has no place on its stream, whose bytes are another protocol's: what
+    // cannot go alone is refused.
+    void keep_apart() { apart_ = true; }
     // Early data was rejected: nothing of it was ever there.
     void begin_again();
 
@@ -106,6 +109,8 @@ public:
 
     // Views.
 
+    // How many bidirectional streams the peer could have opened by now.
+    std::uint64_t allowed() const { return grant_.granted + grant_.closed; }
     // Of the stream that a Carrier is; negative: it has none (yet).
     std::int64_t stream_id(CarrierId carrier) const {
         const Stream* stream = find(carrier);
@@ -125,10 +130,11 @@ public:
     wire::Inbox& inbox() { return inbox_; }
 
 private:
-    // How many streams of one kind the peer may have open, and has.
+    // How many streams of one kind the peer may have open, has, and had.
     struct Grant {
         std::uint64_t granted = 0;
         std::uint64_t open = 0;
+        std::uint64_t closed = 0;
     };
 
     // A Carrier that we stopped, and when to see whether its stream has ended.
@@ -175,7 +181,8 @@ private:
     bool flying_alone() const { return alone_ && alone_->flying(); }
     bool goes_alone(const Stream& stream, const Piece& piece, std::size_t packet) const;
     bool fits_alone(const Piece& piece, std::size_t packet) const;
-    void put_on_stream(std::size_t packet);
+    void put_on_stream(Supply& supply, std::size_t packet);
+    void refuse_alone(const Piece& piece, Supply& supply, std::size_t packet) const;
     void give_up_alone(Instant now);
     void on_alone_raw(std::span<const std::byte> bytes);
     void name(Stream& stream);
@@ -210,6 +217,7 @@ private:
     const Role role_;
     bool post_ = false;
     bool early_ = false;
+    bool apart_ = false;
 };
 
 template <class Change> void Streams::change_send(Stream& stream, Change change) {

@@ -36,11 +36,22 @@ bool Streams::fits_alone(const Piece& piece, std::size_t packet) const {
 }
 
 // The path carries less than it did when the message was pulled.
-void Streams::put_on_stream(std::size_t packet) {
+void Streams::put_on_stream(Supply& supply, std::size_t packet) {
     if (fits_alone(alone_->piece(), packet)) return;
     Piece piece = alone_->take();
+    if (apart_) return refuse_alone(piece, supply, packet);
     auto* stream = find(piece.carrier);
     if (stream != nullptr && stream->may_send()) write_piece(*stream, piece);
+}
+
+void Streams::refuse_alone(const Piece& piece, Supply& supply, std::size_t packet) const {
+    const auto most = transport_->largest_alone(packet);
+    const bool large = most > 0 && piece.bytes.size() > most;
+    supply.refused(
+        piece.carrier, piece.niceness, piece.sequence,
+        Error(large ? Errc::message_too_large : Errc::unsupported, {}, Stage::established,
+              large ? "it is longer than a datagram can be on this path"
+                    : "the peer takes no datagrams, or none now"));
 }
 
 void Streams::wrote_alone(Instant now, Supply& supply) {

@@ -11,7 +11,7 @@ Stream* Streams::next(Supply& supply, const Allowance& allowance) {
     if (!allowance.carriers)
         return association_ != nullptr && association_->ready ? association_ : nullptr;
     // Nothing is begun behind a message that waits to go alone.
-    if (waits_alone()) put_on_stream(allowance.packet);
+    if (waits_alone()) put_on_stream(supply, allowance.packet);
     if (!ready_.empty() || !allowance.pull || waits_alone()) return ready_.first();
 
     // Enough for this packet and not more: what is most urgent may be another thing by the next.
@@ -79,6 +79,7 @@ void Streams::begin_piece(Piece& piece, Supply& supply, std::size_t packet) {
     if (stream == nullptr || !stream->may_send()) return;
     if (!piece.marks.reliable) {
         if (goes_alone(*stream, piece, packet)) return alone().wait(std::move(piece));
+        if (apart_) return refuse_alone(piece, supply, packet);
         piece.marks.reliable = true;
     }
     write_piece(*stream, piece);

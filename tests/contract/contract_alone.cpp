@@ -215,7 +215,9 @@ TEST_SUITE("contract") {
             REQUIRE(pair.connect());
             auto carrier = pair.client.open();
             pair.client.send(carrier, "first");
-            pair.run(2s);
+            // Until the peer knows the Carrier nothing of it goes alone.
+            pair.transmit_now();
+            REQUIRE(pair.run_until([&] { return pair.client.mapping->quiet(); }));
             for (std::size_t i = 0; i < 2000; ++i) {
                 pair.client.send_alone(carrier, Bytes(pattern(1 + i % 1100)));
                 if (i % 50 == 0) pair.client.send(carrier, Bytes(pattern(5000)));
@@ -237,6 +239,35 @@ TEST_SUITE("contract") {
             CHECK(pair.server.messages_alone(carrier).size() <= packed.size());
             CHECK(pair.client.mapping->quiet());
         }
+    }
+
+    TEST_CASE("sctp: alone: the peer's word of a Carrier is enough while others are not settled") {
+        SctpUdpPair pair(seeded());
+        REQUIRE(pair.connect());
+        const std::string_view never = "lost again and again";
+        bool lose = false;
+        pair.on_sent = [&](bool, std::span<const std::byte> bytes) {
+            const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+            lose = text.find(never) != text.npos;
+        };
+        pair.on_launch = [&](bool, Instant&) { return !lose; };
+        auto other = pair.client.open();
+        pair.client.send(other, Bytes(never));
+        pair.transmit_now();
+        auto carrier = pair.client.open();
+        // A quarter of its window: the peer says that it was taken.
+        pair.client.send(carrier, Bytes(pattern(9000)));
+        pair.run(1s);
+        REQUIRE(pair.server.messages(carrier).size() == 1);
+        pair.client.send_alone(carrier, "alone");
+        pair.run(1s);
+        CHECK(pair.server.messages_alone(carrier) == std::vector<std::string>{"alone"});
+        CHECK(pair.server.messages(other).empty());
+        CHECK_FALSE(pair.client.mapping->quiet());
+        pair.on_launch = {};
+        pair.run(5s);
+        CHECK(pair.server.messages(other) == std::vector{std::string(never)});
+        CHECK(pair.client.mapping->quiet());
     }
 
     TEST_CASE("quic: alone: the largest that a packet takes goes alone, one byte more does not") {

@@ -2,6 +2,7 @@
 // and how messages travel to a plain peer.
 #include <algorithm>
 
+#include "mappings/sctp/packet.hpp"
 #include "tests/contract/support.hpp"
 
 namespace post::test {
@@ -347,6 +348,39 @@ TEST_SUITE("contract") {
         pair.run(1s);
         CHECK(pair.client.acked(carrier) == 1);
         CHECK(pair.client.supply.packed_of(carrier) == 1);
+    }
+
+    // usrsctp walked over the parameter for ever.
+    TEST_CASE("sctp: an INIT with a parameter of no length is dropped, before and in the midst") {
+        for (const bool up : {false, true}) {
+            CAPTURE(up);
+            SctpUdpPair pair(seeded());
+            std::vector<std::byte> init;  // the client's own
+            pair.on_sent = [&](bool to_server, std::span<const std::byte> bytes) {
+                if (to_server && init.empty()) init.assign(bytes.begin(), bytes.end());
+            };
+            if (up)
+                REQUIRE(pair.connect());
+            else
+                pair.transmit_now();
+            REQUIRE(init.size() > sctp::common_header + 24);
+            for (const unsigned length : {0u, 3u, 0xffffu}) {
+                auto bad = init;
+                sctp::put16(bad, sctp::common_header + 22, static_cast<std::uint16_t>(length));
+                sctp::write_checksum(bad);
+                pair.inject(true, bad);
+            }
+            // And what says nothing of its own length.
+            init.resize(sctp::common_header + 12);
+            sctp::write_checksum(init);
+            pair.inject(true, init);
+            REQUIRE(pair.connect());
+            auto carrier = pair.client.open();
+            pair.client.send(carrier, "still here");
+            pair.run(1s);
+            CHECK(pair.server.messages(carrier) == std::vector<std::string>{"still here"});
+            CHECK_FALSE(pair.server.lost());
+        }
     }
 
     TEST_CASE("sctp: labels without end are refused") {

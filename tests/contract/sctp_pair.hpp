@@ -19,7 +19,9 @@ class EnginePair : public Pair {
 public:
     static constexpr bool is_quic = false;
     explicit EnginePair(const PairOptions& options)
-        : Pair(options), ambient_(timeline_, options.seed) {}
+        : Pair(options), ambient_(timeline_, options.seed) {
+        EnginePair::moved();  // else the first round trip would begin before the pair does
+    }
 
 protected:
     void moved() override { timeline_.advance_to(sim::Timeline::start + now_.time_since_epoch()); }

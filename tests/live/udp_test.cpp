@@ -1,21 +1,17 @@
 // Plain datagrams on real sockets of the loopback: what their headers say, what ICMP says, sizes,
 // and multicast in both families. What the system has not is said and left out.
-#include <sched.h>
-
 #include <doctest/doctest.h>
 
 #include <post/post.hpp>
 
 #include <chrono>
-#include <cstdlib>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tests/live/edge.hpp"
+#include "tests/live/namespace.hpp"
 
 namespace post::test {
 
@@ -116,29 +112,6 @@ void group_reaches_sinks(const char* group_ip, const char* another_ip, const cha
     source.send("again");
     REQUIRE(until({&one, &two, &sending}, [&] { return got[2]->size() == 3; }));
     CHECK(got[0]->size() == 2);
-}
-
-// In a network namespace that goes with the thread, with an interface post0 in it. False: there can
-// be none.
-bool in_namespace(const std::function<void()>& test) {
-    bool there = false;
-    std::exception_ptr thrown;
-    std::thread([&] {
-        there = unshare(CLONE_NEWNET) == 0 &&
-                std::system(
-                    "ip link set lo up && ip link add post0 type veth peer name post1 && "
-                    "ip link set post1 up && ip link set post0 up && "
-                    "ip addr add fd00:7::1/64 dev post0 nodad && "
-                    "ip addr add 10.7.0.1/24 dev post0") == 0;
-        if (!there) return;
-        try {
-            test();
-        } catch (...) {
-            thrown = std::current_exception();
-        }
-    }).join();
-    if (thrown) std::rethrow_exception(thrown);
-    return there;
 }
 
 std::vector<Address::Family> families() {

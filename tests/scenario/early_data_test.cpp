@@ -4,7 +4,7 @@
 
 #include <post/stream.hpp>
 
-#include "tests/scenario/scene.hpp"
+#include "tests/scenario/early_scene.hpp"
 #include "tests/sim/calendar.hpp"
 
 namespace post::test {
@@ -12,95 +12,6 @@ namespace post::test {
 namespace {
 
 using std::chrono_literals::operator""h;
-
-const SendOptions twice{.idempotent = true};
-
-struct Heard {
-    std::string text;
-    bool early = false;
-    Instant at{};
-    bool operator==(const Heard& other) const { return text == other.text && early == other.early; }
-};
-
-// A server that answers each message, and keeps what it heard.
-struct Server {
-    Scene& scene;
-    std::shared_ptr<std::vector<Heard>> heard = std::make_shared<std::vector<Heard>>();
-
-    explicit Server(Scene& its, ListenOptions options = {.early_data = true}) : scene(its) {
-        listen(std::move(options));
-    }
-    void listen(ListenOptions options) {
-        if (options.policy == Policy{}) options.policy = {.stacks = {Stack::quic, Stack::tls}};
-        scene.listener = {};
-        scene.listener = scene.listen(std::move(options));
-        auto* world = &scene.world;
-        scene.listener.accept([heard = heard, world](Carrier carrier) {
-            carrier.ready([heard, world](Carrier& self, InMessage message) {
-                const std::string text(message.view());
-                heard->push_back({text, message.early(), world->now()});
-                self.send("re: " + text);
-                return true;
-            });
-            return true;
-        });
-    }
-    // The process ends, and another one takes its place.
-    void restart(ContextOptions context = {}, ListenOptions options = {.early_data = true}) {
-        scene.listener = {};
-        scene.server = std::make_unique<sim::Node>(scene.world, scene.far, std::move(context));
-        listen(std::move(options));
-    }
-    std::vector<std::string> texts() const {
-        std::vector<std::string> all;
-        for (const Heard& one : *heard) all.push_back(one.text);
-        return all;
-    }
-};
-
-struct Visit {
-    Duration arrived{};   // the first message, at the server
-    Duration answered{};  // the first answer, at the client
-    bool early = false;   // the first message
-    bool resumed = false;
-    Establishment report;
-    std::vector<std::string> answers;
-};
-
-InitiateOptions over(Stack stack) { return {.policy = {.stacks = {stack}}}; }
-
-// One connection, with these messages there and their answers back.
-Visit visit(Scene& scene, Server& server, InitiateOptions options,
-            const std::vector<std::pair<std::string, SendOptions>>& messages = {{"hello", twice}},
-            Duration patience = 20s) {
-    const Instant began = scene.world.now();
-    const std::size_t before = server.heard->size();
-    Carrier carrier = scene.initiate(std::move(options));
-    const Texts texts;
-    gather(carrier, texts);
-    Fates fates;
-    for (const auto& [text, terms] : messages) carrier.send(text, terms, fates.watch());
-    Visit visit;
-    REQUIRE(scene.until([&] { return !texts.empty(); }, patience));
-    visit.answered = scene.world.now() - began;
-    REQUIRE(scene.until([&] { return texts.size() == messages.size() && fates.all(); }, patience));
-    fates.check();
-    CHECK(fates.acked() == static_cast<int>(messages.size()));
-    REQUIRE(server.heard->size() > before);
-    // From when the way was known.
-    const Duration known = carrier.association().establishment()->attempts.at(0).started - began;
-    visit.answered -= known;
-    visit.arrived = (*server.heard)[before].at - began - known;
-    visit.early = (*server.heard)[before].early;
-    visit.resumed = carrier.association().resumed();
-    visit.report = *carrier.association().establishment();
-    visit.answers = texts.all();
-    scene.world.run_for(100ms);  // what the server gives comes behind the handshake
-    const Association association = carrier.association();
-    carrier.close();
-    CHECK(scene.until([&] { return !association.active(); }));
-    return visit;
-}
 
 // A memory that servers share, of keys and of names.
 class Fleet final : public TicketKeySource {
@@ -129,15 +40,6 @@ public:
     KeptAssociation kept;
 };
 
-const std::vector<Stack> early_stacks = {Stack::quic, Stack::tls};
-
-// A connection whose first flight was taken, for the stories in which something else happens.
-void check_early(const Visit& visit, std::size_t messages = 1) {
-    CHECK(visit.resumed);
-    CHECK(visit.early);
-    CHECK(visit.report.early == messages);
-    CHECK_FALSE(visit.report.early_rejected);
-}
 void check_rejected(const Visit& visit, std::size_t messages = 1) {
     CHECK_FALSE(visit.early);
     CHECK(visit.report.early == messages);
@@ -391,40 +293,6 @@ TEST_SUITE("scenario") {
                 check_early(visit(scene, server, over(stack), {{text, twice}}));
             CHECK(server.texts() == std::vector<std::string>{"first", "second", "third"});
         }
-    }
-
-    TEST_CASE("in a race the first connection that can is early, and each message has one fate") {
-        for (const std::uint64_t seed : seeds(6)) {
-            CAPTURE(seed);
-            Scene scene(seed, {.delay = 200ms});
-            Server server(scene);
-            const InitiateOptions race{.policy = {.stacks = {Stack::quic, Stack::tls}}};
-            visit(scene, server, over(Stack::quic));
-            visit(scene, server, over(Stack::tls));
-            server.heard->clear();
-            check_early(visit(scene, server, race));
-            CHECK(server.texts() == std::vector<std::string>{"hello"});
-        }
-    }
-
-    TEST_CASE("when another connection wins they are sent again on that, and have one fate") {
-        Scene scene(test::seed(), {.delay = 20ms});
-        Server server(scene);
-        visit(scene, server, over(Stack::tls));
-        visit(scene, server, over(Stack::quic));  // which the race begins with, then
-        server.heard->clear();
-        // The server hears the first flight; nobody hears the server.
-        scene.link.back.options.drop = [](const sim::Packet& packet) {
-            return packet.protocol == sim::Protocol::udp;
-        };
-        const Visit other = visit(scene, server, {.policy = {.stacks = {Stack::quic, Stack::tls}}});
-        CHECK(other.answers == std::vector<std::string>{"re: hello"});
-        CHECK(other.report.early == 0);
-        CHECK(other.report.winner()->stack == Stack::tls);
-        const std::vector<Heard> expected{{"hello", true}, {"hello", false}};
-        CHECK(*server.heard == expected);
-        scene.world.run_for(20s);
-        CHECK(scene.unhandled.empty());
     }
 
     TEST_CASE("a Carrier whose OPEN went early becomes no Stream behind the peer's back") {

@@ -1,5 +1,7 @@
 // What SCTP learns of its path and makes of it: sizes of datagrams, congestion marks, and sends
 // that the system refuses. Over DTLS and right over UDP.
+#include <map>
+
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {
@@ -206,6 +208,48 @@ TEST_SUITE("scenario") {
         for (Carrier& carrier : carriers) carrier.send("after");
         CHECK(scene.until([&] { return echoed == 4; }));
         CHECK(scene.unhandled.empty());
+    }
+
+    TEST_CASE("what a Local says of DSCP stands on its packets, and keeps associations apart") {
+        for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::sctp_udp}) {
+            CAPTURE(std::string(to_string(stack)));
+            std::map<int, int> there, back;  // packets, by their DSCP
+            Scene scene(seed(), {.delay = 10ms});
+            auto listener = scene.far_context().listen(
+                {.port = server_port, .identity = scene.identity, .dscp = 10},
+                {.policy = policy_of(stack)});
+            int carriers = 0;
+            listener.accept([&](Carrier accepted) {
+                ++carriers;
+                accepted.ready([](Carrier& self, InMessage message) {
+                    self.send(std::move(message).content());
+                    return true;
+                });
+                return true;
+            });
+            scene.link.there.options.drop = [&](const sim::Packet& packet) {
+                ++there[packet.options.dscp.value_or(0)];
+                return false;
+            };
+            scene.link.back.options.drop = [&](const sim::Packet& packet) {
+                ++back[packet.options.dscp.value_or(0)];
+                return false;
+            };
+            auto voice = scene.initiate({.policy = policy_of(stack), .local = {.dscp = 46}});
+            voice.send("voice");
+            scene.world.run_for(1s);
+            CHECK(there.size() == 1);
+            CHECK(there[46] > 2);
+            CHECK(back.size() == 1);
+            CHECK(back[10] > 2);
+            auto plain = scene.initiate({.policy = policy_of(stack)});
+            plain.send("plain");
+            scene.world.run_for(1s);
+            CHECK(there.size() == 2);
+            CHECK(there[0] > 2);
+            CHECK(carriers == 2);
+            CHECK_THROWS_AS(scene.initiate({.local = {.dscp = 64}}), Failure);
+        }
     }
 }
 

@@ -51,6 +51,7 @@ Result<SocketId> HostIo::open_udp(const UdpOptions& options) {
     Socket& made = sockets_[id];
     made.local = *local;
     made.datagrams = options.datagrams;
+    made.dscp = options.outlet.dscp;
     if (made.datagrams && made.local.is_any() &&
         made.datagrams->remote.family != Address::Family::none) {
         made.local = host_.source_for(made.datagrams->remote);
@@ -87,12 +88,12 @@ bool HostIo::send(SocketId socket, const Datagrams& datagrams) {
     }
     from.port = found->second.local.port;
     const Ecn ecn = options_.ecn ? datagrams.ecn : Ecn::not_ect;
+    DatagramOptions header = datagrams.options;
+    if (!header.dscp && found->second.dscp != 0) header.dscp = found->second.dscp;
     for (Datagrams rest = datagrams; !rest.empty(); rest = rest.after(1))
-        world_.send(host_, {.from = from,
-                            .to = to,
-                            .ecn = ecn,
-                            .bytes = Bytes(rest.front()),
-                            .options = datagrams.options});
+        world_.send(
+            host_,
+            {.from = from, .to = to, .ecn = ecn, .bytes = Bytes(rest.front()), .options = header});
     return true;
 }
 

@@ -106,6 +106,7 @@ private:
         std::deque<Packet> queue{};
         std::size_t queued = 0;  // bytes
         std::optional<DatagramSocket> datagrams{};
+        std::uint8_t dscp = 0;
     };
     static Error no_descriptors() {
         return Error(Errc::unsupported, {}, Stage::call,

@@ -80,7 +80,7 @@ TEST_SUITE("unit") {
 
     TEST_CASE("unknown numbers are a reset that names them") {
         for (const std::uint64_t code :
-             {std::uint64_t{0}, std::uint64_t{0xff}, std::uint64_t{0x113},
+             {std::uint64_t{0}, std::uint64_t{0xff}, std::uint64_t{0x114},
               std::uint64_t{0xffff'ffff}, std::uint64_t{0x2'0000'0000},
               std::numeric_limits<std::uint64_t>::max()}) {
             CAPTURE(code);

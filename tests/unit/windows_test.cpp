@@ -156,6 +156,28 @@ TEST_SUITE("unit") {
         CHECK(largest.granted() > 0);
     }
 
+    TEST_CASE("what was granted for a message that is given up keeps no other from its grant") {
+        InRig rig;
+        InLane& quiet = rig.lane(0);
+        CHECK(rig.arrive(quiet, 0, "x", 0, 300'000));
+        rig.flush();
+        CHECK(quiet.granted() > 0);
+        InLane& other = rig.lane(2);
+        CHECK(rig.arrive(other, 0, "x", 0, 300'000));
+        rig.flush();
+        CHECK(other.granted() == 0);
+        rig.inbox.handle_abandon(rig.now, quiet, {quiet.carrier, {}, post::Sequence{0}});
+        rig.flush();
+        CHECK(quiet.granted() == 0);
+        CHECK(other.granted() > 0);
+        // The next one of its Carrier needs no more than was promised.
+        const auto promised = rig.promised(quiet);
+        CHECK(rig.arrive(quiet, 1, "x", 0, 290'000));
+        rig.flush();
+        CHECK_FALSE(quiet.waiting);
+        CHECK(rig.promised(quiet) == promised);
+    }
+
     TEST_CASE("what is granted can finish when another message has used a part of it") {
         InRig rig(2 << 20);
         InLane& lane = rig.lane(0);

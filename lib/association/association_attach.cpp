@@ -1,0 +1,141 @@
+// A connection that says by ATTACH which association it belongs to (FORMAT.md, 7.2): how a listener
+// holds what comes on it until it is known whose it is, how that is proved, and how it is put under
+// the association.
+#include "lib/association/association.hpp"
+
+namespace post::core {
+
+namespace {
+
+// In a time that does not depend on where they differ.
+bool same(const ContinuityProof& one, const ContinuityProof& other) {
+    unsigned differs = 0;
+    for (std::size_t i = 0; i < one.size(); ++i)
+        differs |= unsigned{one[i]} ^ unsigned { other[i] };
+    return differs == 0;
+}
+
+}  // namespace
+
+// A fresh client's connection: it may belong to an association that there is already, so that
+// nothing of it is anybody's before it is chosen.
+
+bool Association::holds(Instant now, const Event& event) {
+    if (options_.role == Role::client || plain_ || state_ != State::established) return false;
+    if (std::holds_alternative<event::Lost>(event)) return false;
+    if (wished_) return true;
+    const bool tells = std::holds_alternative<event::Established>(event) ||
+                       std::holds_alternative<Settings>(event) ||
+                       std::holds_alternative<Chosen>(event) ||
+                       std::holds_alternative<Attach>(event);
+    if (chosen_ || tells) return false;
+    if (early_) return holds_early(now, event);
+    return options_.bounds.continuity > Duration::zero() || !shared_.early_races.empty() ||
+           !unchosen_.empty();
+}
+
+// No more than the windows that the client was given.
+void Association::hold(Event&& event) {
+    const auto keep = [&](Piece&& piece) {
+        unchosen_bytes_ += piece.bytes.size();
+        shared_.charge.charged += piece.bytes.size();
+        piece.bytes = piece.bytes.held();
+        unchosen_.emplace_back(event::Arrived{std::move(piece)});
+    };
+    if (auto* run = std::get_if<event::ArrivedRun>(&event)) {
+        for (std::size_t i = 0; i < run->contents.size(); ++i) keep(run->piece(i));
+    } else if (auto* arrived = std::get_if<event::Arrived>(&event)) {
+        keep(std::move(arrived->piece));
+    } else {
+        if (auto* alone = std::get_if<event::ArrivedAlone>(&event))
+            alone->piece.bytes = alone->piece.bytes.held();
+        unchosen_.push_back(std::move(event));
+    }
+}
+
+void Association::replay() {
+    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
+    auto events = std::exchange(unchosen_, {});
+    for (Event& event : events) std::visit([&](auto& happened) { handle(now_, happened); }, event);
+}
+
+void Association::handle(Instant, Attach& attach) {
+    if (options_.role == Role::server) {
+        // Only a connection that waits to be chosen, and brought nothing yet, may say so, and once.
+        if (chosen_ || !peers_race_ || wished_ || !lanes_.empty())
+            return violation("ATTACH comes too late, or twice");
+        wish_ = attach;
+        wished_ = true;
+        return;
+    }
+    if (!continuity_ || !std::exchange(continuity_->attaching, false))
+        return violation("ATTACH that nobody asked for");
+    const auto proof = mapping_->prove(continuity_->key, Role::server, attach.epoch);
+    const bool good = proof && same(*proof, attach.proof) && attach.epoch == continuity_->epoch &&
+                      attach.association == continuity_->name;
+    if (!good) return violation("ATTACH is not proved");
+    if (continuity_->says) continuity_->remembrance = *continuity_->says;
+}
+
+bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {
+    if (!fresh.mapping_) return false;
+    const Continuity* const kept = known ? known->continuity_.get() : nullptr;
+    const auto proof = fresh.mapping_->prove(kept ? kept->key : ContinuityKey{}, Role::client,
+                                             attach.epoch);
+    const bool right = proof && same(*proof, attach.proof);
+    return right && kept && attach.epoch > kept->epoch && known->state_ < State::closing &&
+           known->options_.role == Role::server;
+}
+
+std::optional<Husk> Association::give_up_connection() {
+    if (!mapping_ || !met_) return std::nullopt;
+    Husk husk;
+    husk.mapping = std::move(mapping_);
+    husk.race = peers_race_;
+    husk.established = std::move(*met_);
+    husk.features = peer_features_;
+    husk.largest_message = peer_largest_;
+    shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
+    husk.events = std::exchange(unchosen_, {});
+    for (Outgoing& out : control_)
+        if (auto* settings = std::get_if<Settings>(&out)) husk.unsaid = *settings;
+    control_.clear();
+    choice_due_ = never;
+    state_ = State::gone;
+    return husk;
+}
+
+AttemptId Association::free_attempt() const {
+    std::uint8_t attempt = static_cast<std::uint8_t>((attempt_.value() + 1) % 32);
+    while (has(AttemptId{attempt})) attempt = static_cast<std::uint8_t>((attempt + 1) % 32);
+    return AttemptId{attempt};
+}
+
+void Association::attach(Instant now, AttemptId attempt, Husk husk) {
+    now_ = now;
+    if (mapping_) break_off(now, Error(Errc::replaced, {}, Stage::established));
+    if (std::exchange(continuity_->lost, false)) --shared_.lost;
+    attempt_ = attempt;
+    mapping_ = std::move(husk.mapping);
+    stack_ = mapping_->stack();
+    state_ = State::established;
+    continuity_->give_up = never;
+    continuity_->epoch = husk.attach.epoch;
+    alpn_ = std::move(husk.established.alpn);
+    alone_ = husk.established.alone;
+    resumed_ = husk.established.resumed;
+    heard_ = now;
+    peers_race_ = husk.race;
+    settings_ = chosen_ = true;
+    peer_largest_ = husk.largest_message;
+    know_peer(husk.features);
+    if (husk.unsaid) control_.push_back(*husk.unsaid);
+    plug(now);
+    trace_established();
+    events_.push_back(happened::Active{id()});
+    for (Event& event : husk.events)
+        std::visit([&](auto& happened) { handle(now_, happened); }, event);
+    forget_done();
+}
+
+}  // namespace post::core
