@@ -129,7 +129,8 @@ private:
             });
             if (held == held_.end()) continue;  // its Carrier is offered next
             while (book_[first].shown == 0 && read_one(*held)) {}
-            CHECK(book_[first].shown == 1);
+            // Or its Carrier was too slow, as is told when the other direction has ended, too.
+            if (book_[first].shown == 0) missing_.push_back(first);
         }
     }
 
@@ -244,12 +245,17 @@ private:
         scene_.world.run_for(1s);
         book_.poll();
         book_.check();
+        for (const Book::Place first : missing_) {
+            CAPTURE(first);
+            CHECK_FALSE(book_.awaited(first));
+        }
     }
 
     sim::Random dice_;
     const Duration continuity_;
     Book book_;
     std::vector<Held> held_;
+    std::vector<Book::Place> missing_;  // what was shown came after these
     bool ending_ = false;
     Scene scene_;
 };
@@ -290,7 +296,7 @@ TEST_SUITE("scenario") {
         // for a message that was given up, which kept the next long one from its own (1978, and 476
         // over DTLS).
         for (const std::uint64_t seed :
-             {221, 180, 170, 275, 119, 730, 893, 430, 1064, 1095, 1218, 1978, 476}) {
+             {221, 180, 170, 275, 119, 730, 893, 430, 1064, 1095, 1218, 1978, 476, 866}) {
             CAPTURE(seed);
             Program(seed, 30s).run();
         }
