@@ -7,19 +7,9 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/in_order.hpp"
 
 namespace post::core {
-
-namespace {
-
-std::vector<CarrierId> sorted(const Lanes& lanes) {
-    std::vector<CarrierId> all;
-    for (const auto& [id, lane] : lanes) all.push_back(id);
-    std::sort(all.begin(), all.end());
-    return all;
-}
-
-}  // namespace
 
 // Both ends derive it from the first connection.
 void Association::know_key() {
@@ -185,7 +175,7 @@ void Association::unplug() {
     blocked_.clear();
     last_ = nullptr;
     std::vector<OutLane*> lanes;
-    for (CarrierId carrier : sorted(lanes_)) {
+    for (CarrierId carrier : in_order(lanes_)) {
         Lane& lane = *find(carrier);
         inbox_.unplug(lane.in);
         lane.listed = false;
@@ -238,7 +228,7 @@ void Association::plug(Instant now) {
         for (const Receipts& receipts : one.known) known.push_back(receipts.summary(one.carrier));
         say_ended(one.carrier, std::move(known), one.error.get());
     }
-    for (CarrierId carrier : sorted(lanes_)) {
+    for (CarrierId carrier : in_order(lanes_)) {
         Lane& lane = *find(carrier);
         if (lane.ended) {
             say_ended(carrier, inbox_.summary(lane.in), lane.error.get());
@@ -350,7 +340,7 @@ void Association::start_anew(Instant now, const Error& error) {
     settings_ = chosen_ = false;
     state_ = State::connecting;
     events_.push_back(happened::Changed{id(), activity()});
-    for (CarrierId carrier : sorted(lanes_)) {
+    for (CarrierId carrier : in_order(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;
         if (!lane->ours || lane->ended) {
@@ -392,7 +382,7 @@ bool Association::time_continuity(Instant now) {
     }
     if (continuity_->reopen_by <= now) {
         continuity_->reopen_by = never;
-        for (CarrierId carrier : sorted(lanes_)) {
+        for (CarrierId carrier : in_order(lanes_)) {
             Lane* lane = find(carrier);
             if (lane && lane->known && !lane->ours && !lane->opened && !lane->ended)
                 cut(*lane, Error(Errc::connection_lost, {}, Stage::established,

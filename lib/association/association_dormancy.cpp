@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/in_order.hpp"
 
 namespace post::core {
 
@@ -17,13 +18,6 @@ bool unfinished(const Lane& lane) {
     if (lane.ended || lane.closing || lane.out.announce) return true;
     if (lane.out.finish_wanted && !lane.out.finish_pulled) return true;
     return lane.in.work && !lane.in.work->unfinished.empty();
-}
-
-std::vector<CarrierId> sorted(const Lanes& lanes) {
-    std::vector<CarrierId> all;
-    for (const auto& [id, lane] : lanes) all.push_back(id);
-    std::sort(all.begin(), all.end());
-    return all;
 }
 
 }  // namespace
@@ -197,7 +191,7 @@ void Association::rise() {
 
 // The peer shall open our Carriers again, also those that have nothing to say.
 void Association::announce_known() {
-    for (CarrierId carrier : sorted(lanes_))
+    for (CarrierId carrier : in_order(lanes_))
         if (Lane& lane = *find(carrier); lane.ours && lane.known && !lane.ended)
             outbox_.announce(lane.out);
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "lib/association/association.hpp"
+#include "lib/association/in_order.hpp"
 #include "lib/association/lane.hpp"
 
 namespace post::core {
@@ -433,10 +434,7 @@ void Association::violation(std::string_view what) {
 // All that is open ends; the order of the Carriers is that of their ids, so that runs repeat.
 void Association::fail_all(const Error& error) {
     if (!end_) end_ = error;
-    std::vector<CarrierId> all;
-    for (const auto& [id, lane] : lanes_) all.push_back(id);
-    std::sort(all.begin(), all.end());
-    for (CarrierId carrier : all) {
+    for (CarrierId carrier : in_order(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;
         lane->fail(error);
