@@ -179,11 +179,7 @@ void Root::drop_way(AssociationId id, Setup& setup, std::size_t at) {
     }
     if (way.linked) return drop_links(way);
     if (way.datagrams) return leave(*way.datagrams);
-    const auto [first, last] = attempts_.equal_range(way.remote);
-    const auto mine = std::find_if(first, last, [&](const auto& one) {
-        return one.second == Route{id, way.attempt};
-    });
-    if (mine != last) attempts_.erase(mine);
+    attempts_.erase({way.remote, Route{id, way.attempt}});
     for (Port* const port : way.further) {
         --port->associations;
         close_port_if_idle(*port);
@@ -256,8 +252,9 @@ void Root::take_troubles() {
                 tell(route_of(flow));
             continue;
         }
-        const auto [first, last] = attempts_.equal_range(trouble.remote);
-        for (auto at = first; at != last; ++at) tell(at->second);
+        for (auto at = attempts_.lower_bound({trouble.remote, Route{}});
+             at != attempts_.end() && at->first == trouble.remote; ++at)
+            tell(at->second);
     }
 }
 

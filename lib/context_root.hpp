@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -477,7 +478,7 @@ private:
         QueryId query;
     };
     std::unordered_map<LookupId, Asked> lookups_;
-    std::unordered_multimap<Address, Route> attempts_;  // over UDP
+    std::set<std::pair<Address, Route>> attempts_;  // over UDP, perhaps very many to one address
     std::unordered_map<std::uint64_t, Resolving> resolving_;
     std::unordered_map<LookupId, Asker> questions_;
     std::uint64_t last_resolving_ = 0;

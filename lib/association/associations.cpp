@@ -26,7 +26,7 @@ Association& Associations::create(Association::Options options, const Key& key, 
     made.association = std::make_unique<Association>(options, shared_);
     if (!key.empty()) {
         by_key_[key] = options.id;
-        by_remote_.emplace(place_of(key), options.id);
+        by_remote_.insert({hash_of_remote(key), 0, options.id});
     }
     ++live_;
     return *use(options.id);
@@ -44,24 +44,27 @@ Association* Associations::share(const Key& key) {
 
 Reuse Associations::look(const Key& key, Instant now) const {
     Reuse found;
-    const auto [first, last] = by_remote_.equal_range(place_of(key));
-    std::size_t compared = 0;
-    for (auto at = first; at != last && compared < most_compared; ++at) {
-        const Slot& one = *slot(at->second);  // made again, if it was put away
+    const std::size_t remote = hash_of_remote(key);
+    std::vector<AssociationId> compared;
+    for (auto at = by_remote_.lower_bound({remote}); at != by_remote_.end(); ++at) {
+        if (at->remote != remote || compared.size() == most_compared) break;
+        compared.push_back(at->id);
+    }
+    for (const AssociationId id : compared) {
+        const Slot& one = *slot(id);  // made again, if it was put away
         if (remote_of(one.key) != remote_of(key)) continue;
-        ++compared;
         const bool ending = one.association->state() >= Association::State::closing;
         auto differs = differences(one.key, key);
         if (ending && !differs.empty()) continue;
         // The oldest among equals, whatever the order of the table.
         const bool nearer = found.how == Reuse::How::first ||
-                            std::pair(differs.size(), at->second) <
+                            std::pair(differs.size(), id) <
                                 std::pair(found.differs.size(), found.association);
         const bool joins = differs.empty() && !ending;
         if (found.how == Reuse::How::joined || (!nearer && !joins)) continue;
         found.how = joins ? Reuse::How::joined : ending ? Reuse::How::ending : Reuse::How::differs;
-        found.association = at->second;
-        found.age = age(at->second, now);
+        found.association = id;
+        found.age = age(id, now);
         found.differs = std::move(differs);
     }
     return found;
@@ -146,26 +149,24 @@ bool Associations::put_back(AssociationId id) {
         }
     }
     if (!over) return false;
-    const std::size_t place = place_of(found->key);
+    const Place place{hash_of_remote(found->key), 0, id};
     if (const auto named = by_name_.find(association.options().name);
         named != by_name_.end() && named->second == id)
         by_name_.erase(named);
     found->association.reset();
-    forget(*found, id, place);
+    forget(*found, place);
     return true;
 }
 
 // Its association is gone.
-void Associations::forget(Slot& slot, AssociationId id, std::size_t place) {
+void Associations::forget(Slot& slot, const Place& place) {
     const auto at = by_key_.find(slot.key);
-    if (at != by_key_.end() && at->second == id) by_key_.erase(at);
-    const auto [first, last] = by_remote_.equal_range(place);
-    const auto mine = std::find_if(first, last, [&](const auto& one) { return one.second == id; });
-    if (mine != last) by_remote_.erase(mine);
+    if (at != by_key_.end() && at->second == place.id) by_key_.erase(at);
+    by_remote_.erase(place);
     slot.reuse = {};
     slot.key.clear();
-    forget_woken(id);
-    free_.push_back(slot_of(id));
+    forget_woken(place.id);
+    free_.push_back(slot_of(place.id));
     --live_;
 }
 

@@ -20,7 +20,7 @@ namespace post::core {
 struct Route {
     AssociationId association;
     AttemptId attempt;
-    bool operator==(const Route&) const = default;
+    auto operator<=>(const Route&) const = default;
 };
 // As a mapping's endpoint names it. Attempts are less than 32.
 inline TransientId transient_of(const Route& route) {
@@ -117,6 +117,13 @@ private:
         bool active = false;
     };
     using Timer = std::pair<Instant, AssociationId>;
+    // Where an association stands among all of its Remote.
+    struct Place {
+        std::size_t remote = 0;  // a hash of its name
+        std::size_t key = 0;     // a hash of the key of one that is put away
+        AssociationId id;
+        auto operator<=>(const Place&) const = default;
+    };
 
     // So that a Route fits into a number, and leaves its highest bit.
     static constexpr int slot_bits = 26;
@@ -136,10 +143,11 @@ private:
     }
     Slot& unpark(Slot& slot, AssociationId id);
     void unpark(const Key& key);
+    void stand(AssociationId id, const Parked& as, bool away);
     void forget_woken(AssociationId id);
-    void forget(Slot& slot, AssociationId id, std::size_t place);
+    void forget(Slot& slot, const Place& place);
     const Slot* slot(AssociationId id) const;
-    static std::size_t place_of(const Key& key) {
+    static std::size_t hash_of_remote(const Key& key) {
         return std::hash<std::string_view>{}(remote_of(key));
     }
 
@@ -150,7 +158,9 @@ private:
     std::set<Timer> timers_;
     std::set<Timer>::node_type spare_;  // for the next timer
     std::unordered_map<Key, AssociationId> by_key_;
-    std::unordered_multimap<std::size_t, AssociationId> by_remote_;  // by a hash of its name
+    // Clients' by their Remote, of which perhaps very many have the same: what is done for one of
+    // them does not look at the others.
+    std::set<Place> by_remote_;
     std::map<AssociationName, AssociationId> by_name_;
     std::unordered_map<AssociationId, Route> moved_;
     std::vector<AssociationId> looked_at_;  // that were put away, until the next turn

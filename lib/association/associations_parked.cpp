@@ -13,8 +13,9 @@ void Associations::park(AssociationId id, const InitiateOptions& options) {
     found.parked = std::make_unique<Parked>(found.association->park());
     found.association.reset();
     found.parked->terms = terms;
+    found.parked->remote_hash = hash_of_remote(found.key);
     found.parked->key_hash = std::hash<Key>{}(found.key);
-    found.parked->place = place_of(found.key);
+    stand(id, *found.parked, true);
     if (const auto at = by_key_.find(found.key); at != by_key_.end() && at->second == id)
         by_key_.erase(at);
     Key().swap(found.key);
@@ -38,6 +39,7 @@ Activity Associations::activity(AssociationId id) const {
 Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
     const auto parked = std::exchange(slot.parked, nullptr);
     const TermsId terms = parked->terms;
+    stand(id, *parked, false);
     slot.association = std::make_unique<Association>(id, std::move(*parked), terms_.bounds(terms),
                                                      shared_);
     if (const auto& remote = slot.association->options().remote) {
@@ -50,14 +52,22 @@ Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
     return slot;
 }
 
+// It stands among those of its Remote as one that is put away, or no more.
+void Associations::stand(AssociationId id, const Parked& as, bool away) {
+    auto node = by_remote_.extract({as.remote_hash, away ? 0 : as.key_hash, id});
+    if (!node) return;  // a server's
+    node.value().key = away ? as.key_hash : 0;
+    by_remote_.insert(std::move(node));
+}
+
 // Those that may have this key, so that they are found by it.
 void Associations::unpark(const Key& key) {
     const std::size_t hash = std::hash<Key>{}(key);
+    const Place first{hash_of_remote(key), hash};
     std::vector<AssociationId> found;
-    const auto [first, last] = by_remote_.equal_range(place_of(key));
-    for (auto at = first; at != last; ++at) {
-        const Slot& one = slots_[slot_of(at->second)];
-        if (one.parked && one.parked->key_hash == hash) found.push_back(at->second);
+    for (auto at = by_remote_.lower_bound(first); at != by_remote_.end(); ++at) {
+        if (at->remote != first.remote || at->key != first.key) break;
+        found.push_back(at->id);
     }
     for (const AssociationId id : found) slot(id);
 }
@@ -71,7 +81,7 @@ void Associations::drop_parked(AssociationId id) {
         by_name_.erase(named);
     shared_.dormant -= parked->counted;
     terms_.drop(parked->terms);
-    forget(dropped, id, parked->place);
+    forget(dropped, {parked->remote_hash, parked->key_hash, id});
 }
 
 std::optional<InitiateOptions> Associations::poll_woken(AssociationId id) {

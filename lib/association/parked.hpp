@@ -35,7 +35,7 @@ struct Parked {
     std::size_t counted = 0;  // in Shared::dormant
     // For the table: hashes of its key, and of the Remote in that.
     std::size_t key_hash = 0;
-    std::size_t place = 0;
+    std::size_t remote_hash = 0;
     Role role = Role::client;
     Stack stack = Stack::quic;
     bool dane = false;
