@@ -28,6 +28,7 @@ constexpr std::size_t cost_of_run = 8;
 // did come meanwhile epoll tells in the next turn.
 constexpr unsigned lonely_until_asked = 8;
 constexpr unsigned asked_every = 8;
+constexpr Duration others_after = std::chrono::microseconds(20);
 
 // What one turn takes from all sockets. Only as much of it is ever touched as came in one turn.
 constexpr std::size_t arena_size = 2 * 1024 * 1024;
@@ -110,6 +111,18 @@ std::chrono::sys_seconds EpollIo::wall_time() {
 }
 
 void EpollIo::random(std::span<std::byte> bytes) {
+    if (bytes.size() > noise_.size()) return fill(bytes);
+    if (noise_.size() - used_noise_ < bytes.size()) {
+        fill(noise_);
+        used_noise_ = 0;
+    }
+    const auto given = std::span(noise_).subspan(used_noise_, bytes.size());
+    std::copy(given.begin(), given.end(), bytes.begin());
+    std::fill(given.begin(), given.end(), std::byte{});  // whoever has it has it alone
+    used_noise_ += bytes.size();
+}
+
+void EpollIo::fill(std::span<std::byte> bytes) {
     while (!bytes.empty()) {
         const ssize_t size = getrandom(bytes.data(), bytes.size(), 0);
         if (size < 0 && errno == EINTR) continue;
@@ -177,7 +190,7 @@ void EpollIo::close(SocketId socket) {
 }
 
 std::span<const Io::Received> EpollIo::receive() {
-    if (!std::exchange(harvested_, false)) harvest(Duration::zero());
+    if (!std::exchange(harvested_, false)) look();
     if (now_ >= resume_at_) resume_paused();
     resolver_.handle_timeout(now_);
 
@@ -206,6 +219,19 @@ std::span<const Io::Received> EpollIo::receive() {
     return received_;
 }
 
+// Whoever never sleeps asks the socket that brings one datagram at a time itself: the answer is the
+// datagram, where epoll's would be that there is one. The others wait no longer for it than they
+// would for a turn with something to do.
+void EpollIo::look() {
+    Entry* const lonely = now_ - asked_ < others_after && ready_.empty() ? find(lonely_) : nullptr;
+    if (!lonely) {
+        harvest(Duration::zero());
+    } else {
+        lonely->ready = true;
+        ready_.push_back(lonely_);
+    }
+}
+
 // True when the socket may have more.
 bool EpollIo::take(Entry& entry) {
     std::size_t spent = 0;
@@ -222,8 +248,10 @@ bool EpollIo::take(Entry& entry) {
                 spent += run.count() > 1 ? cost_of_run : cost_of_datagram;
                 if (++runs > 1)
                     entry.lonely = 0;
-                else if (entry.lonely >= lonely_until_asked && entry.lonely++ % asked_every != 0)
-                    return false;
+                else if (entry.lonely >= lonely_until_asked) {
+                    lonely_ = entry.socket.id();
+                    if (entry.lonely++ % asked_every != 0) return false;
+                }
                 break;
         }
     }
@@ -326,6 +354,7 @@ bool EpollIo::harvest(Duration timeout) {
     const int count = sleep_on(epoll_.get(), events.data(), timeout, precise_);
     // A sleep ends later than the turn began; what is timed from here on wants the time of now.
     if (timeout != Duration::zero()) now_ = read_clock();
+    asked_ = now_;
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         const std::uint64_t data = event.data.u64;

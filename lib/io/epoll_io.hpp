@@ -6,6 +6,7 @@
 // allocates.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -88,6 +89,8 @@ private:
     // Sleeps at most `timeout`; negative: without end. Takes what epoll has into the state here;
     // true when there was something.
     bool harvest(Duration timeout);
+    void look();
+    static void fill(std::span<std::byte> random);
     bool spin(Instant until);
     void handle_socket(SocketId id, std::uint32_t events);
     void resume_paused();
@@ -108,11 +111,15 @@ private:
     bool gso_;
     std::uint32_t last_id_ = 0;
     RouteMtu routes_;
+    std::array<std::byte, 256> noise_;  // random bytes, so that a few cost no system call
+    std::size_t used_noise_ = sizeof noise_;
     std::unordered_map<SocketId, Entry> sockets_;
 
     Instant now_{};
     bool precise_ = true;     // epoll_pwait2 has not failed yet
     bool harvested_ = false;  // wait() has asked epoll, nobody has used it yet
+    Instant asked_{};         // when epoll was asked last
+    SocketId lonely_{};       // whose datagrams come one at a time
     bool woken_ = false;      // a wake() that was taken in passing: the next wait() does not sleep
 
     std::unique_ptr<std::byte[]> arena_;
