@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
 
 #include "mappings/quic/connection.hpp"
 #include "mappings/quic/convert.hpp"
@@ -62,6 +61,14 @@ Routes::Key table_key(EndpointOptions& options) {
     return key;
 }
 
+// One that lasts as long as this endpoint, if none was given that outlives it.
+Bytes reset_key(EndpointOptions& options) {
+    if (!options.reset_key.empty()) return options.reset_key;
+    std::array<std::byte, 32> random;
+    options.random(random);
+    return Bytes(std::span<const std::byte>(random));
+}
+
 }  // namespace
 
 Endpoint::Endpoint(EndpointOptions options)
@@ -69,13 +76,8 @@ Endpoint::Endpoint(EndpointOptions options)
       protection_(options_.substitute ? *options_.substitute
                                       : crypto::packet_protection(options_.protection)),
       routes_(table_key(options_)),
-      reset_tokens_(table_key(options_)) {
-    reset_key_ = options_.reset_key;
-    if (!reset_key_.empty()) return;
-    std::array<std::byte, 32> random;
-    options_.random(random);
-    reset_key_ = Bytes(std::span<const std::byte>(random));
-}
+      reset_tokens_(table_key(options_)),
+      reset_hash_(reset_key(options_).span()) {}
 
 Endpoint::Routed Endpoint::route(Instant now, const Datagrams& run, std::span<std::byte> answer) {
     auto destination = destination_of(run.front());
@@ -154,11 +156,8 @@ ConnectionId Endpoint::random_id() {
 }
 
 void Endpoint::reset_token(const ConnectionId& id, std::span<std::uint8_t, 16> token) const {
-    auto native = to_native(id);
-    const auto* secret = reinterpret_cast<const std::uint8_t*>(reset_key_.data());
-    if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secret, reset_key_.size(),
-                                                     &native) != 0)
-        throw Failure(Error(Errc::unsupported, {}, Stage::call, "stateless reset token: HKDF"));
+    const auto digest = reset_hash_(std::span(id.bytes).first(id.size));
+    std::memcpy(token.data(), digest.data(), token.size());
 }
 
 Result<std::unique_ptr<Mapping>> Endpoint::connect(Instant now, TransientId transient,

@@ -19,6 +19,7 @@
 
 #include <post/result.hpp>
 
+#include "mappings/crypto/keyed_hash.hpp"
 #include "mappings/mapping.hpp"
 #include "mappings/quic/options.hpp"
 #include "mappings/quic/routes.hpp"
@@ -161,9 +162,9 @@ private:
     crypto::CredentialStore credentials_;
     streams::Pools pools_;
     const crypto::PacketProtection& protection_;
-    Bytes reset_key_;
     Routes routes_;
-    Routes reset_tokens_;  // of the peers, 16 bytes each
+    Routes reset_tokens_;           // of the peers, 16 bytes each
+    crypto::KeyedHash reset_hash_;  // of ours (RFC 9000, 10.3.2)
     AddressTokens tokens_;
     std::vector<Log> logs_;
     std::deque<Closed> closed_;
