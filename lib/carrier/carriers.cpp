@@ -212,8 +212,7 @@ void Carriers::ready(CarrierKey key, Carrier::OnMessage on_message, ReceiveParts
     if (row->unclaimed()) throw Failure(not_messages());
     if (!row->ready_owns) ++registered_;
     row->ready_owns = true;
-    if (!row->ready) row->ready = readies_.take();
-    *row->ready = std::move(on_message);
+    row->ready = std::move(on_message);
     if (row->callbacks || !is_whole(parts)) callbacks(*row).ready_parts = parts;
     if (Association* association = this->association(*row)) association->want(row->carrier);
     handle(happened::Readable{tag_of(key)});

@@ -80,7 +80,9 @@ public:
         CarrierId carrier;
         ListenerKey listener;  // where it came from; generation 0: it was initiated
         std::uint32_t handles = 0;
-        bool over = false;
+        bool over : 1 = false;
+        bool ours : 1 = false;
+        bool ready_owns : 1 = false;  // ready() was called: the callback owns the Carrier
         CarrierKind kind = CarrierKind::messages;
         // Nothing was asked of it yet; the peer opened it as a Stream, which it is not yet here;
         // or neither.
@@ -91,11 +93,9 @@ public:
             if (use == Use::fresh) use = Use::used;
             return use == Use::unclaimed;
         }
-        bool ours = false;
         Reuse::How how = Reuse::How::accepted;
-        bool ready_owns = false;  // ready() was called: the callback owns the Carrier
         std::unique_ptr<Error> end;
-        std::unique_ptr<Carrier::OnMessage> ready;  // not here while it runs
+        Carrier::OnMessage ready;  // not here while it runs
         std::unique_ptr<Callbacks> callbacks;
     };
     struct ListenerRow {
@@ -265,7 +265,6 @@ private:
     Associations& associations_;
     Slots<CarrierKey, Row> rows_;
     const SendOptions plain_{};
-    Pool<Carrier::OnMessage> readies_;
     Slots<ListenerKey, ListenerRow> listeners_;
     std::vector<ListenerKey> closed_;
     Ring<Happened> happened_;

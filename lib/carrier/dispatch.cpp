@@ -154,7 +154,7 @@ void Carriers::give_to_waiting(CarrierKey key) {
 
 void Carriers::give_to_ready(CarrierKey key) {
     Row* row = rows_.find(key);
-    if (!row || !row->ready || !*row->ready) return;
+    if (!row || !row->ready) return;
     Association* association = this->association(*row);
     auto ready = std::move(row->ready);
     Carrier lent = lend(key);
@@ -172,7 +172,7 @@ void Carriers::give_to_ready(CarrierKey key) {
                                ? take(*association, row->carrier, row->callbacks->ready_parts)
                                : association->take(row->carrier);
             if (!message) break;
-            more = ready->lend(lent, std::move(*message));
+            more = ready.lend(lent, std::move(*message));
             if (message->size() < small_content) dropped.add(std::move(*message).content());
             if (!lent) lent = lend(key);  // the callback took it over
             row = rows_.find(key);
@@ -203,10 +203,7 @@ void Carriers::end_ready(CarrierKey key) {
     if (!row || !row->ready_owns) return;
     row->ready_owns = false;
     Carrier::OnMessage done;  // destroyed last, when nothing here is needed any more
-    if (row->ready) {
-        done = std::move(*row->ready);
-        readies_.give(std::move(row->ready));
-    }
+    done = std::move(row->ready);
     --registered_;
     if (row->handles > 0) return;
     if (row->over) return remove_if_done(key);

@@ -16,7 +16,8 @@ public:
         free_.pop_back();
         Entry& added = entry(slot);
         added.live = true;
-        if (++added.generation == 0) added.generation = 1;  // 0 is nobody's
+        // 0 is nobody's.
+        added.generation = (added.generation % most_generation + 1) & most_generation;
         return {slot, added.generation};
     }
     Row* find(Key key) {
@@ -36,10 +37,11 @@ public:
     }
 
 private:
+    static constexpr std::uint32_t most_generation = 0x7fffffff;
     struct Entry {
         Row row;
-        std::uint32_t generation = 0;
-        bool live = false;
+        std::uint32_t generation : 31 = 0;
+        std::uint32_t live : 1 = 0;
     };
     // Rows stand in blocks, so that they keep their place and are found with two steps.
     static constexpr std::uint32_t block = 64;
