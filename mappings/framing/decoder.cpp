@@ -12,7 +12,7 @@
 
 namespace post::framing {
 
-static_assert(sizeof(Encoder) <= 40 && sizeof(Decoder) <= 64, "there are a million of them");
+static_assert(sizeof(Encoder) <= 16 && sizeof(Decoder) <= 40, "there are a million of them");
 
 struct Decoder::State {
     // A message that is begun and not yet whole.
@@ -50,18 +50,13 @@ Bytes front(const Bytes& input, std::size_t size) { return size ? input.slice(0,
 
 }  // namespace
 
-void Decoder::feed(Bytes input) {
-    assert(input_.empty());
-    if (mode_ != Mode::failed) input_ = std::move(input);
-}
+bool Decoder::next_short(Bytes& input, Piece& piece) { return take_short(input, piece, true); }
 
-bool Decoder::next_short(Piece& piece) { return take_short(piece, true); }
-
-event::ArrivedRun Decoder::next_run(std::span<std::span<const std::byte>> list) {
+event::ArrivedRun Decoder::next_run(Bytes& input, std::span<std::span<const std::byte>> list) {
     event::ArrivedRun run{CarrierId{carrier_}, Sequence{next_}, {}};
     if (mode_ != Mode::frames || next_ > wire::varint_max - list.size()) return run;
-    const std::byte* at = input_.begin();
-    const std::byte* const end = input_.end();
+    const std::byte* at = input.begin();
+    const std::byte* const end = input.end();
     std::size_t count = 0;
     while (count < list.size() && at != end && !run.ask) {
         const auto first = std::to_integer<std::uint8_t>(*at);
@@ -78,24 +73,24 @@ event::ArrivedRun Decoder::next_run(std::span<std::span<const std::byte>> list) 
         run.ask = first & brief::ask;
         at += framing + length;
     }
-    const auto taken = static_cast<std::size_t>(at - input_.begin());
+    const auto taken = static_cast<std::size_t>(at - input.begin());
     run.contents = list.first(count);
     next_ += count;
     overhead_ += static_cast<std::uint32_t>(taken - run.bytes);
-    input_.remove_prefix(taken);
+    input.remove_prefix(taken);
     return run;
 }
 
-bool Decoder::take_short(Piece& piece, bool lend) {
-    const std::size_t size = input_.size();
+bool Decoder::take_short(Bytes& input, Piece& piece, bool lend) {
+    const std::size_t size = input.size();
     if (mode_ != Mode::frames || size == 0) return false;
-    const auto first = std::to_integer<std::uint8_t>(input_[0]);
+    const auto first = std::to_integer<std::uint8_t>(input[0]);
     if (!brief::is(first) || next_ > wire::varint_max) return false;
     std::size_t length = first & 0x1f;
     std::size_t framing = 1;
     if (first & brief::two_bytes) {
         if (size < 2) return false;
-        length = (first & 0x0fU) << 8 | std::to_integer<unsigned>(input_[1]);
+        length = (first & 0x0fU) << 8 | std::to_integer<unsigned>(input[1]);
         framing = 2;
     }
     if (size - framing < length) return false;
@@ -107,50 +102,50 @@ bool Decoder::take_short(Piece& piece, bool lend) {
     if (length == 0)
         piece.bytes = {};
     else
-        piece.bytes = lend ? Bytes::lent(input_.data() + framing, length)
-                           : input_.slice(framing, length);
+        piece.bytes = lend ? Bytes::lent(input.data() + framing, length)
+                           : input.slice(framing, length);
     piece.marks = Marks{};
     piece.marks.ask = first & brief::ask;
     overhead_ += static_cast<std::uint32_t>(framing);
-    input_.remove_prefix(framing + length);
+    input.remove_prefix(framing + length);
     return true;
 }
 
-Result<std::optional<Frame>> Decoder::next() {
-    if (Piece piece; take_short(piece, false)) return std::optional<Frame>(std::move(piece));
+Result<std::optional<Frame>> Decoder::next(Bytes& input) {
+    if (Piece piece; take_short(input, piece, false)) return std::optional<Frame>(std::move(piece));
     std::optional<Frame> frame;
-    while (!frame && !input_.empty()) {
+    while (!frame && !input.empty()) {
         switch (mode_) {
             case Mode::opened:
             case Mode::frames:
-                if (!brief::is(std::to_integer<std::uint8_t>(input_[0]))) break;
+                if (!brief::is(std::to_integer<std::uint8_t>(input[0]))) break;
                 if (next_ > wire::varint_max)
                     fail({"MESSAGE", "sequence", next_, "is above 2^62 - 1"});
-                else if (begin_brief())
-                    frame = take_brief();
+                else if (begin_brief(input))
+                    frame = take_brief(input);
                 continue;
             case Mode::half:
-                if (begin_brief()) frame = take_brief();
+                if (begin_brief(input)) frame = take_brief(input);
                 continue;
-            case Mode::brief: frame = take_brief(); continue;
-            case Mode::content: frame = take_content(); continue;
+            case Mode::brief: frame = take_brief(input); continue;
+            case Mode::content: frame = take_content(input); continue;
             case Mode::skipping: {
-                const auto size = std::min<std::uint64_t>(state_->left, input_.size());
+                const auto size = std::min<std::uint64_t>(state_->left, input.size());
                 state_->left -= size;
-                consume(static_cast<std::size_t>(size));
+                consume(input, static_cast<std::size_t>(size));
                 if (state_->left == 0) mode_ = base();
                 continue;
             }
             case Mode::finished:
-                fail({"FIN", "byte", std::to_integer<std::uint64_t>(input_[0]), "follows it"});
+                fail({"FIN", "byte", std::to_integer<std::uint64_t>(input[0]), "follows it"});
                 continue;
             case Mode::begin:
             case Mode::unsettled:
             case Mode::wide:
             case Mode::header: break;
-            case Mode::failed: input_ = {}; continue;
+            case Mode::failed: input = {}; continue;
         }
-        take_frame(frame);
+        take_frame(input, frame);
     }
     if (mode_ == Mode::failed) return *state_->failure;
     if (!frame) settle();
@@ -168,7 +163,7 @@ bool Decoder::begun() const {
     }
 }
 
-bool Decoder::between_frames() const { return input_.empty() && (mode_ <= Mode::finished); }
+bool Decoder::between_frames() const { return mode_ <= Mode::finished; }
 
 std::uint64_t Decoder::take_overhead() { return std::exchange(overhead_, 0U); }
 
@@ -184,62 +179,62 @@ void Decoder::settle() {
     if (state_ && mode_ <= Mode::finished && state_->empty()) state_.reset();
 }
 
-void Decoder::consume(std::size_t framing) {
-    input_.remove_prefix(framing);
+void Decoder::consume(Bytes& input, std::size_t framing) {
+    input.remove_prefix(framing);
     overhead_ += static_cast<std::uint32_t>(framing);
 }
 
 // Takes the one or two bytes of a short header; true when the message can be given out as far as it
 // is here, false when more bytes are needed.
-bool Decoder::begin_brief() {
+bool Decoder::begin_brief(Bytes& input) {
     if (mode_ != Mode::half) {
-        half_ = std::to_integer<std::uint8_t>(input_[0]);
-        consume(1);
+        half_ = std::to_integer<std::uint8_t>(input[0]);
+        consume(input, 1);
         ask_ = half_ & brief::ask;
         total_ = half_ & 0x1f;
         mode_ = half_ & brief::two_bytes ? Mode::half : Mode::brief;
     }
     if (mode_ == Mode::half) {
-        if (input_.empty()) return false;
-        const unsigned low = std::to_integer<unsigned>(input_[0]);
+        if (input.empty()) return false;
+        const unsigned low = std::to_integer<unsigned>(input[0]);
         total_ = static_cast<std::uint16_t>((half_ & 0x0fU) << 8 | low);
-        consume(1);
+        consume(input, 1);
         mode_ = Mode::brief;
     }
     left_ = total_;
     ++next_;
-    return total_ == 0 || !input_.empty();
+    return total_ == 0 || !input.empty();
 }
 
-Piece Decoder::take_brief() {
-    const std::size_t size = std::min<std::size_t>(left_, input_.size());
+Piece Decoder::take_brief(Bytes& input) {
+    const std::size_t size = std::min<std::size_t>(left_, input.size());
     Piece piece;
     piece.carrier = CarrierId{carrier_};
     piece.sequence = Sequence{next_ - 1};
     piece.offset = static_cast<std::uint64_t>(total_ - left_);
     piece.total = total_;
-    piece.bytes = front(input_, size);
+    piece.bytes = front(input, size);
     piece.marks.ask = ask_;
-    input_.remove_prefix(size);
+    input.remove_prefix(size);
     left_ = static_cast<std::uint16_t>(left_ - size);
     if (left_ == 0) mode_ = Mode::frames;
     return piece;
 }
 
-Piece Decoder::take_content() {
+Piece Decoder::take_content(Bytes& input) {
     State& state = *state_;
     State::Unfinished& message = state.message;
-    const auto size = std::min<std::uint64_t>(state.left, input_.size());
+    const auto size = std::min<std::uint64_t>(state.left, input.size());
     Piece piece;
     piece.carrier = CarrierId{carrier_};
     piece.niceness = message.niceness;
     piece.sequence = message.sequence;
     piece.offset = message.received;
     piece.total = message.total;
-    piece.bytes = front(input_, static_cast<std::size_t>(size));
+    piece.bytes = front(input, static_cast<std::size_t>(size));
     piece.marks = message.marks;
     piece.extras = std::exchange(message.extras, {});
-    input_.remove_prefix(static_cast<std::size_t>(size));
+    input.remove_prefix(static_cast<std::size_t>(size));
     message.received += size;
     state.left -= size;
     if (state.left != 0) return piece;
@@ -252,15 +247,15 @@ Piece Decoder::take_content() {
 }
 
 // Reads the header of a frame that has a type, of which some bytes may have come earlier.
-void Decoder::take_frame(std::optional<Frame>& frame) {
+void Decoder::take_frame(Bytes& input, std::optional<Frame>& frame) {
     std::array<std::byte, largest_header> joined;
-    std::span<const std::byte> bytes = input_.span();
+    std::span<const std::byte> bytes = input.span();
     std::size_t held = 0;
     if (mode_ == Mode::header) {
         held = state_->header.size();
-        const std::size_t more = std::min(input_.size(), joined.size() - held);
+        const std::size_t more = std::min(input.size(), joined.size() - held);
         std::copy_n(state_->header.begin(), held, joined.begin());
-        std::copy_n(input_.begin(), more, joined.begin() + static_cast<std::ptrdiff_t>(held));
+        std::copy_n(input.begin(), more, joined.begin() + static_cast<std::ptrdiff_t>(held));
         bytes = std::span(joined).first(held + more);
     } else if (const auto violation = misplaced(std::to_integer<std::uint8_t>(bytes[0]))) {
         return fail(*violation);
@@ -269,15 +264,15 @@ void Decoder::take_frame(std::optional<Frame>& frame) {
     const std::size_t taken = dispatch(static_cast<Type>(bytes[0]), bytes.subspan(1), frame);
     if (mode_ == Mode::failed) return;
     if (taken != 0) {
-        consume(taken - held);
+        consume(input, taken - held);
         if (before == Mode::header) state_->header = {};
         return;
     }
     // No header is longer than largest_header, so all that has come belongs to this one.
-    assert(bytes.size() < largest_header && bytes.size() == held + input_.size());
-    state().header.insert(state_->header.end(), input_.begin(), input_.end());
+    assert(bytes.size() < largest_header && bytes.size() == held + input.size());
+    state().header.insert(state_->header.end(), input.begin(), input.end());
     mode_ = Mode::header;
-    consume(input_.size());
+    consume(input, input.size());
 }
 
 // What may not stand here, as far as the first byte tells.
@@ -426,7 +421,9 @@ void Decoder::begin_message(const MessageHeader& header, std::optional<Frame>& f
     state.left = header.length;
     state.slot = State::no_slot;
     mode_ = Mode::content;
-    if (header.length == 0) frame = take_content();
+    if (header.length > 0) return;
+    Bytes none;
+    frame = take_content(none);
 }
 
 void Decoder::begin_chunk(const MessageHeader& header, std::optional<Frame>& frame) {
@@ -453,7 +450,9 @@ void Decoder::begin_chunk(const MessageHeader& header, std::optional<Frame>& fra
     state.left = header.length;
     state.slot = header.slot;
     mode_ = Mode::content;
-    if (header.length == 0) frame = take_content();
+    if (header.length > 0) return;
+    Bytes none;
+    frame = take_content(none);
 }
 
 void Decoder::abandon(std::uint8_t slot, std::optional<Frame>& frame) {
@@ -486,7 +485,6 @@ std::uint64_t& Decoder::next_of(NicenessClass niceness) {
 void Decoder::fail(const Violation& violation) {
     state().failure = std::make_unique<Error>(violation.error());
     mode_ = Mode::failed;
-    input_ = {};
 }
 
 }  // namespace post::framing

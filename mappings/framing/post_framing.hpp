@@ -103,26 +103,27 @@ public:
         : carrier_(carrier ? carrier->value() : nobody),
           mode_(carrier ? Mode::frames : Mode::begin) {}
 
-    // Takes the next bytes of the stream. Content comes back as slices of it. Call next() until it
-    // has nothing before the next feed.
-    void feed(Bytes input);
-    // The next frame, nothing when more bytes are needed, or protocol_violation with a detail,
-    // which then stays. A Piece is given out as far as its bytes have come: at least one byte,
-    // unless the message is empty or its first chunk only announces it.
-    Result<std::optional<Frame>> next();
+    // The next frame of what has come next on the stream, which it takes from `input`, content as a
+    // slice of it; nothing when more bytes are needed, and `input` is empty then; or
+    // protocol_violation with a detail, which then stays. A Piece is given out as far as its bytes
+    // have come: at least one byte, unless the message is empty or its first chunk only announces
+    // it.
+    Result<std::optional<Frame>> next(Bytes& input);
     // The same for the most common frame, without the wrapping: a short message of class 0 that has
-    // come whole is put into `piece`, with bytes that are lent until the next feed. False means
+    // come whole is put into `piece`, with bytes that are those of `input`. False means
     // nothing but that next() has to be asked.
-    bool next_short(Piece& piece);
+    bool next_short(Bytes& input, Piece& piece);
     // The same for as many of them as `list` has places for, each of less than small_content bytes,
     // up to the first with the mark `ask`. Without contents there was none.
-    event::ArrivedRun next_run(std::span<std::span<const std::byte>> list);
+    event::ArrivedRun next_run(Bytes& input, std::span<std::span<const std::byte>> list);
 
     std::optional<CarrierId> carrier() const {
         return carrier_ == nobody ? std::nullopt : std::optional(CarrierId{carrier_});
     }
     bool association() const { return association_; }
-    // True between frames: the stream may end here only after a Finish.
+    // The number of the next message of a stream that has no frames: they count as class 0 does.
+    std::uint64_t count() { return next_++; }
+    // True between frames, as far as next() was asked: the stream may end here only after a Finish.
     bool between_frames() const;
     bool finished() const { return mode_ == Mode::finished; }
     // A frame has begun of which nothing was given out yet, or will be.
@@ -158,15 +159,15 @@ private:
     }
     std::uint64_t& next_of(NicenessClass niceness);
     std::optional<Sequence> place(NicenessClass niceness, std::optional<Sequence> given);
-    void consume(std::size_t framing);
-    bool take_short(Piece& piece, bool lend);
-    bool begin_brief();
-    Piece take_brief();
-    Piece take_content();
+    void consume(Bytes& input, std::size_t framing);
+    bool take_short(Bytes& input, Piece& piece, bool lend);
+    bool begin_brief(Bytes& input);
+    Piece take_brief(Bytes& input);
+    Piece take_content(Bytes& input);
     std::optional<Violation> misplaced(std::uint8_t first) const;
     // These put what the caller shall get into `frame`, or leave it empty when there is nothing
     // for him or not yet; mode `failed` says that the peer broke a rule.
-    void take_frame(std::optional<Frame>& frame);
+    void take_frame(Bytes& input, std::optional<Frame>& frame);
     // Behind a frame's type come `bytes`. Returns how long its header is, the type included, and 0
     // when it is not whole.
     std::size_t dispatch(Type type, std::span<const std::byte> bytes, std::optional<Frame>& frame);
@@ -182,7 +183,6 @@ private:
     static constexpr std::uint64_t nobody = ~std::uint64_t{0};
     std::uint64_t carrier_;
     std::uint64_t next_ = 0;  // the next implicit sequence number of class 0
-    Bytes input_;
     std::unique_ptr<State, Free> state_;
     std::uint32_t overhead_ = 0;
     std::uint16_t total_ = 0;

@@ -124,7 +124,7 @@ private:
     void drop(Partials& partials, StreamId stream);
     bool on_content(Channel& channel, std::span<const std::byte> bytes, bool text);
     bool on_wide(std::span<const std::byte> bytes);
-    bool ends_here(framing::Decoder& decoder);
+    bool ends_here(framing::Decoder& decoder, Bytes& input);
     bool on_frames(StreamId stream, std::span<const std::byte> bytes);
     bool on_open(StreamId stream, std::span<const std::byte> bytes);
     bool on_carrier_frame(Channel& channel, framing::Frame&& frame);

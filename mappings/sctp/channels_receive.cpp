@@ -218,11 +218,13 @@ bool Channels::on_content(Channel& channel, std::span<const std::byte> bytes, bo
 // Frames.
 
 bool Channels::on_wide(std::span<const std::byte> bytes) {
-    wide_decoder_.feed(inbox_.keep(bytes));
-    auto frame = wide_decoder_.next();
+    Bytes input = inbox_.keep(bytes);
+    auto frame = wide_decoder_.next(input);
     if (!frame) return violate_as(frame.error());
-    if (!frame->has_value() || !wide_decoder_.association())
+    if (!frame->has_value())
         return wide_decoder_.between_frames() || violate("not a whole frame in a user message");
+    if (!wide_decoder_.association())
+        return violate("a Carrier's frame on the association's stream");
     const bool fine = std::visit(
         Overloaded{
             [&](framing::Credit& credit) { return on_credit(credit); },
@@ -240,11 +242,11 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
         },
         **frame);
     if (!fine) return false;
-    return ends_here(wide_decoder_);
+    return ends_here(wide_decoder_, input);
 }
 
-bool Channels::ends_here(framing::Decoder& decoder) {
-    auto more = decoder.next();
+bool Channels::ends_here(framing::Decoder& decoder, Bytes& input) {
+    auto more = decoder.next(input);
     if (!more) return violate_as(more.error());
     return (!more->has_value() && decoder.between_frames()) ||
            violate("a user message does not end with a frame");
@@ -258,9 +260,9 @@ bool Channels::on_frames(StreamId stream, std::span<const std::byte> bytes) {
     channel->acknowledged = true;
     framing::Decoder& decoder = channel->decoder;
     auto kept = inbox_.keep(bytes);
-    decoder.feed(Bytes::lent(kept.data(), kept.size()));
+    Bytes input = Bytes::lent(kept.data(), kept.size());
     for (;;) {
-        if (const auto run = decoder.next_run(inbox_.list()); !run.contents.empty()) {
+        if (const auto run = decoder.next_run(input, inbox_.list()); !run.contents.empty()) {
             if (!account(*channel, run.bytes)) return false;
             channel->brought_message = true;
             if (channel->receive_dropped) continue;
@@ -268,7 +270,7 @@ bool Channels::on_frames(StreamId stream, std::span<const std::byte> bytes) {
             if (!kept.empty()) inbox_.hold(std::move(kept));
             continue;
         }
-        auto frame = decoder.next();
+        auto frame = decoder.next(input);
         if (!frame) return violate_as(frame.error());
         if (!frame->has_value())
             return decoder.between_frames() || violate("a user message does not end with a frame");
@@ -281,8 +283,8 @@ bool Channels::on_frames(StreamId stream, std::span<const std::byte> bytes) {
 // The first frame of a stream of the peer's.
 bool Channels::on_open(StreamId stream, std::span<const std::byte> bytes) {
     framing::Decoder decoder;
-    decoder.feed(inbox_.keep(bytes));
-    auto frame = decoder.next();
+    Bytes input = inbox_.keep(bytes);
+    auto frame = decoder.next(input);
     if (!frame) return violate_as(frame.error());
     const Open* open = frame->has_value() ? std::get_if<Open>(&**frame) : nullptr;
     if (!open) return violate("a Carrier's stream does not begin with OPEN");
@@ -294,7 +296,7 @@ bool Channels::on_open(StreamId stream, std::span<const std::byte> bytes) {
     if (stream >= std::min(out_streams_, in_streams_) || ours)
         return violate("OPEN of " + named(id) + " on stream " + std::to_string(stream) +
                        ", which is not the peer's to open");
-    if (!ends_here(decoder)) return false;
+    if (!ends_here(decoder, input)) return false;
     Channel& channel = add(id, open->kind, false);
     channel.decoder = std::move(decoder);
     channel.said = channel.acknowledged = true;

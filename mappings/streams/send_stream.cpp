@@ -34,7 +34,7 @@ void SendPool::give(std::unique_ptr<SendQueue> queue) {
 SendQueue& SendStream::queue(SendPool& pool) {
     if (!queue_) {
         queue_ = pool.take();
-        queue_->released = end_;
+        queue_->released = queue_->sent = queue_->end = acked_;
     }
     return *queue_;
 }
@@ -42,7 +42,7 @@ SendQueue& SendStream::queue(SendPool& pool) {
 void SendStream::append(SendPool& pool, std::span<const std::byte> bytes) {
     if (dropped_ || finish_ || bytes.empty()) return;
     auto& held = queue(pool);
-    end_ += bytes.size();
+    held.end += bytes.size();
     while (!bytes.empty()) {
         if (held.block.room() == 0) {
             bool first = held.block.capacity() == 0;
@@ -72,8 +72,9 @@ void SendStream::append(SendPool& pool, const Bytes& content) {
         return;
     }
     if (dropped_ || finish_) return;
-    queue(pool).segments.push_back(content);
-    end_ += content.size();
+    auto& held = queue(pool);
+    held.segments.push_back(content);
+    held.end += content.size();
 }
 
 void SendStream::append_piece(SendPool& pool, std::span<const std::byte> header,
@@ -90,12 +91,12 @@ void SendStream::append_piece(SendPool& pool, std::span<const std::byte> header,
         if (!content.empty()) std::memcpy(place + header.size(), content.data(), content.size());
         held.block.advance(size);
         held.segments.back().extend(size);
-        end_ += size;
+        held.end += size;
     } else {
         append(pool, header);
         append(pool, content);
     }
-    held.ends.push_back(end_);
+    held.ends.push_back(held.end);
 }
 
 void SendStream::drop(SendPool& pool) {
@@ -105,7 +106,7 @@ void SendStream::drop(SendPool& pool) {
 
 SendStream::Gathered SendStream::gather(Views out, std::uint64_t limit) const {
     Gathered gathered;
-    if (queue_ && sent_ < end_) {
+    if (unsent() > 0) {
         auto skip = static_cast<std::size_t>(queue_->cursor_offset);
         for (std::size_t i = queue_->cursor; i < queue_->segments.size(); ++i) {
             if (gathered.count == out.size() || gathered.bytes == limit) break;
@@ -118,18 +119,18 @@ SendStream::Gathered SendStream::gather(Views out, std::uint64_t limit) const {
             skip = 0;
         }
     }
-    gathered.finish = finish_ && gathered.bytes == end_ - sent_;
+    gathered.finish = finish_ && gathered.bytes == unsent();
     return gathered;
 }
 
 void SendStream::wrote(std::uint64_t bytes, bool finish) {
-    sent_ += bytes;
     if (finish) {
         finish_sent_ = true;
         finish_alone_ = bytes == 0;
     }
     if (bytes == 0) return;
     auto& held = *queue_;
+    held.sent += bytes;
     while (bytes > 0) {
         auto left = held.segments[held.cursor].size() - held.cursor_offset;
         auto step = std::min<std::uint64_t>(bytes, left);
@@ -146,9 +147,9 @@ void SendStream::wrote(std::uint64_t bytes, bool finish) {
 
 void SendStream::acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes) {
     if (dropped_) return;
-    acked_ = std::max(acked_, std::min(offset, sent_));
+    acked_ = std::max(acked_, std::min(offset, sent()));
     // An end that travelled with bytes is acknowledged with them; one alone by a call of its own.
-    if (finish_sent_ && acked_ == end_ && (!finish_alone_ || bytes == 0)) finish_acked_ = true;
+    if (finish_sent_ && acked_ == end() && (!finish_alone_ || bytes == 0)) finish_acked_ = true;
     if (!queue_) return;
     auto& held = *queue_;
     while (!held.segments.empty() && held.released + held.segments.front().size() <= acked_) {
@@ -170,7 +171,7 @@ void SendStream::acked(SendPool& pool, std::uint64_t offset, std::uint64_t bytes
 }
 
 void SendStream::release_if_settled(SendPool& pool) {
-    if (acked_ < end_ || !queue_->ends.empty()) return;
+    if (acked_ < end() || !queue_->ends.empty()) return;
     pool.give(std::move(queue_));
 }
 
@@ -179,7 +180,7 @@ std::uint64_t SendStream::take_packed(bool keep) {
     auto& ends = queue_->ends;
     std::uint64_t count = 0;
     auto& packed = queue_->packed;
-    while (packed < ends.size() && ends[packed] <= sent_) {
+    while (packed < ends.size() && ends[packed] <= queue_->sent) {
         ++count;
         if (keep)
             ++packed;

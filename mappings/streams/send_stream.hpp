@@ -34,6 +34,8 @@ struct SendQueue {
     wire::Ring<Block> filled;        // blocks that have no room left, oldest first
     Block block;                     // where the next copied bytes go
     Block spare;
+    std::uint64_t end = 0;            // stream offsets: of all that was appended
+    std::uint64_t sent = 0;           // and of what is in packets
     std::uint64_t cursor_offset = 0;  // how much of the segment at the cursor is sent
     std::uint64_t released = 0;       // the stream offset where the first segment begins
     std::uint32_t cursor = 0;         // index of the segment that holds what goes next
@@ -68,14 +70,14 @@ public:
 
     bool dropped() const { return dropped_; }
     bool finishing() const { return finish_; }
-    std::uint64_t unsent() const { return end_ - sent_; }
+    std::uint64_t unsent() const { return end() - sent(); }
     // So many bytes from the beginning are acknowledged.
     std::uint64_t acked() const { return acked_; }
     // Something is left for a packet, be it the end alone.
-    bool pending() const { return !dropped_ && (sent_ < end_ || (finish_ && !finish_sent_)); }
+    bool pending() const { return !dropped_ && (unsent() > 0 || (finish_ && !finish_sent_)); }
     // Something is not acknowledged.
-    bool unsettled() const { return !dropped_ && (acked_ < end_ || (finish_ && !finish_acked_)); }
-    bool bytes_unacked() const { return !dropped_ && acked_ < end_; }
+    bool unsettled() const { return !dropped_ && (acked_ < end() || (finish_ && !finish_acked_)); }
+    bool bytes_unacked() const { return !dropped_ && acked_ < end(); }
 
     // The next bytes for a packet, at most `limit` of them.
     struct Gathered {
@@ -96,17 +98,18 @@ public:
 
 private:
     SendQueue& queue(SendPool& pool);
+    // Without a queue everything is acknowledged.
+    std::uint64_t end() const { return queue_ ? queue_->end : acked_; }
+    std::uint64_t sent() const { return queue_ ? queue_->sent : acked_; }
     void release_if_settled(SendPool& pool);
 
     std::unique_ptr<SendQueue> queue_;
     std::uint64_t acked_ = 0;
-    std::uint64_t sent_ = 0;
-    std::uint64_t end_ = 0;
-    bool finish_ = false;
-    bool finish_sent_ = false;
-    bool finish_alone_ = false;  // the end travelled without bytes
-    bool finish_acked_ = false;
-    bool dropped_ = false;
+    bool finish_ : 1 = false;
+    bool finish_sent_ : 1 = false;
+    bool finish_alone_ : 1 = false;  // the end travelled without bytes
+    bool finish_acked_ : 1 = false;
+    bool dropped_ : 1 = false;
 };
 
 }  // namespace post::streams

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <optional>
 
 #include "mappings/framing/post_framing.hpp"
@@ -33,39 +32,40 @@ struct Stream {
     bool may_send() const { return (ours || !one_way) && !send.dropped(); }
     bool may_receive() const { return !ours || !one_way; }
 
+    // The small ones stand behind what ends with room for them, since a million streams rest.
     std::int64_t id = -1;  // negative: waits until the peer allows one more
     CarrierId carrier;     // has a meaning when `purpose` is carrier
-    framing::Decoder decoder;
+    [[no_unique_address]] framing::Decoder decoder;
+    Purpose purpose = Purpose::unknown;
+    std::uint8_t open_size = 0;  // ours: how many bytes OPEN takes
     framing::Encoder encoder;
-    SendStream send;
-    std::uint64_t credit = 0;    // window to be given to the peer with the next packets
-    std::uint64_t arrivals = 0;  // raw framing: the next message's sequence number
+    [[no_unique_address]] SendStream send;
+    const bool ours : 1;
+    const bool one_way : 1;
+    bool named : 1 = false;            // found by its Carrier
+    bool ready : 1 = false;            // in the ReadyList
+    bool blocked : 1 = false;          // the peer's window for this stream is used up
+    bool reported : 1 = false;         // and the supply was told
+    bool credited : 1 = false;         // in the list of those with credit
+    bool brought_message : 1 = false;  // something whole came on it
+    bool peer_done : 1 = false;        // the peer's direction is over
+    bool stopped : 1 = false;          // the peer wants nothing more
+    bool stop_pending : 1 = false;     // stop_code waits for OPEN
+    bool stop_read_pending : 1 = false;
+    bool keyed : 1 = false;    // EARLY stands behind its OPEN
+    bool begun : 1 = false;    // in the list of those that were inside a frame
+    bool grew : 1 = false;     // since that was last asked
+    bool watched : 1 = false;  // somebody wants to hear that its window has grown
+    std::uint64_t credit = 0;  // window to be given to the peer with the next packets
     // With stop_pending: of a STOP_SENDING that came before OPEN. With stop_read_pending: of the
     // one that is to be sent when the transport has the stream. The first are the peer's streams,
     // the second ours.
     std::uint64_t stop_code = 0;
-    std::list<Stream>::iterator self;
     Stream* next_in_table = nullptr;
     Stream* next_ready = nullptr;  // links of the ReadyList
     Stream* previous_ready = nullptr;
-    Purpose purpose = Purpose::unknown;
-    std::uint8_t open_size = 0;  // ours: how many bytes OPEN takes
-    const bool ours;
-    const bool one_way;
-    bool ready = false;            // in the ReadyList
-    bool blocked = false;          // the peer's window for this stream is used up
-    bool reported = false;         // and the supply was told
-    bool credited = false;         // in the list of those with credit
-    bool brought_message = false;  // something whole came on it
-    bool peer_done = false;        // the peer's direction is over
-    bool stopped = false;          // the peer wants nothing more
-    bool stop_pending = false;     // stop_code waits for OPEN
-    bool stop_read_pending = false;
-    bool keyed = false;    // EARLY stands behind its OPEN
-    bool begun = false;    // in the list of those that were inside a frame
-    bool grew = false;     // since that was last asked
-    bool watched = false;  // somebody wants to hear that its window has grown
 };
+static_assert(sizeof(Stream) <= 136, "there are a million of them");
 
 // Streams with something for a packet, first come first served: what is in it was begun in the
 // order that the supply wanted.

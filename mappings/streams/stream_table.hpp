@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "mappings/streams/stream.hpp"
@@ -15,81 +15,94 @@
 namespace post::streams {
 
 // Streams that are gone. One an endpoint.
-using SpareStreams = std::list<Stream>;
+class SpareStreams {
+public:
+    std::unique_ptr<Stream> take(bool ours, bool one_way, std::optional<CarrierId> carrier) {
+        if (kept_.empty()) return std::make_unique<Stream>(ours, one_way, carrier);
+        std::unique_ptr<Stream> one = std::move(kept_.back());
+        kept_.pop_back();
+        std::destroy_at(one.get());
+        std::construct_at(one.get(), ours, one_way, carrier);
+        return one;
+    }
+    void give(std::unique_ptr<Stream> one) {
+        if (kept_.size() < most_kept) kept_.push_back(std::move(one));
+    }
+
+private:
+    static constexpr std::size_t most_kept = 256;
+    std::vector<std::unique_ptr<Stream>> kept_;
+};
 
 class StreamTable {
 public:
     StreamTable(SpareStreams& spare, std::uint64_t key) : spare_(spare), key_(key) {}
+    StreamTable(const StreamTable&) = delete;
+    StreamTable& operator=(const StreamTable&) = delete;
+    ~StreamTable() {
+        each([](Stream& stream) { delete &stream; });
+    }
 
     Stream& add(bool ours, bool one_way, std::optional<CarrierId> carrier) {
-        if (spare_.empty()) {
-            all_.emplace_back(ours, one_way, carrier);
-        } else {
-            all_.splice(all_.end(), spare_, spare_.begin());
-            std::destroy_at(&all_.back());
-            std::construct_at(&all_.back(), ours, one_way, carrier);
-        }
-        all_.back().self = std::prev(all_.end());
-        return all_.back();
+        if (size_ == buckets_.size()) grow();
+        Stream& added = *spare_.take(ours, one_way, carrier).release();
+        push(added);
+        ++size_;
+        return added;
     }
     // The stream is that of its Carrier from now on.
-    void name(Stream& stream) {
-        if (named_ == buckets_.size()) grow();
-        push(stream);
-        ++named_;
-    }
+    void name(Stream& stream) { move(stream, true); }
+    // The stream is no Carrier's any more.
+    void unname(Stream& stream) { move(stream, false); }
     Stream* find(CarrierId carrier) const {
         if (buckets_.empty()) return nullptr;
-        Stream* stream = buckets_[bucket(carrier)];
-        while (stream && stream->carrier != carrier) stream = stream->next_in_table;
+        Stream* stream = buckets_[bucket(carrier.value())];
+        while (stream && !(stream->named && stream->carrier == carrier))
+            stream = stream->next_in_table;
         return stream;
     }
+    // In no order; the stream that is visited may be removed.
     template <class Visit> void each(Visit visit) const {
-        for (const Stream& stream : all_) visit(stream);
-    }
-    // The stream is no Carrier's any more.
-    void unname(Stream& stream) {
-        if (find(stream.carrier) != &stream) return;
-        Stream** link = &buckets_[bucket(stream.carrier)];
-        while (*link != &stream) link = &(*link)->next_in_table;
-        *link = stream.next_in_table;
-        --named_;
+        for (Stream* first : buckets_)
+            while (first) visit(*std::exchange(first, first->next_in_table));
     }
     void remove(Stream& stream) {
-        unname(stream);
-        if (spare_.size() < most_spare)
-            spare_.splice(spare_.begin(), all_, stream.self);
-        else
-            all_.erase(stream.self);
+        take_out(stream);
+        --size_;
+        spare_.give(std::unique_ptr<Stream>(&stream));
     }
 
 private:
-    static constexpr std::size_t most_spare = 256;
-
-    std::size_t bucket(CarrierId id) const {
-        auto mixed = (id.value() ^ key_) * 0x9e3779b97f4a7c15ULL;
+    std::size_t bucket(std::uint64_t number) const {
+        const auto mixed = (number ^ key_) * 0x9e3779b97f4a7c15ULL;
         return static_cast<std::size_t>(mixed >> 32) & (buckets_.size() - 1);
     }
-    void push(Stream& stream) {
-        auto& first = buckets_[bucket(stream.carrier)];
-        stream.next_in_table = first;
-        first = &stream;
+    // Those that are nobody's stand where their address says, so that they are not all in one.
+    Stream*& first(const Stream& stream) {
+        return buckets_[bucket(stream.named ? stream.carrier.value()
+                                            : reinterpret_cast<std::uintptr_t>(&stream))];
+    }
+    void push(Stream& stream) { stream.next_in_table = std::exchange(first(stream), &stream); }
+    void take_out(Stream& stream) {
+        Stream** link = &first(stream);
+        while (*link != &stream) link = &(*link)->next_in_table;
+        *link = stream.next_in_table;
+    }
+    void move(Stream& stream, bool named) {
+        take_out(stream);
+        stream.named = named;
+        push(stream);
     }
     void grow() {
         std::vector<Stream*> before(std::max<std::size_t>(8, buckets_.size() * 2));
         before.swap(buckets_);
-        for (Stream* first : before)
-            while (first) {
-                Stream* next = first->next_in_table;
-                push(*first);
-                first = next;
-            }
+        for (Stream* stream : before)
+            while (stream) push(*std::exchange(stream, stream->next_in_table));
     }
 
     SpareStreams& spare_;
-    std::list<Stream> all_;
     std::vector<Stream*> buckets_;  // as many as a power of two
-    std::size_t named_ = 0;
+    std::size_t size_ = 0;
     std::uint64_t key_;
 };
 

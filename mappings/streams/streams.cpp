@@ -20,9 +20,7 @@ Streams::Streams(Role role, const Limits& limits, std::uint64_t hash_key, Pools&
 void Streams::establish(bool post) { post_ = post; }
 
 void Streams::begin_again() {
-    std::vector<Stream*> all;
-    table_.each([&](const Stream& stream) { all.push_back(const_cast<Stream*>(&stream)); });
-    for (Stream* stream : all) erase(*stream);
+    table_.each([this](Stream& stream) { erase(stream); });
     waiting_.clear();
     waiting_one_way_.clear();
     stopped_ = {};

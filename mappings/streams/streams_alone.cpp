@@ -93,7 +93,7 @@ void Streams::on_alone_raw(std::span<const std::byte> bytes) {
         if (stream != nullptr && stream->may_receive() && !stream->peer_done) {
             Piece piece;
             piece.carrier = stream->carrier;
-            piece.sequence = Sequence{stream->arrivals++};
+            piece.sequence = Sequence{stream->decoder.count()};
             piece.total = bytes.size();
             piece.bytes = inbox_.keep(bytes);
             inbox_.add(event::ArrivedAlone{std::move(piece)});

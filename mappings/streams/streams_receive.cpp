@@ -30,11 +30,11 @@ bool Streams::on_data(Stream& stream, std::span<const std::byte> bytes, bool fin
 bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     auto& decoder = stream.decoder;
     auto kept = inbox_.keep(bytes);
-    decoder.feed(Bytes::lent(kept.data(), kept.size()));
+    Bytes input = Bytes::lent(kept.data(), kept.size());
     std::uint64_t content = 0;
     for (;;) {
         // Short messages are the common case: a run of them is one event.
-        const auto run = early_ ? event::ArrivedRun{} : decoder.next_run(inbox_.list());
+        const auto run = early_ ? event::ArrivedRun{} : decoder.next_run(input, inbox_.list());
         if (!run.contents.empty()) {
             content += run.bytes;
             stream.brought_message = true;
@@ -42,7 +42,7 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
             if (!kept.empty()) inbox_.hold(std::move(kept));
             continue;
         }
-        auto frame = decoder.next();
+        auto frame = decoder.next(input);
         if (!frame) return violate(frame.error());
         if (!frame->has_value()) break;
         if (auto* part = std::get_if<Piece>(&**frame)) {
@@ -70,7 +70,8 @@ std::vector<Mapping::Begun> Streams::poll_begun() {
         Stream* const stream = find(carrier);
         if (!stream) return true;
         stream->begun = stream->decoder.begun() && !stream->peer_done;
-        if (stream->begun) found.push_back({carrier, std::exchange(stream->grew, false)});
+        if (stream->begun) found.push_back({carrier, stream->grew});
+        stream->grew = false;
         return !stream->begun;
     });
     return found;
@@ -82,7 +83,7 @@ bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {
     if (inbox_.extend_whole(stream.carrier, kept)) return true;
     Piece piece;
     piece.carrier = stream.carrier;
-    piece.sequence = Sequence{stream.arrivals++};
+    piece.sequence = Sequence{stream.decoder.count()};
     piece.total = kept.size();
     piece.bytes = std::move(kept);
     piece.marks.early = early_;
@@ -146,8 +147,8 @@ bool Streams::on_open_frame(Stream& stream, const Open& open) {
     stream.carrier = open.carrier;
     table_.name(stream);
     inbox_.add(event::Opened{open});
-    if (std::exchange(stream.stop_pending, false))
-        inbox_.add(event::Stopped{stream.carrier, error_of(stream.stop_code)});
+    if (stream.stop_pending) inbox_.add(event::Stopped{stream.carrier, error_of(stream.stop_code)});
+    stream.stop_pending = false;
     return true;
 }
 

@@ -148,10 +148,11 @@ template <class Value> void Streams::write_association(const Value& value) {
 // False when the peer's limit is reached.
 bool Streams::open_native(Stream& stream) {
     stream.id = transport_->open_stream(stream.one_way, stream);
-    if (stream.opened() && std::exchange(stream.stop_read_pending, false))
-        transport_->stop_sending(stream.id, stream.stop_code);
-    if (stream.opened() && stream.credit > 0) add_credit(stream, 0);
-    return stream.opened();
+    if (!stream.opened()) return false;
+    if (stream.stop_read_pending) transport_->stop_sending(stream.id, stream.stop_code);
+    stream.stop_read_pending = false;
+    if (stream.credit > 0) add_credit(stream, 0);
+    return true;
 }
 
 void Streams::make_ready(Stream& stream) {

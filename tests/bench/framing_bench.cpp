@@ -53,10 +53,10 @@ void run(std::size_t size, NicenessClass niceness) {
         return best_of(20, [&] {
             for (int round = 0; round < rounds; ++round) {
                 framing::Decoder decoder(CarrierId{0});
-                decoder.feed(stream);
+                Bytes input = stream;
                 Piece piece;
-                while (!wrapped && decoder.next_short(piece)) check += piece.bytes.size();
-                while (auto frame = decoder.next().value())
+                while (!wrapped && decoder.next_short(input, piece)) check += piece.bytes.size();
+                while (auto frame = decoder.next(input).value())
                     check += std::get<Piece>(*frame).bytes.size();
             }
         });

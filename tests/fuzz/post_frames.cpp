@@ -55,9 +55,9 @@ void decode(std::span<const std::byte> data, bool ours) {
     const std::size_t step = 1 + std::to_integer<std::size_t>(data[0]) % 64;
     data = data.subspan(1);
     Decoder decoder = ours ? Decoder(carrier) : Decoder();
-    decoder.feed(test::bytes_of(data));
+    Bytes input = test::bytes_of(data);
     for (;;) {
-        const auto frame = decoder.next();
+        const auto frame = decoder.next(input);
         if (!frame || !*frame) break;
         check(**frame);
     }

@@ -176,10 +176,10 @@ inline Heard hear(framing::Decoder& decoder, std::span<const std::byte> stream,
     std::size_t from = 0;
     for (std::size_t part = 0; part <= cuts.size() && !heard.error; ++part) {
         const std::size_t to = part < cuts.size() ? cuts[part] : stream.size();
-        decoder.feed(bytes_of(stream.subspan(from, to - from)));
+        Bytes input = bytes_of(stream.subspan(from, to - from));
         from = to;
         for (;;) {
-            auto frame = decoder.next();
+            auto frame = decoder.next(input);
             heard.error = frame.error();
             if (!frame || !*frame) break;
             take(std::move(**frame));

@@ -319,11 +319,11 @@ TEST_SUITE("unit") {
                 CHECK(!decoder.between_frames());
                 CHECK(!decoder.finished());
                 // Nothing helps any more.
-                decoder.feed(Bytes("\x01x\x01x"));
+                Bytes input = Bytes("\x01x\x01x");
                 Piece piece;
-                CHECK(!decoder.next_short(piece));
-                CHECK(decoder.next().error() == Errc::protocol_violation);
-                CHECK(decoder.next().error().detail == heard.error.detail);
+                CHECK(!decoder.next_short(input, piece));
+                CHECK(decoder.next(input).error() == Errc::protocol_violation);
+                CHECK(decoder.next(input).error().detail == heard.error.detail);
             }
         }
     }
@@ -357,8 +357,8 @@ TEST_SUITE("unit") {
         std::size_t ends = 0;
         Decoder decoder;
         for (std::size_t i = 0; i < stream.size(); ++i) {
-            decoder.feed(test::bytes_of(std::span(stream).subspan(i, 1)));
-            while (decoder.next().value()) {}
+            Bytes input = test::bytes_of(std::span(stream).subspan(i, 1));
+            while (decoder.next(input).value()) {}
             ends += decoder.between_frames();
             CHECK(decoder.finished() == (i + 1 == stream.size()));
         }
@@ -456,10 +456,10 @@ TEST_SUITE("unit") {
             std::map<std::string, std::string> heard;
             std::size_t from = 0;
             for (const std::size_t cut : cuts) {
-                decoder.feed(test::bytes_of(std::span(talk.stream).subspan(from, cut - from)));
+                Bytes input = test::bytes_of(std::span(talk.stream).subspan(from, cut - from));
                 from = cut;
                 for (;;) {
-                    auto frame = decoder.next();
+                    auto frame = decoder.next(input);
                     REQUIRE(frame.error().detail.string() == "");
                     if (!*frame) break;
                     const auto* piece = std::get_if<Piece>(&**frame);

@@ -395,24 +395,24 @@ TEST_SUITE("unit") {
         const auto stream = say({part(0, "abc", 0, 0), part(0, "abc", 0, 3)});
         CHECK(hex_of(stream) == "31 40 00 03 00 31 00 03 61 62 63");
         Decoder decoder(carrier);
-        decoder.feed(test::bytes_of(stream));
-        const auto announced = std::get<Piece>(*decoder.next().value());
+        Bytes input = test::bytes_of(stream);
+        const auto announced = std::get<Piece>(*decoder.next(input).value());
         CHECK(announced.bytes.empty());
         CHECK(announced.total == 3);
         CHECK(announced.first());
         CHECK(!announced.last());
-        CHECK(std::get<Piece>(*decoder.next().value()).last());
-        CHECK(!decoder.next().value());
+        CHECK(std::get<Piece>(*decoder.next(input).value()).last());
+        CHECK(!decoder.next(input).value());
     }
 
     TEST_CASE("an announced length is only a number") {
         Decoder decoder(carrier);
-        decoder.feed(
-            test::bytes_of(hex("31 40 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff fe 61")));
-        const auto piece = std::get<Piece>(*decoder.next().value());
+        Bytes input = test::bytes_of(
+            hex("31 40 00 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff fe 61"));
+        const auto piece = std::get<Piece>(*decoder.next(input).value());
         CHECK(piece.total == wire::varint_max);
         CHECK(piece.bytes == "a");
-        CHECK(!decoder.next().value());
+        CHECK(!decoder.next(input).value());
     }
 
     TEST_CASE("an Abandon of what is not begun is a SKIP") {
@@ -423,10 +423,10 @@ TEST_SUITE("unit") {
     TEST_CASE("content is a slice of what was fed, and nothing holds on to it") {
         const Bytes stream = test::bytes_of(say({message(0, "hello"), message(1, "")}));
         Decoder decoder(carrier);
-        decoder.feed(stream);
-        const auto piece = std::get<Piece>(*decoder.next().value());
+        Bytes input = stream;
+        const auto piece = std::get<Piece>(*decoder.next(input).value());
         CHECK(piece.bytes.data() == stream.data() + 1);
-        CHECK(std::get<Piece>(*decoder.next().value()).bytes.data() == nullptr);
+        CHECK(std::get<Piece>(*decoder.next(input).value()).bytes.data() == nullptr);
     }
 
     TEST_CASE("next_short gives short messages alone, and only whole ones") {
@@ -434,16 +434,16 @@ TEST_SUITE("unit") {
                            message(3, std::string(40, 'd'))});
         stream.pop_back();
         Decoder decoder(carrier);
-        decoder.feed(test::bytes_of(stream));
+        Bytes input = test::bytes_of(stream);
         Piece piece;
-        CHECK(decoder.next_short(piece));
+        CHECK(decoder.next_short(input, piece));
         CHECK(test::describe(piece) == "message 4:0/0 +0/1: a");
-        CHECK(!decoder.next_short(piece));
-        CHECK(std::get<Piece>(*decoder.next().value()).marks.final);
-        CHECK(decoder.next_short(piece));
+        CHECK(!decoder.next_short(input, piece));
+        CHECK(std::get<Piece>(*decoder.next(input).value()).marks.final);
+        CHECK(decoder.next_short(input, piece));
         CHECK(test::describe(piece) == "message 4:0/2 +0/1: c");
-        CHECK(!decoder.next_short(piece));
-        CHECK(std::get<Piece>(*decoder.next().value()).bytes.size() == 39);
+        CHECK(!decoder.next_short(input, piece));
+        CHECK(std::get<Piece>(*decoder.next(input).value()).bytes.size() == 39);
         CHECK(!decoder.between_frames());
     }
 
@@ -453,9 +453,9 @@ TEST_SUITE("unit") {
                            message(5, std::string(small_content, 'f')), message(6, "gg")});
         stream.pop_back();
         Decoder decoder(carrier);
-        decoder.feed(test::bytes_of(stream));
+        Bytes input = test::bytes_of(stream);
         std::array<std::span<const std::byte>, 3> list;
-        auto run = decoder.next_run(list);
+        auto run = decoder.next_run(input, list);
         CHECK(run.first == Sequence{0});
         CHECK(run.bytes == 41);
         CHECK(run.ask);
@@ -463,15 +463,15 @@ TEST_SUITE("unit") {
         CHECK(test::describe(run.piece(1)) == "message 4:0/1 +0/40: " + std::string(40, 'b'));
         CHECK(run.piece(2).marks.ask);
         CHECK(!run.piece(1).marks.ask);
-        CHECK(decoder.next_run(std::span(list).first(1)).contents.size() == 1);
-        run = decoder.next_run(list);
+        CHECK(decoder.next_run(input, std::span(list).first(1)).contents.size() == 1);
+        run = decoder.next_run(input, list);
         CHECK(run.first == Sequence{4});
         CHECK(run.contents.size() == 1);
         CHECK(!run.ask);
-        CHECK(decoder.next_run(list).contents.empty());
-        CHECK(std::get<Piece>(*decoder.next().value()).total == small_content);
-        CHECK(decoder.next_run(list).contents.empty());
-        CHECK(std::get<Piece>(*decoder.next().value()).bytes.view() == "g");
+        CHECK(decoder.next_run(input, list).contents.empty());
+        CHECK(std::get<Piece>(*decoder.next(input).value()).total == small_content);
+        CHECK(decoder.next_run(input, list).contents.empty());
+        CHECK(std::get<Piece>(*decoder.next(input).value()).bytes.view() == "g");
         CHECK(decoder.take_overhead() == 1 + 2 + 1 + 1 + 1 + 2 + 1);
     }
 
