@@ -78,10 +78,11 @@ CarrierId Association::open(const NewCarrier& carrier) {
     lane.out.tag = lane.in.tag = carrier.tag;
     lane.out.priority = carrier.priority;
     lane.out.weight = carrier.weight;
-    lane.channel = carrier.channel;
-    lane.target = carrier.target;
+    if (carrier.channel) lane.rarely().channel = carrier.channel;
+    if (carrier.target) lane.rarely().target = carrier.target;
     const Lane* const parent = carrier.parent ? find(*carrier.parent) : nullptr;
-    if (parent && !lane.target) lane.target = parent->target;
+    if (parent && parent->rare().target && !carrier.target)
+        lane.rarely().target = parent->rare().target;
     if (!lane.receives()) inbox_.end(now_, lane.in, Error(Errc::no_return_path));
     if (traces()) trace_carrier(lane);
     if (carrier.announce) {
@@ -194,7 +195,7 @@ Error Association::send_error(CarrierId carrier, std::uint64_t size) const {
     const Lane* lane = find(carrier);
     if (!lane) return Error(Errc::carrier_closed);
     if (!lane->sends()) return Error(Errc::no_return_path);
-    if (lane->error) return *lane->error;
+    if (lane->error()) return *lane->error();
     if (lane->closing || lane->out.finish_wanted) return Error(Errc::carrier_closed);
     if (size > peer_largest_ && datagrams_)
         return Error(Errc::message_too_large, {}, Stage::call,
@@ -220,7 +221,7 @@ bool Association::send_if_writable(Instant now, CarrierId carrier, Content& cont
                                    const SendOptions& options, FateToken on_fate,
                                    Sequence& sequence) {
     Lane* lane = find(carrier);
-    const bool fine = lane && lane->sends() && !lane->error && !lane->closing &&
+    const bool fine = lane && lane->sends() && !lane->error() && !lane->closing &&
                       content.size() <= peer_largest_ &&
                       outbox_.writable(lane->out, class_of(options.niceness));
     if (!fine) return false;
@@ -326,8 +327,8 @@ Error Association::morph(CarrierId carrier) {
     if (options_.datagrams)
         return refused("datagrams are lost and overtake each other: no Stream is made of them");
     // Plain data channels may be opened to lose or to overtake (RFC 8832, 5.1).
-    if (lane->channel) {
-        const ChannelOptions& channel = lane->channel->options;
+    if (lane->rare().channel) {
+        const ChannelOptions& channel = lane->rare().channel->options;
         if (!channel.ordered) return refused("the data channel is not ordered: it is no Stream");
         if (channel.retransmissions || channel.lifetime)
             return refused("the data channel is not reliable: it is no Stream");
@@ -344,7 +345,7 @@ Error Association::morph(CarrierId carrier) {
 std::optional<LinkId> Association::release(CarrierId carrier) {
     Lane* lane = find(carrier);
     const bool whole = lane && mapping_ && state_ == State::established && !lane->closing &&
-                       lane->out.unsettled == 0 && !lane->out.finish_wanted && lane->in.empty() &&
+                       lane->out.unsettled() == 0 && !lane->out.finish_wanted && lane->in.empty() &&
                        !lane->in.over;
     const auto link = whole ? mapping_->release(carrier) : std::nullopt;
     if (link) drain_mapping(now_);
@@ -366,7 +367,7 @@ void Association::close(Instant now, CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane || lane->closing) return;
     lane->closing = true;
-    if (!lane->opened && lane->ours && lane->out.unsettled == 0 && !lane->out.announce) {
+    if (!lane->opened && lane->ours && lane->out.unsettled() == 0 && !lane->out.announce) {
         cut(*lane, Error(Errc::carrier_closed));  // the peer never heard of it
         return;
     }
@@ -400,7 +401,7 @@ void Association::abort(CarrierId carrier, const Error& error) {
 void Association::cut(Lane& lane, const Error& error) {
     lane.fail(error);
     // What the application has not taken is thrown away, so that it has to hear why.
-    if (lane.in.over && !lane.in.done()) lane.in.end = std::make_unique<Error>(error);
+    if (lane.in.over && !lane.in.done()) lane.in.set_end(error);
     if (mapping_ && lane.opened && !lane.ended) {
         if (lane.sends()) mapping_->reset(lane.id(), error);
         if (lane.receives()) mapping_->stop(lane.id(), error);
@@ -416,8 +417,8 @@ void Association::cut(Lane& lane, const Error& error) {
 }
 
 bool Association::forget_if_over(Lane& lane) {
-    if (!lane.ended || lane.out.unsettled > 0 || !lane.in.done()) return false;
-    Error error = lane.error ? *lane.error : Error(Errc::carrier_closed);
+    if (!lane.ended || lane.out.unsettled() > 0 || !lane.in.done()) return false;
+    Error error = lane.error() ? *lane.error() : Error(Errc::carrier_closed);
     if (lane.out.tag != no_tag) events_.push_back(happened::Over{lane.out.tag, error});
     relieve();
     if (traces()) trace(traced::CarrierClosed{lane.id(), std::move(error)});
@@ -452,7 +453,7 @@ std::optional<Path> Association::path() const {
 
 const ChannelInfo* Association::channel(CarrierId carrier) const {
     const Lane* lane = find(carrier);
-    return lane && lane->channel ? &*lane->channel : nullptr;
+    return lane && lane->rare().channel ? &*lane->rare().channel : nullptr;
 }
 
 std::vector<Tag> Association::tags() const {

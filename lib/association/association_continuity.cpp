@@ -182,7 +182,7 @@ void Association::unplug() {
         lanes.push_back(&lane.out);
         // What has ended for that connection alone goes on while something of it is not settled:
         // on a byte stream the last of it may have been lost.
-        const bool settled = lane.out.unsettled == 0 && !lane.in.waits();
+        const bool settled = lane.out.unsettled() == 0 && !lane.in.waits();
         if (lane.ended && (lane.out.failed || settled)) continue;
         lane.ended = false;
         lane.known = lane.known || lane.opened;
@@ -231,7 +231,7 @@ void Association::plug(Instant now) {
     for (CarrierId carrier : in_order(lanes_)) {
         Lane& lane = *find(carrier);
         if (lane.ended) {
-            say_ended(carrier, inbox_.summary(lane.in), lane.error.get());
+            say_ended(carrier, inbox_.summary(lane.in), lane.error());
             continue;
         }
         if (!lane.known) {
@@ -261,10 +261,10 @@ void Association::say_gaps(const Lane& lane) {
 
 // The mapping has the Carrier again: what ended in either direction ends once more.
 void Association::say_end_again(const Lane& lane) {
-    const Error why = lane.error ? *lane.error : Error(Errc::carrier_closed);
+    const Error why = lane.error() ? *lane.error() : Error(Errc::carrier_closed);
     if (lane.out.failed && lane.sends()) mapping_->reset(lane.id(), why);
     if ((lane.closing || lane.in.discarding) && lane.receives())
-        mapping_->stop(lane.id(), lane.error ? why : Error(Errc::carrier_closed));
+        mapping_->stop(lane.id(), lane.error() ? why : Error(Errc::carrier_closed));
 }
 
 // A Carrier that the peer opened on an earlier connection; it may be over here. False: it is new.
@@ -315,7 +315,7 @@ Error Association::why_ended(CarrierId carrier) const {
 void Association::remember_end(const Lane& lane) {
     if (!continuity_ || (!lane.opened && !lane.known)) return;
     Continuity::Ended ended{lane.id(), Inbox::known_of(lane.in), nullptr};
-    if (lane.error) ended.error = std::make_unique<Error>(*lane.error);
+    if (lane.error()) ended.error = std::make_unique<Error>(*lane.error());
     auto& all = continuity_->ended;
     all.push(std::move(ended));
     if (all.size() > Continuity::most_ended) all.pop();

@@ -45,7 +45,8 @@ struct Association::EarlySupply final : Supply {
         if (is_open(first->id())) return nullptr;
         flight.opened.push_back(first->id());
         first->keyed = true;
-        Open open{first->id(), first->parent, first->kind, first->out.priority, first->channel};
+        Open open{first->id(), first->parent, first->kind, first->out.priority,
+                  first->rare().channel};
         open.race = self.options_.race_id;
         out = std::move(open);
         return &out;
@@ -185,7 +186,7 @@ void Association::handle(Instant, EarlyKey& key) {
     Lane* const lane = find(key.carrier);
     if (!lane) return;
     lane->keyed = true;
-    lane->race = key.race;
+    lane->rarely().race = key.race;
     if (!chosen_ && early_ && std::erase(held_, lane->id()) > 0) offer(*lane);
 }
 
@@ -205,7 +206,7 @@ void Association::drop_copy(Instant now, Lane& lane, const Piece& piece) {
     if (!marks.idempotent || (!marks.early && settings_)) return;
     if (++early_messages_ > EarlyGuard::most_messages)
         return violation("more early messages than there may be");
-    if (options_.guard->first(lane.race, lane.id(), piece.niceness, piece.sequence)) return;
+    if (options_.guard->first(lane.rare().race, lane.id(), piece.niceness, piece.sequence)) return;
     inbox_.handle_skip(now, lane.in, Skip{lane.id(), piece.niceness, piece.sequence, 1});
 }
 

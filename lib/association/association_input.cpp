@@ -85,7 +85,7 @@ void Association::handle(Instant now, event::Opened& event) {
     inbox_.outcomes().opened(open.carrier);
     lane.kind = open.kind;
     lane.parent = open.parent;
-    lane.channel = open.channel;
+    if (open.channel) lane.rarely().channel = open.channel;
     lane.opened = true;
     outbox_.opened(lane.out);
     lane.in.epoch_began = now;
@@ -256,7 +256,7 @@ void Association::handle(Instant, event::Stopped& event) {
     if (!lane) return;
     // A peer that closed in good order wants nothing more, which is no fault of the Carrier's.
     if (event.error != Errc::carrier_closed) lane->fail(event.error);
-    if (!lane->out.finish_pulled || lane->out.unsettled > 0)
+    if (!lane->out.finish_pulled || lane->out.unsettled() > 0)
         mapping_->reset(event.carrier, event.error);
     outbox_.fail(lane->out, event.error);
     relieve();
@@ -296,7 +296,8 @@ void Association::handle(Instant, event::Unblocked& event) {
     if (event.carrier) {
         Lane* lane = find(*event.carrier);
         if (!lane) return;
-        if (std::exchange(lane->listed, false)) std::erase(blocked_, lane->id());
+        if (lane->listed) std::erase(blocked_, lane->id());
+        lane->listed = false;
         outbox_.unblock(lane->out);
         return;
     }
@@ -314,12 +315,12 @@ void Association::handle(Instant now, event::Ended& event) {
     lane->ended = true;
     if (!lane->in.over) inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
     if (!lane->out.finish_pulled)
-        outbox_.fail(lane->out, lane->error ? *lane->error : Error(Errc::carrier_closed));
+        outbox_.fail(lane->out, lane->error() ? *lane->error() : Error(Errc::carrier_closed));
     // All was acknowledged, so DELIVERED is on its way; but not from a peer that aborted the
     // Carrier meanwhile: no STOP_SENDING tells of it then (RFC 9000, 3.5).
-    if (lane->out.unsettled > 0) {
-        if (lane->error && *lane->error != Errc::carrier_closed)
-            outbox_.fail(lane->out, *lane->error);
+    if (lane->out.unsettled() > 0) {
+        if (lane->error() && *lane->error() != Errc::carrier_closed)
+            outbox_.fail(lane->out, *lane->error());
         else
             unheard_.push({now + delivered_patience, lane->id()});
         // So that the list is as long as what is awaited.

@@ -142,8 +142,8 @@ Outgoing* Association::open_for(Lane& lane) {
     const bool ended = first->known && first->out.failed;
     if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
     if (first->known || first->out.again) say_gaps(*first);
-    Open open{first->id(),         first->parent,  first->kind,
-              first->out.priority, first->channel, first->target};
+    Open open{first->id(),         first->parent,         first->kind,
+              first->out.priority, first->rare().channel, first->rare().target};
     open.resumed = first->resumed;
     out_ = std::move(open);
     return &out_;
@@ -169,7 +169,8 @@ void Association::blocked(CarrierId carrier) {
     Lane* lane = find(carrier);
     if (!lane) return;
     outbox_.block(lane->out);
-    if (std::exchange(lane->listed, true)) return;
+    if (lane->listed) return;
+    lane->listed = true;
     blocked_.push_back(carrier);
 }
 

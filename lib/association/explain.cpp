@@ -41,8 +41,8 @@ Support Association::explain(CarrierId carrier, Feature feature) const {
     if (feature == Feature::message_boundaries && lane->kind == CarrierKind::stream)
         return none("it is a Stream: bytes without boundaries");
     // Data channels may be opened to lose or to overtake (RFC 8832, 5.1).
-    if (!lane->channel || !messages_ || !plain_) return support;
-    const ChannelOptions& channel = lane->channel->options;
+    if (!lane->rare().channel || !messages_ || !plain_) return support;
+    const ChannelOptions& channel = lane->rare().channel->options;
     if (feature == Feature::order && !channel.ordered)
         return none("the data channel was opened without an order");
     if (feature == Feature::reliability && (channel.retransmissions || channel.lifetime))

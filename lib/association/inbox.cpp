@@ -52,6 +52,7 @@ void Inbox::release_if_idle(InLane& lane) {
     if (!work.whole.empty() || !work.unfinished.empty() || work.granted > 0) return;
     if (work.successors > 0) return;
     if (work.receipts.size() != 1 || !work.receipts.front().plain()) return;
+    unhold(lane);
     lane.watermark = work.receipts.front().watermark();
     work.unreported = 0;
     if (work.whole.capacity() > most_kept_messages) work.whole = {};
@@ -209,8 +210,8 @@ std::uint64_t Inbox::limit(const InLane& lane) const {
     constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
     if (plain_ && !fields_) return none;
     // Whole messages are granted as a whole.
-    if (lane.minimum > 0) return lane.limit ? lane.limit : none;
-    return lane.limit ? std::min(lane.limit, limits_.budget / 2) : limits_.largest_message;
+    if (lane.minimum > 0) return lane.limit() ? lane.limit() : none;
+    return lane.limit() ? std::min(lane.limit(), limits_.budget / 2) : limits_.largest_message;
 }
 
 Error Inbox::too_long(const InLane& lane, std::uint64_t total) const {
@@ -222,7 +223,7 @@ Error Inbox::too_long(const InLane& lane, std::uint64_t total) const {
 }
 
 void Inbox::set_limit(InLane& lane, std::uint64_t bytes) {
-    lane.limit = bytes;
+    lane.set_limit(bytes);
     if (lane.work && !lane.work->unfinished.empty()) touch(lane);
 }
 
@@ -342,7 +343,7 @@ void Inbox::end(Instant now, InLane& lane, const Error& error, bool whole) {
     const bool in_vain = lane.over && !in_order && lane.work && lane.work->successors > 0;
     if (lane.over && !in_vain) return;
     lane.over = true;
-    if (!good) lane.end = std::make_unique<Error>(error);
+    if (!good) lane.set_end(error);
     drop_unfinished(lane);
     if (!in_order) drop_successors(lane, now);
     if (!successors_.empty()) {
@@ -397,7 +398,7 @@ void Inbox::remove(InLane& lane) {
     if (lane.touched) std::erase(touched_, &lane);
     if (lane.waiting) std::erase(waiting_, &lane);
     if (lane.reporting) std::erase(reporting_, &lane);
-    const bool cut = lane.end && !plain_ && *lane.end != Errc::no_return_path;
+    const bool cut = lane.end() && !plain_ && *lane.end() != Errc::no_return_path;
     if (cut) outcomes_.was_reset(lane.carrier, known_of(lane));
     if (!lane.work) return;
     InWork& work = *lane.work;

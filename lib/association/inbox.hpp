@@ -65,6 +65,8 @@ struct InWork {
     std::uint64_t granted = 0;         // to unfinished ones, beyond the window
     Instant progressed{};              // when an unfinished message last grew
     std::uint32_t unreported = 0;      // messages since the last DELIVERED
+    static constexpr std::uint32_t nowhere = 0xffffffff;
+    std::uint32_t place = nowhere;  // in the list of those that hold something
 };
 
 // The receiving half of one Carrier.
@@ -76,27 +78,24 @@ struct InLane {
     std::uint64_t received = 0;
     std::uint64_t taken = 0;
     std::uint64_t allowed = 0;
-    std::uint64_t epoch = 0;      // `taken` when the window was last looked at
     std::uint64_t watermark = 0;  // of class 0, while there is no work
-    std::uint64_t limit = 0;      // the longest message that may come; 0: the Inbox's
-    Instant epoch_began{};
-    std::unique_ptr<Error> end;  // why it is over; none: in good order
-    static constexpr std::uint32_t nowhere = 0xffffffff;
-    std::uint32_t place = nowhere;  // in the list of those that hold something
-    std::uint32_t window = 0;       // at most largest_window
-    std::uint32_t minimum = 0;      // of the parts that the application wants; 0: whole messages
-    std::uint32_t spare = 0;        // granted for its sender to leave to what is urgent
-    std::uint8_t silent = 0;        // how often nothing had come of what was begun
-    bool ask = false;               // the peer wants DELIVERED this turn
-    bool told = false;              // Readable was said and take() was not yet empty since
-    bool touched = false;           // in the list of those whose windows want a look
-    bool waiting = false;           // in the list of those that wait for a grant
-    bool reporting = false;         // in the list of those with something to report
-    bool discarding = false;        // what still comes is thrown away
-    bool over = false;              // nothing more will come
-    bool final = false;             // the peer said of a message that it is the last
-    bool dark = false;              // no connection has its Carrier: windows wait
-    bool asked = false;             // the application has taken all, and wants messages, or parts
+    Instant epoch_began{};        // when the window was last looked at
+    std::uint32_t since = 0;      // taken since then, or as many as fit
+    std::uint32_t window = 0;     // at most largest_window
+    std::uint32_t minimum = 0;    // of the parts that the application wants; 0: whole messages
+    std::uint8_t silent = 0;      // how often nothing had come of what was begun
+    // Bits, since a million Carriers rest.
+    bool ask : 1 = false;         // the peer wants DELIVERED this turn
+    bool told : 1 = false;        // Readable was said and take() was not yet empty since
+    bool touched : 1 = false;     // in the list of those whose windows want a look
+    bool waiting : 1 = false;     // in the list of those that wait for a grant
+    bool reporting : 1 = false;   // in the list of those with something to report
+    bool discarding : 1 = false;  // what still comes is thrown away
+    bool over : 1 = false;        // nothing more will come
+    bool final : 1 = false;       // the peer said of a message that it is the last
+    bool dark : 1 = false;        // no connection has its Carrier: windows wait
+    bool spared : 1 = false;      // more is granted, for its sender to leave to what is urgent
+    bool asked : 1 = false;       // the application has taken all, and wants messages, or parts
 
     bool empty() const { return !work || work->whole.empty(); }
     // Something of it waits for what it has to come after.
@@ -118,7 +117,26 @@ struct InLane {
     }
     std::uint64_t untaken() const { return work ? work->untaken : 0; }
     std::uint64_t granted() const { return work ? work->granted : 0; }
-    Error ended() const { return end ? *end : Error(Errc::carrier_closed); }
+    std::uint64_t limit() const { return rare_ ? rare_->limit : 0; }
+    void set_limit(std::uint64_t bytes) {
+        if (bytes != limit()) rarely().limit = bytes;
+    }
+    // Why it is over; nullptr: it is not, or ended in good order.
+    const Error* end() const { return rare_ ? rare_->end.get() : nullptr; }
+    void set_end(const Error& why) { rarely().end = std::make_unique<Error>(why); }
+    Error ended() const { return end() ? *end() : Error(Errc::carrier_closed); }
+
+private:
+    // What few lanes have.
+    struct Rare {
+        std::uint64_t limit = 0;     // the longest message that may come; 0: the Inbox's
+        std::unique_ptr<Error> end;  // none: in good order
+    };
+    Rare& rarely() {
+        if (!rare_) rare_ = std::make_unique<Rare>();
+        return *rare_;
+    }
+    std::unique_ptr<Rare> rare_;
 };
 
 class Inbox {
@@ -308,7 +326,7 @@ private:
     Receipts& receipts(InLane& lane, NicenessClass niceness);
     static std::uint64_t unfinished(const InLane& lane);
     static bool is_full(const InLane& lane);
-    static std::uint32_t spare_of(const InLane& lane);
+    static std::uint64_t spare_of(const InLane& lane);
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
     void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);

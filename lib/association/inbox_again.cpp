@@ -27,12 +27,13 @@ void Inbox::rest() {
 void Inbox::unplug(InLane& lane) {
     lane.dark = true;
     lane.ask = false;
-    lane.spare = 0;
+    lane.spared = false;
     if (lane.work) lane.work->granted = 0;
 }
 
 void Inbox::plug(Instant now, InLane& lane) {
-    if (!std::exchange(lane.dark, false)) return;
+    if (!lane.dark) return;
+    lane.dark = false;
     lane.allowed = lane.received + std::min<std::uint64_t>(limits_.window, largest_window);
     touch(lane);
     if (!lane.work) return;

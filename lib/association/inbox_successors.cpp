@@ -104,7 +104,7 @@ std::optional<bool> Inbox::settled(const InLane& lane, const Antecedent& name) c
     if (lane.has(name)) return true;
     const bool waits = lane.work && lane.work->successors > 0 && successors_.contains(name);
     if (!lane.over || waits) return std::nullopt;
-    return !lane.end;
+    return !lane.end();
 }
 
 // What waits for others, of a lane from which nothing is taken any more.

@@ -199,11 +199,14 @@ struct OutWork {
 
     std::vector<std::unique_ptr<OutClass>> classes;  // few; in the order of their first use
     Ring<Pulled> in_hand;                            // pulled, not yet packed
-    Ring<Pulled> awaiting;      // packed, not yet acknowledged; plain peers only
-    std::uint64_t flying = 0;   // that travel alone; the end of the direction waits for them
-    OutPlace tail;              // of the end of the direction, or the announcement of the Carrier
-    std::uint64_t waiting = 0;  // messages that have not passed
-    std::size_t begun = 0;      // of those, in part in packets
+    Ring<Pulled> awaiting;        // packed, not yet acknowledged; plain peers only
+    std::uint64_t flying = 0;     // that travel alone; the end of the direction waits for them
+    OutPlace tail;                // of the end of the direction, or the announcement of the Carrier
+    std::uint64_t queued = 0;     // bytes not yet pulled
+    std::uint64_t in_flight = 0;  // bytes pulled that the peer has not said it has
+    std::uint64_t unsettled = 0;  // messages without their fate
+    std::uint64_t waiting = 0;    // of those, that have not passed
+    std::size_t begun = 0;        // of those, in part in packets
 
     // The next plain message was pulled.
     void hand_over(NicenessClass niceness, std::uint64_t sequence) {
@@ -236,21 +239,22 @@ struct OutLane {
     std::uint64_t sequence = 0;  // the next of class 0, while there is no work
     Priority priority;
     std::uint32_t weight = 1;
-    std::uint64_t queued = 0;     // bytes not yet pulled
-    std::uint64_t unsettled = 0;  // messages without their fate
-    std::uint64_t in_flight = 0;  // bytes pulled that the peer has not said it has
-    bool blocked = false;         // by the mapping
-    bool bulk_held = false;       // long messages leave the rest of the window to urgent ones
-    bool fates = false;           // the Carrier wants fates of messages without a callback
-    bool held_up = false;         // in the list of those that wait for the peer's word
-    bool stream = false;          // its boundaries mean nothing
-    bool finish_wanted = false;
-    bool finish_pulled = false;
-    bool failed = false;    // it ended by fail()
-    bool again = false;     // another connection had it before
-    bool gaps = false;      // numbers of it were given up
-    bool opened = false;    // the mapping knows the Carrier
-    bool announce = false;  // the peer shall hear of it before the first message
+    // Bits, since a million Carriers rest.
+    bool blocked : 1 = false;    // by the mapping
+    bool bulk_held : 1 = false;  // long messages leave the rest of the window to urgent ones
+    bool fates : 1 = false;      // the Carrier wants fates of messages without a callback
+    bool held_up : 1 = false;    // in the list of those that wait for the peer's word
+    bool stream : 1 = false;     // its boundaries mean nothing
+    bool finish_wanted : 1 = false;
+    bool finish_pulled : 1 = false;
+    bool failed : 1 = false;    // it ended by fail()
+    bool again : 1 = false;     // another connection had it before
+    bool gaps : 1 = false;      // numbers of it were given up
+    bool opened : 1 = false;    // the mapping knows the Carrier
+    bool announce : 1 = false;  // the peer shall hear of it before the first message
+
+    std::uint64_t queued() const { return work ? work->queued : 0; }
+    std::uint64_t unsettled() const { return work ? work->unsettled : 0; }
 
     OutClass* find(NicenessClass niceness) const {
         if (!work) return nullptr;

@@ -19,7 +19,7 @@ MessageId id_of(const OutLane& lane, const OutEntry& entry, std::uint64_t sequen
 
 bool Outbox::writable(const OutLane& lane, NicenessClass niceness) const {
     if (lane.finish_wanted) return false;
-    if (lane.queued < limits_.carrier_budget && queued_bytes_ < limits_.budget - reserve())
+    if (lane.queued() < limits_.carrier_budget && queued_bytes_ < limits_.budget - reserve())
         return true;
     std::uint64_t of_lane = 0;
     if (lane.work)
@@ -112,7 +112,7 @@ void Outbox::fail(OutLane& lane, const Error& error) {
 }
 
 void Outbox::remove(OutLane& lane) {
-    assert(lane.unsettled == 0);
+    assert(lane.unsettled() == 0 && lane.queued() == 0);
     std::erase_if(starved_, [&](const auto& one) { return one.first == &lane; });
     if (lane.held_up) std::erase(held_up_, &lane);
     if (!lane.work) return;
@@ -148,7 +148,7 @@ OutClass& Outbox::make_class(OutLane& lane, NicenessClass niceness) {
 // Of a lane at rest only the next sequence number is kept, and that of class 0 alone: a lane that
 // used others keeps what knows them.
 void Outbox::release_if_idle(OutLane& lane) {
-    if (lane.unsettled > 0 || !lane.work) return;
+    if (lane.unsettled() > 0 || !lane.work) return;
     OutWork& work = *lane.work;
     if (!work.in_hand.empty() || !work.awaiting.empty() || work.flying > 0) return;
     if (work.tail.scheduled()) return;
@@ -170,7 +170,8 @@ void Outbox::announce(OutLane& lane) {
 
 void Outbox::opened(OutLane& lane) {
     lane.opened = true;
-    if (!std::exchange(lane.announce, false)) return;
+    if (!lane.announce) return;
+    lane.announce = false;
     arrange_tail(lane);
     release_if_idle(lane);
 }
@@ -210,7 +211,8 @@ OutLane* Outbox::turn() {
         OutLane& lane = *turn_->lane;
         if (!spent() || !owed(lane)) return &lane;
         take_out(lane);
-        if (!std::exchange(lane.held_up, true)) held_up_.push_back(&lane);
+        if (!lane.held_up) held_up_.push_back(&lane);
+        lane.held_up = true;
     }
 }
 
@@ -346,7 +348,7 @@ void Outbox::make_piece(OutLane& lane, OutClass& queue, std::uint64_t sequence, 
     entry.state = last ? OutEntry::State::pulled : OutEntry::State::begun;
     if (!last && (!was_begun || feed)) count_in(queue, sequence);
     if (feed) ask(lane, queue, sequence);
-    piece.marks.ask = last && lane.queued == 0 && lane.work->waiting == 0;
+    piece.marks.ask = last && lane.queued() == 0 && lane.work->waiting == 0;
     lane.work->in_hand.push(
         {.niceness = queue.niceness, .last = last, .bytes = size, .sequence = sequence});
 }

@@ -214,24 +214,24 @@ private:
 
     void count_queued(OutLane& lane, OutClass& queue, std::int64_t bytes) {
         const auto more = static_cast<std::uint64_t>(bytes);  // or less: modulo 2^64
-        lane.queued += more;
+        lane.work->queued += more;
         queue.queued += more;
         queued_bytes_ += more;
         queued_of_class_[queue.niceness.value()] += more;
     }
     void count_unsettled(OutLane& lane, std::int64_t bytes) {
-        lane.in_flight += static_cast<std::uint64_t>(bytes);
+        lane.work->in_flight += static_cast<std::uint64_t>(bytes);
         unsettled_bytes_ += static_cast<std::uint64_t>(bytes);
         heard_ |= bytes < 0;
     }
     void count_message(OutLane& lane) {
-        ++lane.unsettled;
+        ++lane.work->unsettled;
         ++lane.work->waiting;
         ++unsettled_messages_;
         ++outstanding_;
     }
     void count_fates(OutLane& lane, std::uint64_t messages) {
-        lane.unsettled -= messages;
+        lane.work->unsettled -= messages;
         unsettled_messages_ -= messages;
         outstanding_ -= messages;
         heard_ = true;

@@ -54,7 +54,7 @@ bool Outbox::pull_plain(OutLane& lane, OutClass& queue, std::uint64_t chunk, Pie
     entry.leave();
     ++queue.next;
     if (--work.waiting == 0) arrange_tail(lane);
-    piece.marks.ask = lane.queued == 0 && work.waiting == 0;
+    piece.marks.ask = work.queued == 0 && work.waiting == 0;
     work.hand_over(queue.niceness, sequence);
     go_on(lane, queue);
     return true;

@@ -108,8 +108,8 @@ bool Outbox::owed(const OutLane& lane) const {
     // Of each that is begun twice as much as the peer waits for, since one report may take the
     // place of another; and a chunk, to complete it.
     constexpr std::uint64_t told_of = 512 * 1024;
-    return lane.work && (lane.unsettled > lane.work->waiting ||
-                         lane.in_flight >= lane.work->begun * told_of + largest_chunk);
+    return lane.work && (lane.work->unsettled > lane.work->waiting ||
+                         lane.work->in_flight >= lane.work->begun * told_of + largest_chunk);
 }
 
 void Outbox::release_held_up() {

@@ -1,5 +1,6 @@
 // Receive memory is promised before it is used: windows, grants and the budget.
 #include <algorithm>
+#include <limits>
 
 #include "lib/association/inbox.hpp"
 
@@ -16,22 +17,26 @@ void Inbox::release(InLane& lane, std::uint64_t bytes) {
     context_.charged -= bytes;
     budget_due_ += bytes;
     lane.taken += bytes;
+    lane.since = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(lane.since + bytes, std::numeric_limits<std::uint32_t>::max()));
     touch(lane);
     if (lane.held() == 0 && lane.weight() == 0) unhold(lane);
 }
 
 void Inbox::hold(InLane& lane) {
-    if (lane.place != InLane::nowhere) return;
-    lane.place = static_cast<std::uint32_t>(lanes_.size());
+    std::uint32_t& place = work(lane).place;
+    if (place != InWork::nowhere) return;
+    place = static_cast<std::uint32_t>(lanes_.size());
     lanes_.push_back(&lane);
 }
 
 void Inbox::unhold(InLane& lane) {
-    if (lane.place == InLane::nowhere) return;
-    lanes_.back()->place = lane.place;
-    lanes_[lane.place] = lanes_.back();
+    if (!lane.work || lane.work->place == InWork::nowhere) return;
+    const std::uint32_t place = lane.work->place;
+    lanes_.back()->work->place = place;
+    lanes_[place] = lanes_.back();
     lanes_.pop_back();
-    lane.place = InLane::nowhere;
+    lane.work->place = InWork::nowhere;
 }
 
 void Inbox::touch(InLane& lane) {
@@ -42,7 +47,7 @@ void Inbox::touch(InLane& lane) {
 
 // What its sender does not use for a long message that others may be more urgent than, with what is
 // around its chunks (Outbox::kept_for_urgent).
-constexpr std::uint32_t kept_for_urgent = 16 * 1024 + 256;
+constexpr std::uint64_t kept_for_urgent = 16 * 1024 + 256;
 constexpr std::uint64_t longer_than_that = 16 * 1024;
 
 // What may still come of unfinished messages, and what has come of them, beyond a window. What was
@@ -51,7 +56,7 @@ constexpr std::uint64_t longer_than_that = 16 * 1024;
 std::uint64_t Inbox::unfinished(const InLane& lane) {
     if (!lane.work) return 0;
     const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
-    const std::uint64_t window = std::uint64_t{lane.window} + lane.spare;
+    const std::uint64_t window = std::uint64_t{lane.window} + (lane.spared ? kept_for_urgent : 0);
     std::uint64_t rest = 0;
     for (const Assembly& one : lane.work->unfinished)
         rest += std::min(promised - rest, one.total - one.received);
@@ -60,7 +65,7 @@ std::uint64_t Inbox::unfinished(const InLane& lane) {
 }
 
 // What of a promise the lane's sender will leave to what is more urgent.
-std::uint32_t Inbox::spare_of(const InLane& lane) {
+std::uint64_t Inbox::spare_of(const InLane& lane) {
     const auto& unfinished = lane.work->unfinished;
     const bool leaves = std::any_of(unfinished.begin(), unfinished.end(), [](const Assembly& one) {
         return one.niceness != NicenessClass{} && one.total > longer_than_that;
@@ -110,7 +115,7 @@ bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
 void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping) {
     lane.work->progressed = now;
     lane.allowed += bytes;
-    lane.spare = std::max(lane.spare, spare_of(lane));
+    if (spare_of(lane) > 0) lane.spared = true;
     lane.work->granted += bytes;
     granted_ += bytes;
     mapping.extend_window(lane.carrier, bytes);
@@ -142,7 +147,7 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         // when its message is whole: one that nobody takes keeps no other from its grant.
         const std::uint64_t target = lane->taken + lane->window;
         const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
-        if (beyond == 0) lane->spare = 0;
+        if (beyond == 0) lane->spared = false;
         // Nor does one that its sender gave up: what is left of that promise counts again when a
         // message uses it.
         const std::uint64_t due = std::min(beyond, unfinished(*lane));
@@ -182,13 +187,13 @@ void Inbox::flush(Instant now, Mapping& mapping) {
 
 // A window that was used up within two round trips was too small, as long as memory is free.
 void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
-    if (lane.taken - lane.epoch < lane.window) return;
+    if (lane.since < lane.window) return;
     const bool fast = now - lane.epoch_began < 2 * path.smoothed_rtt;
     const bool free = charged_ < limits_.budget / 2 && context_.charged < context_.limit / 2;
     if (fast && free)
         lane.window = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(std::uint64_t{lane.window} * 2, largest_window));
-    lane.epoch = lane.taken;
+    lane.since = 0;
     lane.epoch_began = now;
 }
 

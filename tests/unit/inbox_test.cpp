@@ -58,7 +58,7 @@ TEST_SUITE("unit") {
             text.span().first(3), text.span().subspan(3), text.span().first(0)};
         post::event::ArrivedRun run{lane.carrier, Sequence{0}, contents, 6, true};
         CHECK(rig.inbox.handle_run(rig.now, lane, run));
-        CHECK(lane.ask);
+        CHECK(bool{lane.ask});
         CHECK(rig.inbox.charged() == 6);
         CHECK(lane.work->receipts.front().watermark() == 3);
         run.first = Sequence{4};

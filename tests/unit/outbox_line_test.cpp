@@ -36,7 +36,7 @@ TEST_SUITE("unit") {
         CHECK(rig.pull() == "0/0#0 a");
         CHECK(more(rig) == Words{"b", "", "d"});
         CHECK(more(rig).empty());
-        CHECK(lane.queued == 1);
+        CHECK(lane.queued() == 1);
         CHECK(rig.outbox.unsettled_bytes() == 3);
         CHECK(rig.pull() == "0/0#4 e");
         CHECK(std::get<post::Piece>(rig.out).marks.ask);

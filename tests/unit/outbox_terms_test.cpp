@@ -254,15 +254,15 @@ TEST_SUITE("unit") {
             }
         }
         CHECK(rig.outbox.writable(lane));
-        CHECK(lane.queued == 0);
+        CHECK(lane.queued() == 0);
         CHECK(rig.delivered(lane, 1));
         // What is fed behind its end is dropped.
         rig.outbox.feed(lane, {}, sequence, Bytes("more"));
-        CHECK(lane.queued == 0);
+        CHECK(lane.queued() == 0);
         const auto other = rig.outbox.push(lane, {}, {.options = {}, .fed = 5'000'000});
         rig.outbox.feed(lane, {}, other, Bytes(std::string(1000, 'x')));
         CHECK(rig.outbox.give_up(lane, {}, other, Error(Errc::cancelled)));
-        CHECK(lane.queued == 0);
+        CHECK(lane.queued() == 0);
     }
 
     TEST_CASE(

@@ -32,9 +32,9 @@ TEST_SUITE("unit") {
         OutLane& lane = rig.lane(0);
         rig.send(lane, "abc");
         CHECK(rig.outstanding == 1);
-        CHECK(lane.queued == 3);
+        CHECK(lane.queued() == 3);
         rig.pull(2);
-        CHECK(lane.queued == 1);
+        CHECK(lane.queued() == 1);
         CHECK(rig.outbox.unsettled_bytes() == 2);
         rig.outbox.packed(lane, 1);
         CHECK(rig.fates().empty());
@@ -130,7 +130,7 @@ TEST_SUITE("unit") {
         CHECK(rig.fates() == Words{"expired 0/0#0", "expired 0/0#1", "expired 0/0#3"});
         CHECK(rig.outbox.deadline() == post::never);
         CHECK(rig.outstanding == 1);
-        CHECK(lane.queued == 1);
+        CHECK(lane.queued() == 1);
         CHECK(rig.pull_all() == Words{"skip 0/0#0x2", "0/0#2 c", "skip 0/0#3x1"});
         rig.outbox.packed(lane, 1);
         CHECK(rig.delivered(lane, 4));
@@ -201,8 +201,8 @@ TEST_SUITE("unit") {
         rig.outbox.fail(lane, Error(Errc::cancelled));
         CHECK(rig.fates() ==
               Words{"failed? 0/0#1", "failed 0/0#2", "failed 0/0#3", "failed 0/3#0"});
-        CHECK(lane.unsettled == 0);
-        CHECK(lane.queued == 0);
+        CHECK(lane.unsettled() == 0);
+        CHECK(lane.queued() == 0);
         CHECK(rig.outbox.unsettled_bytes() == 0);
         CHECK(rig.outbox.packed_messages() == 0);
         CHECK(rig.outbox.deadline() == post::never);

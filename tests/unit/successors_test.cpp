@@ -354,7 +354,7 @@ TEST_SUITE("unit") {
             CHECK(rig.inbox.too_large(lane)->code == Errc::message_too_large);
         }
         SUBCASE("or the Carrier has a limit for parts too") {
-            lane.limit = 1 << 30;
+            lane.set_limit(1 << 30);
             CHECK(rig.inbox.take_part(lane, 1, 10)->view() == "x");
             CHECK(rig.arrive(lane, 1, "y", 0, 1 << 30));
             CHECK(rig.arrive(lane, 2, "z", 0, (1 << 30) + 1).error() == Errc::message_too_large);

@@ -122,7 +122,7 @@ TEST_SUITE("unit") {
         rig.flush();
         CHECK(first.granted() > 0);
         CHECK(second.granted() == 0);
-        CHECK(second.waiting);
+        CHECK(bool{second.waiting});
         rig.arrive_cut(first, 0, 400'000, 399'999, 0, 1);
         rig.flush();
         CHECK(second.granted() == 0);
@@ -130,7 +130,7 @@ TEST_SUITE("unit") {
         rig.flush();
         CHECK(first.granted() == 0);
         CHECK(second.granted() > 0);  // whether or not the first is taken
-        CHECK_FALSE(second.waiting);
+        CHECK_FALSE(bool{second.waiting});
     }
 
     TEST_CASE("a long message that nobody takes keeps no other from its grant") {
@@ -148,7 +148,7 @@ TEST_SUITE("unit") {
         rig.inbox.remove(other);
         rig.arrive_cut(unread, 1, 900'000, InRig::window / 2);
         rig.flush();
-        CHECK(unread.waiting);
+        CHECK(bool{unread.waiting});
         CHECK(unread.granted() == 0);
         InLane& largest = rig.lane(4);
         CHECK(rig.arrive(largest, 0, "x", 0, 1'000'000));
@@ -174,7 +174,7 @@ TEST_SUITE("unit") {
         const auto promised = rig.promised(quiet);
         CHECK(rig.arrive(quiet, 1, "x", 0, 290'000));
         rig.flush();
-        CHECK_FALSE(quiet.waiting);
+        CHECK_FALSE(bool{quiet.waiting});
         CHECK(rig.promised(quiet) == promised);
     }
 
@@ -221,8 +221,8 @@ TEST_SUITE("unit") {
         CHECK(rig.arrive(bulk, 0, "x", 0, 300'000, 5));
         CHECK(rig.arrive(urgent, 0, "x", 0, 300'000, 1));
         rig.flush();
-        CHECK(bulk.waiting);
-        CHECK(urgent.waiting);
+        CHECK(bool{bulk.waiting});
+        CHECK(bool{urgent.waiting});
         rig.inbox.remove(holder);
         rig.flush();
         CHECK(urgent.granted() > 0);
@@ -323,7 +323,7 @@ TEST_SUITE("unit") {
         CHECK(rig.arrive(lane, 0, "x", 0, 400'000));
         CHECK(rig.arrive(waits, 0, "x", 0, 400'000));
         rig.flush();
-        REQUIRE(waits.waiting);
+        REQUIRE(bool{waits.waiting});
         rig.now += 59s;
         CHECK(rig.inbox.stalled(rig.now).empty());
         CHECK(rig.arrive(lane, 0, "y", 1, 400'000));
@@ -333,7 +333,7 @@ TEST_SUITE("unit") {
         CHECK(rig.inbox.stalled(rig.now) == std::vector<InLane*>{&lane});
         rig.inbox.remove(lane);
         rig.flush();
-        CHECK_FALSE(waits.waiting);
+        CHECK_FALSE(bool{waits.waiting});
         CHECK(rig.inbox.stalled(rig.now).empty());  // its time begins with the grant
         rig.now += 60s;
         CHECK(rig.inbox.stalled(rig.now) == std::vector<InLane*>{&waits});
