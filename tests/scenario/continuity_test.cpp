@@ -282,6 +282,36 @@ TEST_SUITE("scenario") {
                 }
     }
 
+    // What a server says first may be lost, and what it says next arrive: nothing of it has to wait.
+    TEST_CASE("continuity: a connection that broke while the server's SETTINGS were lost goes on") {
+        struct Row {
+            std::string name;
+            std::vector<Stack> stacks;
+        };
+        const std::vector<Row> rows = {{"quic", {Stack::quic, Stack::tls}},
+                                       {"sctp-dtls", {Stack::sctp_dtls, Stack::tls}}};
+        for (const Row& row : rows)
+            for (Duration lost = 22ms; lost < 130ms; lost += 2ms) {
+                CAPTURE(row.name);
+                CAPTURE(lost.count());
+                Outage scene(seed(), 0, stacks(row.stacks));
+                for (std::size_t i = 0; i < 30; ++i)
+                    scene.world.after(5ms * static_cast<int>(i), [&, i] {
+                        for (Carrier& carrier : scene.near_carriers)
+                            carrier.send(Outage::text(i), {}, scene.fates.watch());
+                    });
+                auto& back = scene.link.back.options;
+                scene.world.after(lost - 500us, [&] { back.drop = sim::udp; });
+                scene.world.after(lost + 1500us, [&] { back.drop = {}; });
+                scene.world.after(lost + 19ms, [&] { scene.break_with(sim::udp); });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(30) && scene.fates.all(); }, 90s);
+                INFO(scene.standing());
+                REQUIRE(whole);
+                scene.check(30);
+            }
+    }
+
     TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
         for (const bool mended : {true, false}) {
             CAPTURE(mended);
