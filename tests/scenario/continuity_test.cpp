@@ -312,6 +312,42 @@ TEST_SUITE("scenario") {
             }
     }
 
+    // It cannot be told from one that would go on, until it refuses.
+    TEST_CASE("continuity: where the SETTINGS were lost of a server without it all begins anew") {
+        Scene scene(seed(), {.delay = one_way});
+        Texts got;
+        scene.listener = scene.listen({.bounds = {.continuity = {}}});
+        scene.listener.accept([&](Carrier carrier) {
+            gather(carrier, got);
+            scene.accepted.push_back(std::move(carrier));
+            return true;
+        });
+        Carrier carrier = scene.initiate(lasting({Stack::quic, Stack::tls}));
+        Ends ends;
+        gather_end(carrier, ends);
+        Fates fates;
+        carrier.send("taken", {}, fates.watch());
+        carrier.send("again", {.idempotent = true}, fates.watch());
+        scene.world.after(29ms, [&] {
+            // What was on its way arrives, and nobody hears of that.
+            scene.link.there.options.drop = scene.link.back.options.drop = sim::udp;
+        });
+        scene.world.after(100ms, [&] { carrier.send("later", {.lifetime = 5min}, fates.watch()); });
+        REQUIRE(scene.until([&] { return fates.size() == 3 && fates.all(); }, 90s));
+        fates.check();
+        CHECK(fates[0].failed == 1);
+        CHECK(fates[0].maybe_delivered);
+        CHECK(fates[1].acked == 1);
+        CHECK(ends.empty());
+        carrier.send("after", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        CHECK(fates[3].acked == 1);
+        int taken = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) taken += got[i] == "taken";
+        CHECK(taken == 1);
+        CHECK(got[got.size() - 1] == "after");
+    }
+
     TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
         for (const bool mended : {true, false}) {
             CAPTURE(mended);
