@@ -155,10 +155,11 @@ struct Bounds {
     // broke: it was silent for too long, was reset, or nothing came back for three probe timeouts
     // while something was on its way. The client races again, over any secured stack that its
     // policy allows; the server waits. Carriers stay open, each message is delivered once and has
-    // one fate. Zero: a broken connection ends its Association. Both ends have to want it, and 30 s
-    // suit most. Not the default: it is young, and messages that could have gone on still fail in
-    // rare schedules, as when a connection breaks while the peer's SETTINGS were lost.
-    Duration continuity{};
+    // one fate; what ended without a word is noticed that much later. Zero: a broken connection
+    // ends its Association, at both ends, whoever of them says so, as it always does where there is
+    // nothing to be known again by (plain peers, sctp_udp). Silence that ends a connection because
+    // both ends have keep_alive zero breaks nothing: open Carriers rest (Carrier::deactivate).
+    Duration continuity = std::chrono::seconds(30);
     // How long a listener keeps a dormant Association (Carrier::deactivate) whose client does not
     // come again: its Carriers end with connection_lost then. Zero: it keeps none, and clients
     // cannot deactivate. A Context keeps at most 262144 Carriers of listeners dormant; beyond that

@@ -11,10 +11,14 @@
 
 namespace post::core {
 
-// Both ends derive it from the first connection.
+// Both ends derive it from the first connection: the server when it knows by the client's SETTINGS
+// which association that is, the client as soon as there is one. That may break when the server has
+// taken and sent much and its own SETTINGS were lost; they only say whether it would not.
 void Association::know_key() {
+    const bool unheard = options_.role == Role::client && !settings_;
     const bool able = options_.bounds.continuity > Duration::zero() && mapping_ && !plain_ &&
-                      (peer_features_ & feature::attach) != 0;
+                      (unheard || (peer_features_ & feature::attach) != 0);
+    if (!able && continuity_ && continuity_->epoch == 0) continuity_.reset();
     if (continuity_ || !able) return;
     const auto key = mapping_->continuity_key(options_.name);
     if (!key) return;

@@ -61,7 +61,10 @@ void Association::handle(Instant now, event::Established& event) {
     if (messages_) inbox_.keep_boundaries();
     if (event.fields) inbox_.keep_fields();
     if (flight_ || !copied_.empty()) settle_early(event.early);
-    if (!plain_ && continuity_) plug(now);
+    if (!plain_ && continuity_)
+        plug(now);
+    else if (options_.role == Role::client)
+        know_key();
     trace_established();
     events_.push_back(happened::Active{id()});
 }

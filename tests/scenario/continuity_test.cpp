@@ -282,6 +282,72 @@ TEST_SUITE("scenario") {
                 }
     }
 
+    // What a server says first may be lost, and what it says next arrive: nothing of it has to wait.
+    TEST_CASE("continuity: a connection that broke while the server's SETTINGS were lost goes on") {
+        struct Row {
+            std::string name;
+            std::vector<Stack> stacks;
+        };
+        const std::vector<Row> rows = {{"quic", {Stack::quic, Stack::tls}},
+                                       {"sctp-dtls", {Stack::sctp_dtls, Stack::tls}}};
+        for (const Row& row : rows)
+            for (Duration lost = 22ms; lost < 130ms; lost += 2ms) {
+                CAPTURE(row.name);
+                CAPTURE(lost.count());
+                Outage scene(seed(), 0, stacks(row.stacks));
+                for (std::size_t i = 0; i < 30; ++i)
+                    scene.world.after(5ms * static_cast<int>(i), [&, i] {
+                        for (Carrier& carrier : scene.near_carriers)
+                            carrier.send(Outage::text(i), {}, scene.fates.watch());
+                    });
+                auto& back = scene.link.back.options;
+                scene.world.after(lost - 500us, [&] { back.drop = sim::udp; });
+                scene.world.after(lost + 1500us, [&] { back.drop = {}; });
+                scene.world.after(lost + 19ms, [&] { scene.break_with(sim::udp); });
+                const bool whole = scene.until(
+                    [&] { return scene.complete(30) && scene.fates.all(); }, 90s);
+                INFO(scene.standing());
+                REQUIRE(whole);
+                scene.check(30);
+            }
+    }
+
+    // It cannot be told from one that would go on, until it refuses.
+    TEST_CASE("continuity: where the SETTINGS were lost of a server without it all begins anew") {
+        Scene scene(seed(), {.delay = one_way});
+        Texts got;
+        scene.listener = scene.listen({.bounds = {.continuity = {}}});
+        scene.listener.accept([&](Carrier carrier) {
+            gather(carrier, got);
+            scene.accepted.push_back(std::move(carrier));
+            return true;
+        });
+        Carrier carrier = scene.initiate(lasting({Stack::quic, Stack::tls}));
+        Ends ends;
+        gather_end(carrier, ends);
+        Fates fates;
+        carrier.send("taken", {}, fates.watch());
+        carrier.send("again", {.idempotent = true}, fates.watch());
+        scene.world.after(29ms, [&] {
+            // What was on its way arrives, and nobody hears of that.
+            scene.link.there.options.drop = scene.link.back.options.drop = sim::udp;
+        });
+        scene.world.after(100ms, [&] { carrier.send("later", {.lifetime = 5min}, fates.watch()); });
+        REQUIRE(scene.until([&] { return fates.size() == 3 && fates.all(); }, 90s));
+        fates.check();
+        CHECK(fates[0].failed == 1);
+        CHECK(fates[0].maybe_delivered);
+        CHECK(fates[1].acked == 1);
+        CHECK(ends.empty());
+        carrier.send("after", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        CHECK(fates[3].acked == 1);
+        int taken = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) taken += got[i] == "taken";
+        CHECK(taken == 1);
+        CHECK(got[got.size() - 1] == "after");
+    }
+
     TEST_CASE("continuity: beyond its patience all ends as it would have without it") {
         for (const bool mended : {true, false}) {
             CAPTURE(mended);

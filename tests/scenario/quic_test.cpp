@@ -195,8 +195,9 @@ TEST_SUITE("scenario") {
 
         InitiateOptions silent;
         silent.bounds.keep_alive = Duration::zero();
+        silent.bounds.continuity = {};  // or they let go, and rest
         ListenOptions listening;
-        listening.bounds.keep_alive = Duration::zero();
+        listening.bounds = silent.bounds;
         Scene other;
         other.collect(listening);
         auto quiet = other.initiate(silent);

@@ -24,7 +24,9 @@ public:
         ListenOptions options;
         options.bounds.largest_message = 100'000;
         options.bounds.receive_budget = 400'000;
-        options.bounds.keep_alive = Duration::zero();  // what is left open shall end in silence
+        // What is left open shall end in silence, and not rest.
+        options.bounds.keep_alive = Duration::zero();
+        options.bounds.continuity = {};
         scene_.listener = scene_.listen(options);
         scene_.listener.accept([this](Carrier carrier) { return take({std::move(carrier), 's'}); });
         initiate();
@@ -95,6 +97,7 @@ private:
         options.bounds.send_budget = 100'000;
         options.bounds.linger = 5s;
         options.bounds.keep_alive = Duration::zero();
+        options.bounds.continuity = {};
         take({scene_.initiate(options), 'c'});
     }
 
