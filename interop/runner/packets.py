@@ -124,7 +124,10 @@ def quic_headers(data):
             at += size
     except IndexError:  # cut short, or corrupted
         return found, 0
-    return found, max(0, len(data) - at) if at < len(data) and data[at] & 0x40 else 0
+    # Behind long headers there may be padding, which is zero; a datagram that begins with a short
+    # one is a packet also where the fixed bit is greased (RFC 9287).
+    is_short = at < len(data) and (not found or data[at] & 0x40)
+    return found, len(data) - at if is_short else 0
 
 
 class Packet:

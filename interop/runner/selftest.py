@@ -77,6 +77,12 @@ def headers_of_coalesced_packets_are_read():
         packets.quic_headers(payload[:cut])
 
 
+def short_headers_are_known_without_their_fixed_bit_but_padding_is_none():
+    greased = b"\x1f" + bytes(30)
+    assert packets.quic_headers(greased) == ([], len(greased))
+    assert packets.quic_headers(initial() + bytes(30))[1] == 0
+
+
 def version_two_has_types_of_its_own():
     found, _ = packets.quic_headers(initial(version=packets.V2))
     assert found[0].kind == packets.INITIAL and found[0].version == packets.V2

@@ -418,7 +418,12 @@ void Association::cut(Lane& lane, const Error& error) {
 
 bool Association::forget_if_over(Lane& lane) {
     if (!lane.ended || lane.out.unsettled() > 0 || !lane.in.done()) return false;
-    Error error = lane.error() ? *lane.error() : Error(Errc::carrier_closed);
+    // A plain peer that has said all that it had to say and reads no more, as servers do that answer
+    // early, is at no fault (RFC 9114, 4.1). What it did not take has its own fate.
+    const bool answered = plain_ && lane.receives() && lane.in.over && !lane.in.end() &&
+                          !lane.closing;
+    const bool fault = lane.error() && !(answered && *lane.error() == Errc::carrier_reset);
+    Error error = fault ? *lane.error() : Error(Errc::carrier_closed);
     if (lane.out.tag != no_tag) events_.push_back(happened::Over{lane.out.tag, error});
     relieve();
     if (traces()) trace(traced::CarrierClosed{lane.id(), std::move(error)});

@@ -51,10 +51,14 @@ private:
 // (RFC 9000, 8.1). ngtcp2 keeps to that, but once it has used that up it stops its loss timer and
 // starts it no more; with a full window, which keeps its PATH_CHALLENGE back, nothing is sent ever
 // again. It is not asked to write when there is nothing left, and so keeps its timer.
+//
+// A question that was no full packet, since no more was allowed, is asked once more when its answer
+// has come, to learn whether full packets arrive (8.2.1). Whose address it is has been shown then.
 class Unvalidated {
 public:
     void begin(const Address& remote) {
         if (remote == validated_) return;
+        if (remote == remote_) return settle(remote, true);
         remote_ = remote;
         left_ = 0;
     }

@@ -85,6 +85,8 @@ bool Connection::update_keys() {
 
 void Connection::count_sent(const Datagrams& run) {
     if (run.empty()) return;
+    // Who had nothing on the way when the peer was heard last has now, perhaps.
+    if (awaited_ == never) watch_silence(false);
     bytes_sent_ += run.bytes.size();
     under_key_ += run.count();
     marked_ = run.ecn == Ecn::ect0;

@@ -97,6 +97,37 @@ TEST_SUITE("scenario") {
         CHECK(ends[0].cause == std::error_code(42, application_category()));
     }
 
+    TEST_CASE("a peer that has answered and reads no more is at no fault") {
+        for (const bool more : {true, false}) {
+            CAPTURE(more);
+            RawScene scene;
+            Ends ends;
+            gather_end(scene.carrier, ends);
+            Fates fates, theirs;
+            scene.carrier.send("request", {}, fates.watch());
+            REQUIRE(scene.until([&] { return scene.accepted.size() == 1; }));
+            scene.accepted[0].send("response", {.final = true}, theirs.watch());
+            REQUIRE(scene.until([&] { return theirs.all() && fates.all(); }));
+            // Its FIN has arrived; this is STOP_SENDING alone.
+            if (more) scene.carrier.send(std::string(1'000'000, 'x'), {}, fates.watch());
+            scene.accepted[0].abort(AbortCode{256});
+            scene.world.run_for(1s);
+            auto response = scene.carrier.receive();
+            REQUIRE(response.ready());
+            CHECK(response.get().value().content() == "response");
+            auto end = scene.carrier.receive();
+            REQUIRE(scene.until([&] { return end.ready() && ends.size() == 1; }));
+            CHECK(end.get().error() == Errc::carrier_closed);
+            CHECK(ends[0] == Errc::carrier_closed);
+            if (more) {
+                REQUIRE(fates.all());
+                CHECK(fates[1].failed == 1);
+                CHECK(fates[1].error == Errc::carrier_reset);
+                CHECK(fates[1].error.cause == std::error_code(256, application_category()));
+            }
+        }
+    }
+
     TEST_CASE("forks of raw Carriers are streams that go to the Listener") {
         RawScene scene;
         scene.carrier.send("parent");
