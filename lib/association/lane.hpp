@@ -22,6 +22,7 @@ struct Lane {
     bool closing = false;    // close() or abort() was called
     bool listed = false;     // in the list of those that wait for a stream
     bool draining = false;   // counted in Shared::draining
+    bool heard = false;      // the peer has spoken of what we sent on it
     bool keyed = false;      // its OPEN went, or came, as early data, with the id of a race
     std::uint64_t race = 0;  // that they are of
     core::Boxed<ChannelInfo> channel;
