@@ -86,6 +86,7 @@ bool Connection::update_keys() {
 void Connection::count_sent(const Datagrams& run) {
     if (run.empty()) return;
     bytes_sent_ += run.bytes.size();
+    if (awaited_ == never) watch_silence(false);
     under_key_ += run.count();
     marked_ = run.ecn == Ecn::ect0;
     if (marked_) marks_ += run.count();
