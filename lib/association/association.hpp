@@ -142,11 +142,9 @@ public:
     // No other connection of the client's takes our place: its Carriers are the application's.
     void choose();
 
-    // Hot standby (standby.hpp), for the root. From now on a client keeps one, and sends messages
-    // that live no longer than this on both connections.
+    // Hot standby (standby.hpp), for the root. From now on a client keeps one.
     void keep_standby(Duration redundant_below);
-    // A fresh client's connection: it was believed to stand by for that association. What came on
-    // it, for whom, and what that has to say to it.
+    // A fresh client's connection was believed to be one; what came on it, for whom; the answer.
     void stand_by(AssociationId owner);
     std::optional<AssociationId> poll_copies(std::vector<Piece>& copies);
     std::vector<Delivered> take_copies(Instant now, std::vector<Piece>&& copies);
@@ -232,7 +230,7 @@ public:
     }
     std::size_t carriers() const { return lanes_.size(); }
     std::optional<Path> path() const;
-    // The standby, when it is ready; and where it is, or why there is none. Nothing: none is kept.
+    // The standby, when it is ready; and where it is, or why there is none.
     const Mapping* standby() const;
     std::string explain_standby() const;
     std::uint64_t max_message_size() const { return peer_largest_; }

@@ -141,10 +141,8 @@ void Association::Standby::establish(Instant now, Leaf& leaf, event::Established
     }
     leaf.mapping->keep_alive(true);
     unsaid_.push_back(self_.our_settings(*leaf.mapping));
-    unsaid_.push_back(Attach{.association = kept->name,
-                             .epoch = kept->epoch + 1,
-                             .proof = *proof,
-                             .standby = true});
+    unsaid_.push_back(Attach{
+        .association = kept->name, .epoch = kept->epoch + 1, .proof = *proof, .standby = true});
     if (self_.traces())
         self_.trace(traced::TransientEstablished{leaf.attempt.value(), leaf.mapping->stack(),
                                                  event.alpn, leaf.mapping->path()});
@@ -221,9 +219,8 @@ bool Association::Standby::take_over(Instant now, const Error& cause) {
     self_.handle(now, established);
     self_.race_ = std::move(race);
     if (told)
-        std::erase_if(self_.control_, [](const Outgoing& out) {
-            return std::holds_alternative<Settings>(out);
-        });
+        std::erase_if(self_.control_,
+                      [](const Outgoing& out) { return std::holds_alternative<Settings>(out); });
     std::vector<CarrierId> carriers;
     for (const auto& [carrier, pulled] : opened) {
         carriers.push_back(carrier);
@@ -260,9 +257,9 @@ bool Association::Standby::wants_copy(const Lane& lane, const SendOptions& optio
                                       std::size_t size) const {
     const bool short_lived = options.immediate && options.lifetime > Duration::zero() &&
                              options.lifetime < redundant_below_;
-    return short_lived && options.reliable && !options.final && size <= largest_copy &&
-           lane.ours && lane.heard && !lane.out.stream && established_ &&
-           copies_.size() < most_copies && ready();
+    return short_lived && options.reliable && !options.final && size <= largest_copy && lane.ours &&
+           lane.heard && !lane.out.stream && established_ && copies_.size() < most_copies &&
+           ready();
 }
 
 void Association::Standby::copy(Lane& lane, const SendOptions& options, Sequence sequence,

@@ -148,8 +148,7 @@ std::optional<Connect> Race::beside(AttemptId attempt, Stack stack, const Addres
     const Order order = arrange(endpoints_, options_);
     const Candidate* best = nullptr;
     const auto there = [&](const Candidate& one) {
-        return one.endpoint.address.family == remote.family &&
-               one.endpoint.address.ip == remote.ip;
+        return one.endpoint.address.family == remote.family && one.endpoint.address.ip == remote.ip;
     };
     for (const Candidate& one : order.candidates)
         if (one.stack == stack && (!best || (!there(*best) && there(one)))) best = &one;
