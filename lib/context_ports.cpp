@@ -143,6 +143,8 @@ Result<void> check_standby(const InitiateOptions& options) {
     const auto& stacks = policy.stacks;
     if (std::find(stacks.begin(), stacks.end(), Stack::tls) == stacks.end())
         return wrong("Policy::standby needs Stack::tls among Policy::stacks");
+    if (options.bounds.continuity == Duration::zero())
+        return wrong("Policy::standby needs Bounds::continuity, which is zero");
     if (options.bounds.keep_alive == Duration::zero())
         return wrong("Policy::standby has to be kept alive, and Bounds::keep_alive is zero");
     return {};

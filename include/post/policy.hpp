@@ -113,9 +113,9 @@ struct Policy {
     // or doubted (three probe timeouts without an answer), instead of racing: what is not settled
     // is there half a round trip later. At most one for each Association, and none while tls itself
     // is in use, no Carrier is open, or the server knows no such thing. What dies is made anew,
-    // after 1 s, and after up to 64 s when it dies at once. It costs the server the memory of a
-    // connection, and both ends a handshake and about 200 bytes every Bounds::keep_alive, or every
-    // third of the idle timeout. Association::transients lists it, Association::explain says why
+    // after 1 s, and after up to 64 s when it dies at once. It costs both ends the memory of a
+    // connection and a handshake (3 KB), and 230 bytes every Bounds::keep_alive, or every third of
+    // the idle timeout. Association::transients lists it, Association::explain says why
     // there is none. Needs Stack::tls among `stacks`; listen takes standbys without it.
     bool standby = false;
     // Redundancy: a message with SendOptions::immediate and a lifetime of less than this goes over

@@ -35,9 +35,9 @@ const char* Association::Standby::why_not() const {
     if (self_.state_ != State::established || !self_.settings_ || !self_.chosen_)
         return "there is no connection yet";
     if (self_.plain_) return "a plain peer knows no other connection";
-    if (!self_.continuity_)
-        return "Bounds::continuity is zero at one end, or the stack in use has no secret for it";
-    if ((self_.peer_features_ & feature::standby) == 0) return "the server knows no such thing";
+    if ((self_.peer_features_ & feature::standby) == 0)
+        return "the server has Bounds::continuity zero, or knows no such thing";
+    if (!self_.continuity_) return "the stack in use has no secret by which it could be known";
     if (self_.stack_ == Stack::tls) return "tls is in use itself";
     if (self_.continuity_->attaching || self_.continuity_->doubting)
         return "the connection in use is not sure";

@@ -37,6 +37,8 @@ void Association::Standing::handle(Event&& event) {
     } else if (const auto* run = std::get_if<event::ArrivedRun>(&event)) {
         for (std::size_t i = 0; i < run->contents.size(); ++i) take(run->piece(i));
     } else if (const auto* opened = std::get_if<event::Opened>(&event)) {
+        if (opened_.size() >= Standby::most_carriers)
+            return self_.violation("more Carriers are open on a standby than may be");
         opened_.push_back(opened->open);
     } else if (const auto* reset = std::get_if<event::Reset>(&event)) {
         self_.mapping_->reset(reset->carrier, Error(Errc::carrier_closed));
@@ -54,7 +56,9 @@ void Association::Standing::handle(Event&& event) {
 void Association::Standing::take(Piece&& piece) {
     self_.mapping_->extend_window(piece.carrier, piece.bytes.size());
     self_.mapping_->extend_budget(piece.bytes.size());
-    if (!piece.first() || !piece.last() || copies_.size() >= most_copies) return;
+    const bool simple = piece.first() && piece.last() && piece.total <= Standby::largest_copy &&
+                        !(piece.extras && !piece.extras->antecedents.empty());
+    if (!simple || copies_.size() >= most_copies) return;
     piece.bytes = piece.bytes.held();
     copies_.push_back(std::move(piece));
 }

@@ -176,8 +176,8 @@ public:
     void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence,
                    bool elsewhere);
 
-    // A copy of it goes another way, so that the peer may have it, and say so. False: it is there no
-    // more.
+    // A copy of it goes another way, so that the peer may have it, and say so. False: it is there
+    // no more.
     static bool note_copy(OutLane& lane, NicenessClass niceness, Sequence sequence);
 
     // Views and events.

@@ -173,6 +173,27 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("standby: it stands beside sctp-dtls too, and takes over from a quiet connection") {
+        for (const Stack stack : {Stack::quic, Stack::sctp_dtls}) {
+            CAPTURE(std::string(to_string(stack)));
+            InitiateOptions options = with_standby();
+            options.policy.stacks = {stack, Stack::tls};
+            Pair scene(seed(), 0, std::move(options));
+            scene.load(10);
+            scene.finish(10);
+            REQUIRE(scene.until([&] { return scene.ready(); }));
+            scene.world.run_for(5s);
+            CHECK(scene.association().stack() == stack);
+            scene.drop(sim::udp);
+            const Instant broken = scene.near_context().now();
+            scene.load(20, 10);
+            scene.finish(20);
+            CHECK(scene.association().stack() == Stack::tls);
+            // SCTP repairs a loss within a timeout of 200 ms at least, and is doubted after three.
+            CHECK(scene.near_context().now() - broken < (stack == Stack::quic ? 250ms : 2s));
+        }
+    }
+
     TEST_CASE("standby: losses on the new connection delay, and nothing more") {
         for (const auto seed : seeds(20)) {
             CAPTURE(seed);
@@ -275,12 +296,12 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("standby: a server without continuity gets none") {
-        Pair scene(seed(), 0, with_standby(), {});
+        Pair scene(seed(), 0, with_standby(), {.bounds = {.continuity = 0s}});
         scene.load(20);
         scene.finish(20);
         scene.world.run_for(1min);
         CHECK(scene.association().transients().size() == 1);
-        CHECK(scene.association().explain().find("no standby: Bounds::continuity is zero") !=
+        CHECK(scene.association().explain().find("no standby: the server has Bounds::continuity") !=
               std::string::npos);
     }
 
@@ -296,6 +317,9 @@ TEST_SUITE("scenario") {
         };
         InitiateOptions options = with_standby();
         options.policy.stacks = {Stack::quic};
+        CHECK(refused(options));
+        options = with_standby();
+        options.bounds.continuity = Duration::zero();
         CHECK(refused(options));
         options = with_standby();
         options.bounds.keep_alive = Duration::zero();
