@@ -17,6 +17,12 @@ void Root::serve_continuity(Association& association) {
     if (const auto name = association.poll_name()) associations_.name(*name, association.id());
     if (const auto wish = association.poll_attach()) attach(association, *wish);
     if (const auto owner = association.poll_join()) join(association, *owner);
+    std::vector<Piece> copies;
+    if (const auto owner = association.poll_copies(copies))
+        if (Association* const known = associations_.use(*owner)) {
+            association.answer_copies(known->take_copies(now_, std::move(copies)));
+            associations_.use(association.id());
+        }
 }
 
 // Whoever names an association that there is not hears the same as who cannot prove that it is his.
@@ -46,6 +52,7 @@ void Root::attach_now(Association& fresh, const Attach& attach) {
     Association* const known = associations_.peek(id);
     const bool proved = Association::proves(known, fresh, attach) &&
                         associations_.origin(id) == associations_.origin(fresh.id());
+    if (proved && attach.standby) return fresh.stand_by(id);
     auto husk = proved ? fresh.give_up_connection() : std::nullopt;
     if (!husk) return fresh.shut(Error(Errc::not_attached, {}, Stage::established));
     husk->attach = attach;

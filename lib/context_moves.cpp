@@ -22,7 +22,9 @@ std::vector<Path> Association::paths() const {
 std::vector<Transient> Association::transients() const {
     const auto path = anchor_ && anchor_->root ? anchor_->root->path(id_) : std::nullopt;
     if (!path) return {};
-    return {Transient{stack(), alpn(), active(), *path}};
+    std::vector<Transient> all = {Transient{stack(), alpn(), active(), *path}};
+    if (auto standby = anchor_->root->standby(id_)) all.push_back(*std::move(standby));
+    return all;
 }
 
 namespace core {
@@ -61,6 +63,13 @@ std::string named(const LocalPath& path) {
 }  // namespace
 
 // With what the system knows of it.
+std::optional<Transient> Root::standby(AssociationId id) const {
+    const Association* const found = associations_.find(id);
+    const Mapping* const there = found ? found->standby() : nullptr;
+    if (!there) return std::nullopt;
+    return Transient{there->stack(), std::string(tls::post_alpn), false, there->path()};
+}
+
 std::optional<Path> Root::path(AssociationId id) const {
     const Association* const found = associations_.find(id);
     auto path = found ? found->path() : std::nullopt;

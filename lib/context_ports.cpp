@@ -132,10 +132,29 @@ template <class Options> Result<void> check_common(const Options& options) {
     return check(options.tls);
 }
 
+// A standby is tls, and has to be kept alive.
+Result<void> check_standby(const InitiateOptions& options) {
+    const Policy& policy = options.policy;
+    if (policy.redundant_below < Duration::zero())
+        return wrong("Policy::redundant_below is negative");
+    if (!policy.standby && policy.redundant_below > Duration::zero())
+        return wrong("Policy::redundant_below needs Policy::standby: there is no other way");
+    if (!policy.standby) return {};
+    const auto& stacks = policy.stacks;
+    if (std::find(stacks.begin(), stacks.end(), Stack::tls) == stacks.end())
+        return wrong("Policy::standby needs Stack::tls among Policy::stacks");
+    if (options.bounds.continuity == Duration::zero())
+        return wrong("Policy::standby needs Bounds::continuity, which is zero");
+    if (options.bounds.keep_alive == Duration::zero())
+        return wrong("Policy::standby has to be kept alive, and Bounds::keep_alive is zero");
+    return {};
+}
+
 }  // namespace
 
 Result<void> Root::check_initiate(const InitiateOptions& options) {
     if (auto fine = check_common(options); !fine) return fine;
+    if (auto fine = check_standby(options); !fine) return fine;
     if (options.without_alpn && !only(options.policy, Stack::tls))
         return Error(Errc::unsupported, {}, Stage::call,
                      "InitiateOptions::without_alpn is for tls alone: the other stacks need ALPN, "

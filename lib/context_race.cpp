@@ -132,7 +132,7 @@ void Root::connect(Association& association, Setup& setup, const Connect& candid
         ++way.port->associations;
         attempts_.emplace(way.remote, route);
     }
-    setup.races = true;
+    if (association.racing()) setup.races = true;
     if (!way.linked) note_path(association, wanted.attempt, wanted.path, way.socket());
     way.path = wanted.path;
     setup.ways.push_back(std::move(way));

@@ -311,7 +311,11 @@ void Root::transmit(AssociationId id) {
     Association* found = associations_.peek(id);
     if (!found) return;
     Setup& setup = setups_[id];
-    if (auto options = associations_.poll_woken(id)) setup.options = *std::move(options);
+    if (auto options = associations_.poll_woken(id)) {
+        setup.options = *std::move(options);
+        const Policy& policy = setup.options.policy;
+        if (policy.standby) found->keep_standby(policy.redundant_below);
+    }
     serve_wants(*found, setup);
     found->prepare(now_);
     for (Way& way : setup.ways) transmit(*found, way);

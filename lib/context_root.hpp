@@ -53,6 +53,7 @@ public:
     Operation<Plan> plan(const Remote& remote, const InitiateOptions& options);
     Result<std::vector<Interface>> interfaces();
     std::optional<Path> path(AssociationId id) const;
+    std::optional<Transient> standby(AssociationId id) const;
     Operation<Path> migrate(AssociationId id, const Local& local);
     Reuse reuse(const Remote& remote, const InitiateOptions& options) const;
     // From any thread.

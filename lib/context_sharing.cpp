@@ -42,6 +42,7 @@ Carrier Root::initiate(const Remote& remote, const InitiateOptions& options) {
         made.datagrams = datagrams;
         made.fields = speaks_http(remote, options);
         association = &associations_.create(made, key, 0);
+        if (options.policy.standby) association->keep_standby(options.policy.redundant_below);
         if (trace.on())
             trace.add(association->id(), traced::AssociationOpened{reuse.remote, reuse});
         associations_.explain(association->id(), std::move(reuse));

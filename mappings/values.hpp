@@ -90,6 +90,7 @@ inline constexpr std::uint64_t attach = 0x10;
 inline constexpr std::uint64_t dropped = 0x20;
 inline constexpr std::uint64_t datagrams = 0x40;
 inline constexpr std::uint64_t dormant = 0x200;
+inline constexpr std::uint64_t standby = 0x400;
 // Messages may leave before those that they come after have come.
 inline constexpr std::uint64_t waits = lifetime | antecedents | dropped;
 }  // namespace feature
@@ -189,6 +190,7 @@ struct Attach {
     std::uint64_t epoch = 0;
     ContinuityProof proof{};
     bool early = false;
+    bool standby = false;  // not yet: it stands by until it is said once more
 };
 
 // A fork was not taken; or, behind ATTACH, a Carrier is over here, which the peer may not know.

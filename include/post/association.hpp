@@ -49,8 +49,10 @@ public:
     AssociationId id() const { return id_; }
     // Where it goes; nothing for one that a Listener accepted.
     std::optional<Remote> remote() const;
-    // What is known of the ways in use; none before there is a connection, at most one today.
+    // What is known of the way in use; none before there is a connection.
     std::vector<Path> paths() const;
+    // The same as a connection, and behind it, not active, the one that stands by for it
+    // (Policy::standby) when it is ready.
     std::vector<Transient> transients() const;
     // Goes over another path and stays what it is: no new handshake, and no Carrier notices but by
     // Carrier::on_path (RFC 9000, 9). Local::interfaces are tried in their order, where they reach

@@ -108,6 +108,23 @@ struct Policy {
     // (sctp_udp: SctpOptions::udp_port). udp and udp_lite share with nobody.
     std::vector<Stack> stacks = {Stack::quic, Stack::sctp_dtls, Stack::tls};
     Preferences preferences{};
+    // Hot standby: a client that has Bounds::continuity, as its server has, keeps a connection of
+    // tls to the same Remote beside the one in use, and goes over to it as soon as that one is lost
+    // or doubted (three probe timeouts without an answer), instead of racing: what is not settled
+    // is there half a round trip later. At most one for each Association, and none while tls itself
+    // is in use, no Carrier is open, or the server knows no such thing. What dies is made anew,
+    // after 1 s, and after up to 64 s when it dies at once. It costs both ends the memory of a
+    // connection and a handshake (3 KB), and 230 bytes every Bounds::keep_alive, or every third of
+    // the idle timeout. Association::transients lists it, Association::explain says why
+    // there is none. Needs Stack::tls among `stacks`; listen takes standbys without it.
+    bool standby = false;
+    // Redundancy: a message with SendOptions::immediate and a lifetime of less than this goes over
+    // the standby as well, and is given out once, by whichever brings it first. Of a client's own
+    // Carriers that the peer knows, up to 1200 bytes, reliable, neither the last nor with
+    // antecedents or properties; an ordered one whose predecessors are still on their way comes by
+    // its own connection alone. Since it may have come, it does not expire: it is acked or fails.
+    // Zero: none.
+    Duration redundant_below{};
     bool operator==(const Policy&) const = default;
 
     // The profiles of RFC 9622, B.2, over the default stacks: reliable-message,

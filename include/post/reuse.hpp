@@ -31,7 +31,7 @@ struct Reuse {
         trust,        // InitiateOptions::trust, the certificates that we take
         alpn,         // InitiateOptions::alpn and without_alpn
         security,     // Policy::security
-        stacks,       // Policy::stacks
+        stacks,       // Policy::stacks, standby and redundant_below
         preferences,  // Policy::preferences
         bounds,       // InitiateOptions::bounds
         quic,         // InitiateOptions::quic, and so on

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "lib/association/lane.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -41,6 +42,7 @@ Association::~Association() {
     if (continuity_ && continuity_->lost && options_.role == Role::server) --shared_.lost;
     if (joining_ && joining_->waits) --shared_.lost;
     if (dormancy_) shared_.dormant -= dormancy_->counted;
+    if (continuity_) shared_.standbys.forget(id());
 }
 
 Lane* Association::look_up(CarrierId carrier) {
@@ -238,8 +240,11 @@ Sequence Association::take_in(Instant now, Lane& lane, Content&& content,
         return take_in_rare(lane, std::move(bytes), options, deadline, on_fate);
     activate();
     const std::size_t size = bytes.size();
+    const bool twice = standby_ && standby_->wants_copy(lane, options, size);
+    Bytes copy = twice ? bytes : Bytes();
     const Sequence sequence = outbox_.push(lane.out, std::move(bytes),
                                            {options, deadline, on_fate});
+    if (twice) standby_->copy(lane, options, sequence, std::move(copy));
     if (traces()) trace_queued(lane.id(), options.niceness, sequence, size);
     return sequence;
 }
@@ -428,6 +433,7 @@ bool Association::forget_if_over(Lane& lane) {
     relieve();
     if (traces()) trace(traced::CarrierClosed{lane.id(), std::move(error)});
     remember_end(lane);
+    if (standby_) standby_->forget(lane.id());
     inbox_.remove(lane.in);
     outbox_.remove(lane.out);
     if (lane.draining) --shared_.draining;

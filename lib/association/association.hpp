@@ -142,6 +142,14 @@ public:
     // No other connection of the client's takes our place: its Carriers are the application's.
     void choose();
 
+    // Hot standby (standby.hpp), for the root. From now on a client keeps one.
+    void keep_standby(Duration redundant_below);
+    // A fresh client's connection was believed to be one; what came on it, for whom; the answer.
+    void stand_by(AssociationId owner);
+    std::optional<AssociationId> poll_copies(std::vector<Piece>& copies);
+    std::vector<Delivered> take_copies(Instant now, std::vector<Piece>&& copies);
+    void answer_copies(std::vector<Delivered>&& known);
+
     // Input, from the root.
 
     // It is about to race, and may still be told how.
@@ -222,6 +230,9 @@ public:
     }
     std::size_t carriers() const { return lanes_.size(); }
     std::optional<Path> path() const;
+    // The standby, when it is ready; and where it is, or why there is none.
+    const Mapping* standby() const;
+    std::string explain_standby() const;
     std::uint64_t max_message_size() const { return peer_largest_; }
     Stack stack() const { return stack_; }
     // Before it is established: as one may expect it of the stack that is tried first.
@@ -245,6 +256,8 @@ private:
         std::unique_ptr<EarlyFlight> early{};
     };
     struct EarlySupply;
+    class Standby;
+    class Standing;
 
     // Supply.
     Outgoing* next() override;
@@ -384,6 +397,7 @@ private:
                           FateToken on_fate, std::uint64_t fed = 0);
     // association_early.cpp
     void begin_use(Instant now, const std::string& alpn, bool post);
+    Settings our_settings(const Mapping& mapping);
     std::vector<EarlyFlight::Message> find_early() const;
     void settle_early(event::Established::Early outcome);
     void adopt_early(EarlyFlight& flight);
@@ -439,6 +453,8 @@ private:
     std::unique_ptr<Continuity> continuity_;  // none: it ends with its connection
     std::unique_ptr<Dormancy> dormancy_;      // it rests, is to rest, or wakes
     std::unique_ptr<Joining> joining_;        // a listener's that heard early data
+    std::unique_ptr<Standby> standby_;        // a client's that keeps one
+    std::unique_ptr<Standing> standing_;      // a fresh client's that is one
     std::optional<Attach> wish_;              // of a fresh client's connection
     std::optional<event::Established> met_;   // as what it was established, until it is chosen
     std::vector<Event> unchosen_;             // what came before it was chosen

@@ -1,7 +1,7 @@
 // A connection that says by ATTACH which association it belongs to (FORMAT.md, 7.2): how a listener
 // holds what comes on it until it is known whose it is, how that is proved, and how it is put under
 // the association.
-#include "lib/association/association.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -29,6 +29,7 @@ bool Association::holds(Instant now, const Event& event) {
                        std::holds_alternative<Chosen>(event) ||
                        std::holds_alternative<Attach>(event);
     if (chosen_ || tells) return false;
+    if (standing_) return true;
     if (early_) return holds_early(now, event);
     return options_.bounds.continuity > Duration::zero() || !shared_.early_races.empty() ||
            !unchosen_.empty();
@@ -36,6 +37,7 @@ bool Association::holds(Instant now, const Event& event) {
 
 // No more than the windows that the client was given.
 void Association::hold(Event&& event) {
+    if (standing_ && !wished_) return standing_->handle(std::move(event));
     const auto keep = [&](Piece&& piece) {
         unchosen_bytes_ += piece.bytes.size();
         shared_.charge.charged += piece.bytes.size();
@@ -64,11 +66,13 @@ void Association::handle(Instant, Attach& attach) {
         // Only a connection that waits to be chosen, and brought nothing yet, may say so, and once.
         if (chosen_ || !peers_race_ || wished_ || !lanes_.empty())
             return violation("ATTACH comes too late, or twice");
+        if (attach.standby && standing_) return violation("ATTACH as a standby comes twice");
+        if (attach.standby) standing_ = std::make_unique<Standing>(*this);
         wish_ = attach;
-        wished_ = true;
+        wished_ = !attach.standby;
         return;
     }
-    if (!continuity_ || !std::exchange(continuity_->attaching, false))
+    if (!continuity_ || attach.standby || !std::exchange(continuity_->attaching, false))
         return violation("ATTACH that nobody asked for");
     const auto proof = mapping_->prove(continuity_->key, Role::server, attach.epoch);
     const bool good = proof && same(*proof, attach.proof) && attach.epoch == continuity_->epoch &&
@@ -97,6 +101,11 @@ std::optional<Husk> Association::give_up_connection() {
     husk.largest_message = peer_largest_;
     shared_.charge.charged -= std::exchange(unchosen_bytes_, 0);
     husk.events = std::exchange(unchosen_, {});
+    if (const auto standing = std::exchange(standing_, nullptr)) {
+        auto opened = standing->opened();
+        husk.events.insert(husk.events.begin(), std::make_move_iterator(opened.begin()),
+                           std::make_move_iterator(opened.end()));
+    }
     for (Outgoing& out : control_)
         if (auto* settings = std::get_if<Settings>(&out)) husk.unsaid = *settings;
     control_.clear();

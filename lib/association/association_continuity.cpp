@@ -6,8 +6,8 @@
 // what the other one has already it drops.
 #include <algorithm>
 
-#include "lib/association/association.hpp"
 #include "lib/association/in_order.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -160,6 +160,8 @@ void Association::look_for_doubt(Instant now) {
         return;
     }
     if (mapping_->doubt() > now || !chosen_ || lanes_.empty()) return;
+    const Error silent(Errc::replaced, {}, Stage::established);
+    if (standby_ && standby_->take_over(now, silent)) return;
     continuity_->doubting = true;
     continuity_->doubted = now;
     continuity_->former = std::move(race_);
@@ -177,6 +179,7 @@ void Association::unplug() {
     control_.clear();
     closed_early_.clear();
     blocked_.clear();
+    if (standby_) standby_->forget_copies();
     last_ = nullptr;
     std::vector<OutLane*> lanes;
     for (CarrierId carrier : in_order(lanes_)) {

@@ -159,6 +159,12 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
     settings_ = chosen_ = plain_;
     inbox_.set_plain(plain_);
     if (plain_) return;
+    const Settings settings = our_settings(*mapping_);
+    if (settings.race) control_.push_front(Chosen{*settings.race});
+    control_.push_front(settings);
+}
+
+Settings Association::our_settings(const Mapping& mapping) {
     Settings settings;
     settings.association = options_.role == Role::client ? options_.name : remembrance();
     // Nothing is anybody's before the server knows which association it belongs to.
@@ -169,10 +175,11 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
                         feature::early | feature::dropped | feature::datagrams;
     // Where there is early data there will be a key, when the handshake is complete.
     if (options_.bounds.continuity > Duration::zero() &&
-        (early_ || mapping_->continuity_key(options_.name)))
+        (early_ || mapping.continuity_key(options_.name))) {
         settings.features |= feature::attach | rest_feature();
-    if (settings.race) control_.push_front(Chosen{*settings.race});
-    control_.push_front(settings);
+        if (options_.role == Role::server) settings.features |= feature::standby;
+    }
+    return settings;
 }
 
 void Association::handle(Instant now, event::Early& event) {

@@ -5,6 +5,7 @@
 #include "lib/association/association.hpp"
 #include "lib/association/in_order.hpp"
 #include "lib/association/lane.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -120,6 +121,7 @@ void Association::handle(Instant now, Settings& settings) {
 
 void Association::handle(Instant now, Chosen& chosen) {
     if (options_.role == Role::client) return violation("CHOSEN from a server");
+    if (standing_) return violation("CHOSEN on a standby that was not attached");
     if (!peers_race_ || *peers_race_ != chosen.race)
         return violation("CHOSEN names another race than SETTINGS, or comes twice");
     if (!joins(now, chosen.race)) choose();
@@ -289,6 +291,7 @@ void Association::handle(Instant now, Delivered& delivered) {
     heard_ = now;
     Lane* lane = find(delivered.carrier);
     if (!lane) return;
+    lane->heard = true;
     if (!outbox_.handle_delivered(lane->out, delivered))
         return violation("DELIVERED speaks of a message that was not sent");
     relieve();
@@ -385,7 +388,10 @@ void Association::handle(Instant now, event::Lost& event) {
     const bool refused = continuity_ && continuity_->attaching && state_ == State::established &&
                          event.error.cause == make_error_code(Errc::not_attached);
     if (refused) return handle_refusal(now, event.error);
-    if (mends(event.error)) return break_off(now, event.error);
+    if (mends(event.error)) {
+        if (!standby_ || !standby_->take_over(now, event.error)) break_off(now, event.error);
+        return;
+    }
     if (begins_again(event.error)) {
         ++beginnings_;
         return start_anew(now, event.error);
@@ -454,12 +460,13 @@ void Association::fail_all(const Error& error) {
 void Association::after_failure() {
     if (state_ == State::gone) return;
     if (end_ != Errc::connection_closed) forget_client();
+    if (continuity_) shared_.standbys.forget(id());
     state_ = State::gone;
     if (mapping_) trace_end(*mapping_, attempt_, end_);
     fail_all(end_);
     if (traces()) trace(traced::AssociationClosed{end_});
     // Whoever was turned away is nobody's loss.
-    if (end_ == Errc::not_attached) end_ = Error(Errc::carrier_closed);
+    if (end_ == Errc::not_attached || standing_) end_ = Error(Errc::carrier_closed);
     events_.push_back(happened::Gone{id(), end_});
 }
 

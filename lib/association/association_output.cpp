@@ -3,6 +3,7 @@
 
 #include "lib/association/association.hpp"
 #include "lib/association/lane.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -15,6 +16,7 @@ constexpr Duration idle_close = std::chrono::seconds(5);
 void Association::prepare(Instant now) {
     now_ = now;
     if (dormancy_) tend_rest(now);
+    if (standby_) standby_->tend();
     // A server waits for its client: only that knows what it still wants to open.
     const bool open = state_ == State::connecting || state_ == State::established;
     if (!lanes_.empty() || options_.role == Role::server || !open)
@@ -150,6 +152,7 @@ Outgoing* Association::open_for(Lane& lane) {
 }
 
 void Association::packed(CarrierId carrier, std::uint64_t pieces) {
+    if (standby_ && (pieces = standby_->without_copies(carrier, pieces)) == 0) return;
     Lane* lane = find(carrier);
     if (!lane) return;
     last_ = lane;
@@ -181,6 +184,7 @@ Instant Association::deadline() const {
     Instant first = outbox_.deadline();
     if (mapping_) first = std::min(first, mapping_->deadline());
     first = std::min({first, race_deadline(), continuity_deadline(), rest_deadline()});
+    if (standby_) first = std::min(first, standby_->deadline());
     if (idle_since_ != never) first = std::min(first, idle_since_ + idle_close);
     if (state_ == State::established) {
         first = std::min(first, inbox_.deadline());
@@ -216,7 +220,8 @@ void Association::handle_timeout(Instant now) {
     if (!time_continuity(now) || !time_rest(now)) return;
     time_leaves(now);
     time_joining(now);
-    if (choice_due_ <= now) {
+    if (standby_) standby_->handle_timeout(now);
+    if (choice_due_ <= now && !(standing_ && standing_->look(now))) {
         choice_due_ = never;
         return shut(Error(Errc::never_chosen, {}, Stage::established));
     }

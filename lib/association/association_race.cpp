@@ -3,7 +3,7 @@
 // told that they have lost.
 #include <algorithm>
 
-#include "lib/association/association.hpp"
+#include "lib/association/standby.hpp"
 
 namespace post::core {
 
@@ -27,7 +27,7 @@ void Association::attach(std::unique_ptr<Mapping> mapping) {
 }
 
 void Association::attach(AttemptId attempt, std::unique_ptr<Mapping> mapping) {
-    if (leaves_.empty()) stack_ = mapping->stack();
+    if (leaves_.empty() && !mapping_) stack_ = mapping->stack();
     trace_begin(*mapping, attempt);
     leaves_.push_back({attempt, std::move(mapping)});
 }
@@ -51,6 +51,7 @@ void Association::begin_race(Instant now) {
 }
 
 std::optional<Want> Association::poll_want(Instant now) {
+    if (auto wanted = standby_ ? standby_->poll(now) : std::nullopt) return *std::move(wanted);
     if (!racing() || !options_.remote) return std::nullopt;
     if (!race_ && continuity_ && now < continuity_->retry) return std::nullopt;
     if (!race_) begin_race(now);
@@ -160,6 +161,7 @@ void Association::handle_trouble(Instant now, AttemptId attempt, const Address& 
 }
 
 void Association::handle_failure(Instant now, AttemptId attempt, const Error& error) {
+    if (standby_ && standby_->is(attempt)) return standby_->handle_failure(now, error);
     if (!racing() || !race_) return;
     now_ = now;
     if (race_->handle_failure(now, attempt, error)) trace_attempt(attempt);
@@ -189,6 +191,7 @@ void Association::drain(Instant now, AttemptId attempt) {
 // Its first event says whether it has won or failed.
 void Association::drain_leaf(Instant now, Leaf& leaf) {
     if (leaf.leaving) return;
+    if (standby_ && standby_->is(leaf.attempt)) return standby_->drain(now, leaf);
     leaf.mapping->poll_events(arrived_);
     if (arrived_.empty()) return;
     if (auto* lost = std::get_if<event::Lost>(&arrived_.front())) {
@@ -227,6 +230,7 @@ void Association::win(Instant now, Leaf& winner) {
 
 void Association::close_leaves(const Error& error) {
     for (Leaf& leaf : leaves_) {
+        if (standby_ && standby_->is(leaf.attempt)) continue;  // it goes when nobody wants it
         if (std::exchange(leaf.leaving, true)) continue;
         trace_end(*leaf.mapping, leaf.attempt, error);
         leaf.mapping->close(error);
@@ -237,6 +241,7 @@ void Association::time_leaves(Instant now) {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
         Leaf& one = leaves_[i];
         if (one.leaving || one.mapping->deadline() > now) continue;
+        if (standby_ && standby_->is(one.attempt)) continue;
         one.mapping->handle_timeout(now);
         drain_leaf(now, one);
         if (!racing()) return;
@@ -248,13 +253,16 @@ Instant Association::race_deadline() const {
     if (!racing()) return first;
     if (race_) first = std::min(first, race_->deadline());
     for (const Leaf& leaf : leaves_)
-        if (!leaf.leaving) first = std::min(first, leaf.mapping->deadline());
+        if (!leaf.leaving && !(standby_ && standby_->is(leaf.attempt)))
+            first = std::min(first, leaf.mapping->deadline());
     return first;
 }
 
 Datagrams Association::transmit_leaf(Instant now, AttemptId attempt, std::span<std::byte> space) {
     Leaf* const from = leaf(attempt);
     if (!from) return {};
+    if (standby_ && standby_->is(attempt) && !from->leaving)
+        return standby_->poll_transmit(now, *from->mapping, space);
     Nothing nothing;
     const bool early = state_ == State::connecting && !from->leaving &&
                        from->mapping->sends_early();

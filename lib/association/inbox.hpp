@@ -199,6 +199,8 @@ public:
     // What came alone, without a window that promised room for it; dropped where there is none.
     void handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
                       core::Boxed<DatagramInfo> datagram = {});
+    // A copy that came another way; nothing is dropped with it, since the message itself comes too.
+    void handle_copy(Instant now, InLane& lane, Piece&& piece);
     void handle_skip(Instant now, InLane& lane, const Skip& skip);
     void handle_skip_again(Instant now, InLane& lane, const Skip& skip);
     void handle_abandon(Instant now, InLane& lane, const Abandon& abandon);

@@ -44,4 +44,16 @@ void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
     come(now, lane, std::move(message), name, piece.marks, &after);
 }
 
+void Inbox::handle_copy(Instant now, InLane& lane, Piece&& piece) {
+    if (lane.discarding || lane.over || !has_room(lane, piece.bytes.size())) return;
+    // What has an order comes in it: behind all that was sent before.
+    std::uint64_t next = piece.niceness == NicenessClass{} ? lane.watermark : 0;
+    if (lane.work)
+        for (const Receipts& known : lane.work->receipts)
+            if (known.niceness() == piece.niceness) next = known.watermark();
+    if (piece.marks.ordered && piece.sequence.value() != next) return;
+    After after;
+    handle_alone(now, lane, std::move(piece), after);
+}
+
 }  // namespace post::core

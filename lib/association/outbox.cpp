@@ -483,6 +483,8 @@ void Outbox::settle(OutLane& lane, OutClass& queue, std::uint64_t sequence, Fate
     }
     entry.state = OutEntry::State::settled;
     if (!entry.passed) count_in(queue, sequence);
+    // A copy was sooner.
+    if (kind == Fate::Kind::acked && !entry.said) report(lane, entry, sequence, Fate::Kind::sent);
     report(lane, entry, sequence, kind, error, maybe);
     settled_.add(std::move(entry.content));
 }

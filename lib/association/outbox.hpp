@@ -176,6 +176,10 @@ public:
     void not_early(Instant now, OutLane& lane, NicenessClass niceness, Sequence sequence,
                    bool elsewhere);
 
+    // A copy of it goes another way, so that the peer may have it, and say so. False: it is there
+    // no more.
+    static bool note_copy(OutLane& lane, NicenessClass niceness, Sequence sequence);
+
     // Views and events.
 
     Instant deadline() const;

@@ -106,4 +106,13 @@ void Outbox::not_early(Instant now, OutLane& lane, NicenessClass niceness, Seque
     end_doomed();
 }
 
+bool Outbox::note_copy(OutLane& lane, NicenessClass niceness, Sequence sequence) {
+    OutClass* const queue = lane.find(niceness);
+    if (!queue || !queue->has(sequence.value())) return false;
+    OutEntry& entry = queue->at(sequence.value());
+    if (entry.state == OutEntry::State::settled) return false;
+    entry.tried = true;
+    return true;
+}
+
 }  // namespace post::core

@@ -144,6 +144,18 @@ void Race::note(AttemptId id, const std::string& text) {
     if (Establishment::Attempt* attempt = under_way(id)) attempt->reason += "; " + text;
 }
 
+std::optional<Connect> Race::beside(AttemptId attempt, Stack stack, const Address& remote) const {
+    const Order order = arrange(endpoints_, options_);
+    const Candidate* best = nullptr;
+    const auto there = [&](const Candidate& one) {
+        return one.endpoint.address.family == remote.family && one.endpoint.address.ip == remote.ip;
+    };
+    for (const Candidate& one : order.candidates)
+        if (one.stack == stack && (!best || (!there(*best) && there(one)))) best = &one;
+    if (!best) return std::nullopt;
+    return Connect{attempt, stack, best->endpoint.address, best->path};
+}
+
 bool Race::exhausted() const { return over_ && !data_.winner(); }
 
 Error Race::report() const {

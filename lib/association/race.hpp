@@ -72,6 +72,9 @@ public:
         data_.early_rejected = rejected;
     }
     const Establishment& establishment() const { return data_; }
+    // The best way to have another connection, of this stack, beside the one to `remote`: to the
+    // same address, where there is such a one.
+    std::optional<Connect> beside(AttemptId attempt, Stack stack, const Address& remote) const;
 
 private:
     Establishment::Attempt* under_way(AttemptId attempt);

@@ -11,6 +11,7 @@
 #include "lib/association/lane.hpp"
 #include "lib/association/pool.hpp"
 #include "lib/association/small_blocks.hpp"
+#include "lib/association/standbys.hpp"
 #include "lib/association/trace.hpp"
 
 namespace post::core {
@@ -33,6 +34,7 @@ struct Shared {
     static constexpr std::size_t most_dormant = 262144;
     std::size_t dormant = 0;  // Carriers of servers' associations that rest; one at least of each
     EarlyRaces early_races;   // that listeners heard of
+    Standbys standbys;        // that listeners took
     // Random, and another one as soon as a server's association is forgotten to which its client
     // may still come back: who is refused, and finds the same one, was never known.
     AssociationName remembrance{};

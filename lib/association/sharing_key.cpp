@@ -47,6 +47,8 @@ std::string sharing_key(const Remote& remote, const InitiateOptions& options) {
     key.add(alpn, options.without_alpn ? "without" : "");
     key.add(security, std::to_string(static_cast<int>(options.policy.security)));
     for (Stack stack : options.policy.stacks) key.add(stacks, to_string(stack));
+    if (options.policy.standby)
+        key.add(stacks, "standby " + std::to_string(options.policy.redundant_below.count()));
     key.add(preferences, options.policy.preferences.string());
     const Bounds& bound = options.bounds;
     for (std::uint64_t number : {bound.largest_message, bound.receive_budget, bound.send_budget,

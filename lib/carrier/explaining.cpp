@@ -52,6 +52,8 @@ std::string what_is_used(const Association& association) {
         return text + ": not connected; what may be expected\n";
     text += std::string(" over ") + to_string(association.stack());
     if (!association.alpn().empty()) text += " (" + association.alpn() + ")";
+    if (const std::string standby = association.explain_standby(); !standby.empty())
+        text += "; " + standby;
     return text + "\n";
 }
 

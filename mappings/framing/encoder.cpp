@@ -265,7 +265,9 @@ std::size_t Encoder::write(std::span<std::byte> out, const Delivered& delivered)
 
 std::size_t Encoder::write(std::span<std::byte> out, const Attach& attach) {
     Writer writer(out);
-    type(writer, Type::attach).varint(attach.early ? attach_flag::early : 0);
+    const std::uint64_t flags = (attach.early ? attach_flag::early : 0) |
+                                (attach.standby ? attach_flag::standby : 0);
+    type(writer, Type::attach).varint(flags);
     writer.bytes(std::as_bytes(std::span(attach.association))).varint(attach.epoch);
     writer.bytes(std::as_bytes(std::span(attach.proof)));
     return done(writer);

@@ -261,6 +261,7 @@ bool Parser::attach(Attach& attach) {
     if (!flags(bits, attach_flag::known) || !copy(attach.association) || !varint(attach.epoch))
         return false;
     attach.early = (bits & attach_flag::early) != 0;
+    attach.standby = (bits & attach_flag::standby) != 0;
     return copy(attach.proof);
 }
 

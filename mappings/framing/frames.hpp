@@ -81,7 +81,8 @@ inline constexpr std::uint64_t known = 0x0f;
 }  // namespace delivered_flag
 namespace attach_flag {
 inline constexpr std::uint64_t early = 0x01;
-inline constexpr std::uint64_t known = 0x01;
+inline constexpr std::uint64_t standby = 0x02;
+inline constexpr std::uint64_t known = 0x03;
 }  // namespace attach_flag
 // Bits that mean nothing to a receiver that does not know them, and bits that must not be set.
 inline constexpr std::uint64_t ignorable_flags = 0x3f00'0000;

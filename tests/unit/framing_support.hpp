@@ -120,7 +120,8 @@ inline std::string describe(const Delivered& delivered) {
 
 inline std::string describe(const Attach& attach) {
     return "attach " + hex_of(std::as_bytes(std::span(attach.association))) + " epoch " +
-           std::to_string(attach.epoch) + (attach.early ? " early" : "") + " proof " +
+           std::to_string(attach.epoch) + (attach.early ? " early" : "") +
+           (attach.standby ? " standby" : "") + " proof " +
            hex_of(std::as_bytes(std::span(attach.proof)));
 }
 

@@ -323,6 +323,22 @@ TEST_SUITE("unit") {
                    "19 1a 1b 1c 1d 1e 1f");
     }
 
+    TEST_CASE("from capture: ATTACH of a standby") {
+        Attach attach;
+        for (std::uint8_t i = 0; i < 16; ++i) attach.association[i] = i;
+        attach.epoch = 1;
+        attach.standby = true;
+        check_wide(attach,
+                   "3d 02"                                            // ATTACH, standby
+                   "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"  // association
+                   "01"                                               // epoch
+                   "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"  // proof
+                   "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00",
+                   "attach 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f epoch 1 standby proof "
+                   "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 "
+                   "00 00 00 00 00 00 00");
+    }
+
     TEST_CASE("from capture: DELIVERED that names a message as dropped") {
         Decoder decoder;
         auto stream = say({Settings{}});
