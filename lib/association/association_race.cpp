@@ -27,7 +27,7 @@ void Association::attach(std::unique_ptr<Mapping> mapping) {
 }
 
 void Association::attach(AttemptId attempt, std::unique_ptr<Mapping> mapping) {
-    if (leaves_.empty()) stack_ = mapping->stack();
+    if (leaves_.empty() && !mapping_) stack_ = mapping->stack();
     trace_begin(*mapping, attempt);
     leaves_.push_back({attempt, std::move(mapping)});
 }
