@@ -1,4 +1,4 @@
-// Continuity of single Carriers, where there is one connection and another, and with peers that have
+// Continuity of single Carriers, while another connection is looked for, and with peers that have
 // forgotten, or want none of it (FORMAT.md, 7.2).
 #include "tests/scenario/scene.hpp"
 

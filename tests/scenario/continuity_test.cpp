@@ -266,7 +266,7 @@ TEST_SUITE("scenario") {
                 }
     }
 
-    // What a server says first may be lost, and what it says next arrive: nothing of it has to wait.
+    // What a server says first may be lost, and what it says next arrive: that waits for nothing.
     TEST_CASE("continuity: a connection that broke while the server's SETTINGS were lost goes on") {
         struct Row {
             std::string name;
