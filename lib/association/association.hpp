@@ -361,6 +361,7 @@ private:
     void remember_end(const Lane& lane);
     bool begins_again(const Error& error) const;
     static bool is_outage(const Error& error);
+    static bool is_withdrawal(const Error& error);
     void start_anew(Instant now, const Error& error);
     AssociationName remembrance();
     void note_remembrance(const AssociationName& said);

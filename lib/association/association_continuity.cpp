@@ -51,6 +51,12 @@ bool Association::is_outage(const Error& error) {
            error.cause == make_error_code(Errc::replaced);
 }
 
+// What the loser of a race says, of which a part may have been lost.
+bool Association::is_withdrawal(const Error& error) {
+    return error == Errc::connection_closed &&
+           (!error.cause || error.cause == make_error_code(Errc::lost_the_race));
+}
+
 // What a server's SETTINGS has where a client's has the name. Of two listeners neither knows the
 // associations of the other, so that they differ.
 AssociationName Association::remembrance() {

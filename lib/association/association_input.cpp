@@ -381,7 +381,7 @@ void Association::handle(Instant now, event::Lost& event) {
                         (event.error == Errc::connection_closed ||
                          event.error == Errc::handshake_timeout);
     const bool unnamed = state_ == State::established && !chosen_ && lanes_.empty() &&
-                         is_outage(event.error);
+                         (is_outage(event.error) || is_withdrawal(event.error));
     if (options_.role == Role::server && (nobody || unnamed))
         event.error = Error(Errc::carrier_closed);
     if (handle_lost_at_rest(now, event.error) || waits_for_choice(now, event.error)) return;

@@ -107,6 +107,31 @@ TEST_SUITE("unit") {
         CHECK(core::Association::proves(&living.association, late.association, attach_of(5, 9, 2)));
     }
 
+    TEST_CASE("continuity: a connection that goes before its client said who it is, is no loss") {
+        // The loser of a race, of whose last words one was lost, or both.
+        for (const Error& end : {Error(Errc::connection_closed,
+                                       make_error_code(Errc::lost_the_race), Stage::established),
+                                 Error(Errc::connection_closed, {}, Stage::established),
+                                 Error(Errc::connection_lost, {}, Stage::established)}) {
+            CAPTURE(end.message());
+            AssociationRig server(Role::server, {});
+            server.script.secret = 5;
+            server.establish(true, false);
+            server.tell(event::Lost{end});
+            server.turn();
+            CHECK(server.happened() == Words{"gone"});
+            CHECK(server.errors.back() == Errc::carrier_closed);
+        }
+        AssociationRig server(Role::server, {});
+        server.establish(true, false);
+        server.tell(
+            event::Lost{Error(Errc::connection_closed, make_error_code(Errc::protocol_violation),
+                              Stage::established)});
+        server.turn();
+        CHECK(server.happened() == Words{"gone"});
+        CHECK(server.errors.back() == Errc::connection_closed);
+    }
+
     TEST_CASE("continuity: ATTACH out of place closes the connection") {
         AssociationRig client;
         client.script.secret = 5;
