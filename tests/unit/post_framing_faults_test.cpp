@@ -170,8 +170,8 @@ std::vector<Fault> faults() {
          "DELIVERED: partial 4611686018427387903 goes beyond"},
         {"33 dropped ranges", Side::peers, wide + "3a 08 04 00 21",
          "range count 33 is not 1 to 32"},
-        {"ATTACH with an unknown flag", Side::peers, wide + "3d 02",
-         "ATTACH: flags 2 have unknown"},
+        {"ATTACH with an unknown flag", Side::peers, wide + "3d 04",
+         "ATTACH: flags 4 have unknown"},
     };
 }
 
