@@ -45,7 +45,8 @@ struct Association::EarlySupply final : Supply {
         if (is_open(first->id())) return nullptr;
         flight.opened.push_back(first->id());
         first->keyed = true;
-        Open open{first->id(), first->parent, first->kind, first->out.priority, first->channel};
+        Open open{first->id(),         first->parent,  first->kind,
+                  first->out.priority, first->channel, first->target};
         open.race = self.options_.race_id;
         out = std::move(open);
         return &out;
@@ -177,6 +178,7 @@ void Association::begin_use(Instant now, const std::string& alpn, bool post) {
 void Association::handle(Instant now, event::Early& event) {
     early_ = true;
     begin_use(now, event.alpn, event.post);
+    if (stack_ == Stack::http3) inbox_.keep_fields();
     if (plain_) know_peer(0);
 }
 
