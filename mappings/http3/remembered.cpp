@@ -1,3 +1,4 @@
+// SETTINGS that are kept: how they are compared, and written beside a ticket's parameters.
 #include "mappings/http3/remembered.hpp"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// What a client remembers of a server's SETTINGS beside a ticket, to keep to them with requests that
-// go before those of the new connection have come (RFC 9114, 7.2.4.2; RFC 9204, 3.2.3).
+// What a client remembers of a server's SETTINGS beside a ticket, to keep to them with requests
+// that go before those of the new connection have come (RFC 9114, 7.2.4.2; RFC 9204, 3.2.3).
 //
 //   Kept { length (i), transport parameters (..),
 //          field section (i), table (i), blocked (i), connect (i), datagrams (i) }

@@ -1,9 +1,10 @@
-// Requests of HTTP/3 in early data (0-RTT): where a ticket and the server's SETTINGS are remembered,
-// what is safe and idempotent goes with the first flight (RFC 8470).
+// Requests of HTTP/3 in early data (0-RTT): where a ticket and the server's SETTINGS are
+// remembered, what is safe and idempotent goes with the first flight (RFC 8470).
 #include <algorithm>
 #include <memory>
 #include <set>
 
+#include "tests/scenario/http3_bytes.hpp"
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {
@@ -235,6 +236,48 @@ TEST_SUITE("scenario") {
         const auto again = web.visit({});
         CHECK_FALSE(again.early);
         CHECK(again.status == 200);
+    }
+
+    TEST_CASE("http3: a server that takes early data keeps to the SETTINGS that it once said") {
+        // By hand: the first connection, whose SETTINGS are remembered, and one that resumes it.
+        const auto end_of_second = [](std::uint64_t first, std::uint64_t second) {
+            Scene scene(test::seed(), {.delay = one_way});
+            scene.collect(
+                {.policy = {.stacks = {Stack::quic}}, .alpn = {"h3"}, .early_data = true});
+            const auto visit = [&](std::uint64_t section) {
+                using namespace http3_bytes;
+                scene.accepted.clear();
+                Carrier carrier = scene.near_context().initiate(
+                    "https://server.test:4433", {.trust = Trust::pinned(scene.identity.pin())});
+                Ends ends;
+                gather_end(carrier, ends);
+                carrier.send("", twice);
+                // The control stream, two of QPACK, and the request.
+                REQUIRE(scene.until([&] { return scene.accepted.size() == 4; }));
+                Carrier control;
+                for (Carrier& one : scene.accepted)
+                    if (Carrier fork = one.fork({.one_way = true}); fork && !control)
+                        control = std::move(fork);
+                REQUIRE(control);
+                control.send(std::string("\0", 1) + frame(4, varint(6) + varint(section)));
+                scene.world.run_for(200ms);
+                const auto report = carrier.association().establishment();
+                const std::size_t early = report ? report->early : 0;
+                Error end = ends.empty() ? Error() : ends[0];
+                carrier.abort();
+                scene.world.run_for(10s);
+                return std::pair(early, end);
+            };
+            CHECK_FALSE(visit(first).second);
+            const auto [early, end] = visit(second);
+            if (!end) CHECK(early == 1);
+            return end;
+        };
+        CHECK_FALSE(end_of_second(10'000, 10'000));
+        CHECK_FALSE(end_of_second(10'000, 10'001));
+        const Error less = end_of_second(10'000, 9'999);
+        CHECK(less == Errc::protocol_violation);
+        CHECK(less.cause == std::error_code(0x109, http3_category()));
     }
 }
 
