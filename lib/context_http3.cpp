@@ -25,11 +25,16 @@ Result<std::unique_ptr<Mapping>> Root::connect_http3(const Association& associat
                                                      TransientId transient) {
     quic::ConnectOptions connect = quic_way(association, setup, way, Stack::http3);
     connect.alpn = {std::string(http3::alpn)};
+    auto kept = http3::Kept::read(way.parameters);
+    if (kept)
+        connect.parameters = std::move(kept->transport);
+    else
+        connect.security.early_data = 0;
     auto below = way.port->endpoint->connect(now_, transient, connect);
     if (!below) return below.error();
     http3::Options options;
     options.authority = authority(*association.options().remote);
-
+    if (kept) options.remembered = kept->settings;
     return std::unique_ptr<Mapping>(
         std::make_unique<http3::Connection>(*std::move(below), Role::client, std::move(options)));
 }
@@ -42,7 +47,9 @@ void Root::listen_http3(Port& port, const std::vector<Stack>& stacks, const Http
     port.http3 = named(Stack::http3);
     if (!port.http3) return;
     port.http = http;
-    port.accept.security.tickets.early = nullptr;  // requests are never early
+    // What a client remembers of our SETTINGS has to hold (RFC 9114, 7.2.4.2).
+    auto& tickets = port.accept.security.tickets;
+    if (tickets.early) tickets.scope += http.connect.empty() ? " http3" : " http3 connect";
     auto& alpn = port.accept.alpn;
     if (!named(Stack::quic)) std::erase(alpn, std::string(quic::post_alpn));
     if (std::find(alpn.begin(), alpn.end(), http3::alpn) == alpn.end())

@@ -4,6 +4,7 @@
 
 #include "lib/association/plan.hpp"
 #include "lib/context_root.hpp"
+#include "lib/peer_text.hpp"
 
 namespace post::core {
 
@@ -63,7 +64,7 @@ void Root::remember(const Association& association, Setup& setup) {
     if (!over || !std::exchange(setup.races, false)) return;
     const Establishment* known = association.establishment();
     if (!known) return;
-    memory_.remember(now_, association.options().remote->string(), association.options().race,
+    memory_.remember(now_, peer_text(*association.options().remote), association.options().race,
                      *known);
     write_history(association, setup.options);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/context_root.hpp"
+#include "lib/peer_text.hpp"
 
 namespace post::core {
 
@@ -44,7 +45,7 @@ AssociationKey Root::association_key(const Remote& remote, const InitiateOptions
                                      std::string trust, const std::string& network) const {
     AssociationKey key;
     key.network = network;
-    key.remote = remote.string();
+    key.remote = peer_text(remote);
     key.alpn = options.without_alpn ? "none" : options.alpn;
     key.trust = std::move(trust);
     key.identity = options.local.identity.pin();
@@ -58,13 +59,13 @@ void Root::steer(const Remote& remote, const InitiateOptions& options, Race::Opt
     if (!race.out) recall(remote, options, race.network);
     if (race.out)
         for (const auto& path : race.out->paths) recall(remote, options, path.network);
-    memory_.steer(now(), remote.string(), race);
+    memory_.steer(now(), peer_text(remote), race);
 }
 
 // What the store knows of a network, where nothing is known here.
 void Root::recall(const Remote& remote, const InitiateOptions& options,
                   const std::string& network) {
-    const RaceMemory::Key memory{network, remote.string()};
+    const RaceMemory::Key memory{network, peer_text(remote)};
     if (memory_.knows(memory)) return;
     const auto trust = trust_text(options.trust, remote.server_name());
     const auto kept = store_->find(association_key(remote, options, trust, network));
@@ -190,7 +191,8 @@ void Root::resume(const Association& association, const Setup& setup, Stack stac
         key, [&](KeptAssociation& value) { ticket = value.take_ticket(now, stack); });
     if (!taken || !ticket) return;
     security.session = ticket->session;
-    if (stack != Stack::http3 && association.has_early(!is_plain(setup.options))) {
+    const bool plain = stack == Stack::http3 || is_plain(setup.options);
+    if (association.has_early(!plain)) {
         security.early_data = ticket->early_data;
         way.parameters = ticket->parameters;
     }

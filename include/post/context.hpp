@@ -137,16 +137,16 @@ struct ListenOptions {
     // for each leaf of the client's next race, and more. 0 to 16; 0: clients cannot resume. A
     // ticket is good for an hour.
     unsigned tickets = 3;
-    // Takes what clients that resume send with their first flight (0-RTT, RFC 8446, 2.3), on quic
-    // and tls: their idempotent messages come half a round trip after they were sent, marked
+    // Takes what clients that resume send with their first flight (0-RTT, RFC 8446, 2.3), on quic,
+    // http3 and tls: their idempotent messages come half a round trip after they were sent, marked
     // InMessage::early. The price: who records such a flight can play it again (RFC 8446, 8). A
     // Context takes each flight, and each message of a race, once, for as long as a ticket may be
     // good, which is two hours at most; its memory of them ends at 65536 names, and what comes
     // beyond is taken behind the handshake. Contexts with the same ContextOptions::ticket_keys
     // need TicketKeySource::first_use for that, and take none without it. Until the handshake is
     // complete Association::peer_identity() and resumed() know nothing. Not with
-    // client_certificate; on tls only where no `alpn` is taken beside Post, and on quic only where
-    // no http3 is.
+    // client_certificate; on tls only where no `alpn` is taken beside Post. On http3 each flight is
+    // taken once, and what requests in it ask for is the application's to look at (RFC 8470).
     bool early_data = false;
     Bounds bounds{};
     QuicOptions quic{};

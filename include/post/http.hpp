@@ -60,13 +60,20 @@
 // answer, are dropped, as are those that find no room. The Capsule Protocol (RFC 9297, 3) is bytes
 // of the tunnel like any: the application reads and writes capsules.
 //
+// Where a session is resumed, requests that are idempotent (SendOptions) and whose method is GET,
+// HEAD or OPTIONS go in early data (0-RTT, RFC 8470): they arrive half a round trip after they were
+// sent, and all others when the handshake is complete. The server's SETTINGS are kept with its
+// tickets for that (RFC 9114, 7.2.4.2). A server hears them with ListenOptions::early_data, marked
+// InMessage::early(); to what it would not do twice it answers 425 (Too Early), a response like
+// any: whether to ask again, and not idempotently, is the client's application's to say.
+//
 // Limits: fields are at most Properties::largest_fields, both ways; a server answers 431 to more. A
 // client that gives up requests unanswered, more than 1000 at once and then 100 a second, loses its
 // connection (H3_EXCESSIVE_LOAD). A Listener that closes says GOAWAY: what was asked is answered,
 // further requests fail, and the next initiate makes another connection.
 //
-// not done: server push, CONNECT without `:protocol`, early data, and expiry of what has begun to
-// be sent (Feature::lifetime). None of it is offered to peers; who asks all the same is refused: a
+// not done: server push, CONNECT without `:protocol`, and expiry of what has begun to be sent
+// (Feature::lifetime). None of it is offered to peers; who asks all the same is refused: a
 // push by the end of the connection; where no `:protocol` is taken at all, any as malformed.
 #pragma once
 

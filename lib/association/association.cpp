@@ -33,6 +33,8 @@ Association::Association(const Options& options, Shared& shared)
       next_carrier_(options.role == Role::client ? 0 : 1) {
     outbox_.set_traced(traces());
     inbox_.set_traced(traces());
+    // Fields are what its messages are, so that they may go early.
+    if (options.fields) outbox_.know_peer({.plain = true, .properties = true});
 }
 
 Association::~Association() {
@@ -423,10 +425,11 @@ void Association::cut(Lane& lane, const Error& error) {
 
 bool Association::forget_if_over(Lane& lane) {
     if (!lane.ended || lane.out.unsettled() > 0 || !lane.in.done()) return false;
-    // A plain peer that has said all that it had to say and reads no more, as servers do that answer
-    // early, is at no fault (RFC 9114, 4.1). What it did not take has its own fate.
-    const bool answered = plain_ && lane.receives() && lane.in.over && !lane.in.end() &&
-                          !lane.closing;
+    // A plain peer that has answered and reads no more, as servers do that need not hear all of the
+    // question, is at no fault (RFC 9114, 4.1). What it did not take has its own fate. On http3 its
+    // code tells.
+    const bool answered = plain_ && !fields() && lane.ours && lane.receives() && lane.in.over &&
+                          !lane.in.end() && !lane.closing;
     const bool fault = lane.error() && !(answered && *lane.error() == Errc::carrier_reset);
     Error error = fault ? *lane.error() : Error(Errc::carrier_closed);
     if (lane.out.tag != no_tag) events_.push_back(happened::Over{lane.out.tag, error});

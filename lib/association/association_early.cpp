@@ -45,8 +45,8 @@ struct Association::EarlySupply final : Supply {
         if (is_open(first->id())) return nullptr;
         flight.opened.push_back(first->id());
         first->keyed = true;
-        Open open{first->id(), first->parent, first->kind, first->out.priority,
-                  first->rare().channel};
+        Open open{first->id(),         first->parent,         first->kind,
+                  first->out.priority, first->rare().channel, first->rare().target};
         open.race = self.options_.race_id;
         out = std::move(open);
         return &out;
@@ -185,6 +185,7 @@ Settings Association::our_settings(const Mapping& mapping) {
 void Association::handle(Instant now, event::Early& event) {
     early_ = true;
     begin_use(now, event.alpn, event.post);
+    if (stack_ == Stack::http3) inbox_.keep_fields();
     if (plain_) know_peer(0);
 }
 

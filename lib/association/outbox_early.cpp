@@ -10,9 +10,15 @@ namespace {
 // Messages of a class that are looked at.
 constexpr std::size_t most_seen = 256;
 
-// Says nothing but what every peer takes, and is whole.
-bool may_go_early(const OutEntry& entry) {
-    return entry.idempotent && entry.reliable && !entry.rare && entry.pulled == 0 &&
+// Fields of HTTP, and nothing that is an order to the peer's library.
+bool has_fields_alone(const OutRare& rare) {
+    return rare.extras && !rare.feed && rare.before.empty() && rare.in_vain.empty();
+}
+
+// Says nothing but what every peer takes, and is whole. Of a plain one it is known what it takes.
+bool may_go_early(const OutEntry& entry, bool fields) {
+    return entry.idempotent && entry.reliable && entry.pulled == 0 &&
+           (!entry.rare || (fields && has_fields_alone(*entry.rare))) &&
            entry.state == OutEntry::State::queued;
 }
 
@@ -36,8 +42,8 @@ std::vector<Outbox::Early> Outbox::find_early(const OutLane& lane, std::size_t m
                 in_order = false;  // its number has to be skipped, in its turn
                 continue;
             }
-            const bool fits = may_go_early(entry) && entry.content.size() <= bytes &&
-                              (in_order || !entry.ordered);
+            const bool fits = may_go_early(entry, peer_.plain && peer_.properties) &&
+                              entry.content.size() <= bytes && (in_order || !entry.ordered);
             if (!fits) {
                 in_order = in_order && !entry.ordered;
                 continue;
@@ -53,7 +59,7 @@ bool Outbox::copy_early(OutLane& lane, NicenessClass niceness, Sequence sequence
     OutClass* const queue = lane.find(niceness);
     if (!queue || !queue->has(sequence.value())) return false;
     OutEntry& entry = queue->at(sequence.value());
-    if (!may_go_early(entry)) return false;
+    if (!may_go_early(entry, peer_.plain && peer_.properties)) return false;
     entry.early = true;
     piece = Piece{.carrier = lane.carrier,
                   .niceness = niceness,
@@ -66,6 +72,7 @@ bool Outbox::copy_early(OutLane& lane, NicenessClass niceness, Sequence sequence
                             .final = entry.final,
                             .ask = sequence.value() + 1 == queue->end(),
                             .text = entry.text}};
+    if (entry.rare) piece.extras = extras_for(Instant{}, entry);
     return true;
 }
 

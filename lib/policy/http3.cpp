@@ -17,6 +17,9 @@ std::span<const Cell> http3_cells() {
         {Feature::properties, When::always, native, "the fields of HTTP"},
         {Feature::message_boundaries, When::always, native,
          "one message a direction, with interim responses before it and trailers behind it"},
+        {Feature::early_data, When::always, native,
+         "safe requests that are idempotent go with the first packets of a connection that is "
+         "resumed (0-RTT), where the server takes them so (RFC 8470)"},
         {Feature::security, When::always, native, "TLS 1.3, and the certificate is verified"},
         {Feature::migration, When::always, native,
          "a client goes to another path and stays the same connection (RFC 9000, 9)"},

@@ -90,8 +90,7 @@ struct Callbacks {
     }
     static int recv_settings(nghttp3_conn*, const nghttp3_settings* settings, void* user_data) {
         return guarded(user_data, [&](Connection& self) {
-            self.on_settings(settings->enable_connect_protocol != 0, settings->h3_datagram != 0);
-            return true;
+            return self.on_settings(Remembered::of(*settings));
         });
     }
     static nghttp3_ssize read_data(std::int64_t id, nghttp3_vec* vectors, std::uint32_t* flags,

@@ -28,7 +28,9 @@ void Connection::Deleter::operator()(nghttp3_conn* native) const noexcept {
 }
 
 Connection::Connection(std::unique_ptr<Mapping> below, Role role, Options options)
-    : below_(std::move(below)), role_(role), options_(std::move(options)) {}
+    : below_(std::move(below)), role_(role), options_(std::move(options)) {
+    begin_early();
+}
 
 Connection::~Connection() = default;
 
@@ -166,7 +168,7 @@ void Connection::retire() {
 
 void Connection::close(Error reason) {
     ended_ = true;
-    if (!native_) return below_->close(std::move(reason));
+    if (!native_ || early_) return below_->close(std::move(reason));
     below_->close(http3::below(to_wire(reason), reason.detail));
 }
 
@@ -214,7 +216,9 @@ void Connection::poll_events(std::vector<Event>& events) {
     below_->poll_events(heard_events_);
     for (Event& event : heard_events_) {
         if (ended_) break;
-        if (native_ || std::holds_alternative<event::Established>(event))
+        const bool begins = std::holds_alternative<event::Established>(event) ||
+                            std::holds_alternative<event::Early>(event);
+        if (native_ || begins)
             std::visit([this](auto& happened) { handle(happened); }, event);
         else
             events_.push_back(std::move(event));

@@ -31,6 +31,7 @@
 #include <post/function.hpp>
 
 #include "mappings/http3/control_rules.hpp"
+#include "mappings/http3/remembered.hpp"
 #include "mappings/http3/request.hpp"
 #include "mappings/mapping.hpp"
 #include "mappings/wire/rate_limit.hpp"
@@ -53,6 +54,8 @@ struct Options {
     std::string authority;
     // The protocols of extended CONNECT that are taken (HttpOptions::connect); of a server.
     std::vector<std::string> connect{};
+    // Of a client that resumes: what the server's SETTINGS were, without which nothing goes early.
+    std::optional<Remembered> remembered{};
 };
 
 class Connection final : public Mapping {
@@ -90,6 +93,7 @@ public:
     Instant heard() const override { return below_->heard(); }
     bool moves() const override { return below_->moves(); }
     bool over() const override { return below_->over(); }
+    bool sends_early() const override { return early_ && role_ == Role::client; }
 
     std::size_t requests() const { return requests_.size(); }
 
@@ -109,6 +113,9 @@ private:
     // A client's body waits so long for the server's leave (RFC 9110, 10.1.1).
     static constexpr Duration leave_patience = std::chrono::seconds(1);
 
+    // Tickets that wait for the SETTINGS (ATTACKS A17).
+    static constexpr std::size_t most_tickets = 16;
+
     // connection.cpp
     CarrierId own(Own which) const;
     void start();
@@ -122,6 +129,15 @@ private:
     void end(Error error);
     void lose(const Error& error);
     void end_if_retired();
+
+    // early.cpp
+    void begin_early();
+    bool hold_early(Request& request, const Piece& piece);
+    void end_early(event::Established::Early outcome);
+    void begin_again();
+    bool keep_settings(const Remembered& settings);
+    void handle(event::Early& event);
+    void handle(event::Ticket& event);
 
     // connection_receive.cpp: what comes up.
     template <class Value> void handle(Value& event) { events_.push_back(std::move(event)); }
@@ -161,7 +177,7 @@ private:
 
     // tunnels.cpp: extended CONNECT, and HTTP Datagrams.
     bool offers_datagrams() const { return role_ == Role::client || !options_.connect.empty(); }
-    void on_settings(bool connect, bool datagrams);
+    bool on_settings(const Remembered& settings);
     bool may_ask(Request& request, const Piece& piece, Supply& supply);
     void flow(Request& request, std::span<const std::byte> bytes);
     void begin_datagram(const Request& request, const Piece& piece, Supply& supply);
@@ -204,6 +220,11 @@ private:
     bool settled_ = false;                           // the peer's SETTINGS came, and say
     bool takes_connect_ = false;                     // that it takes extended CONNECT
     bool takes_datagrams_ = false;                   // and HTTP Datagrams
+    bool early_ = false;          // requests go, or come, before the handshake is complete
+    bool keeps_promise_ = false;  // the server took them, by what is remembered of it
+    bool reading_early_ = false;  // what is read came so
+    Remembered settings_;
+    std::vector<event::Ticket> tickets_;
     Instant now_{};
     Error end_;  // that nghttp3's callbacks want
     std::unordered_map<CarrierId, Request> requests_;

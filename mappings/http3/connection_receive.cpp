@@ -28,7 +28,8 @@ bool is_one_way(std::int64_t id) { return (id & 2) != 0; }
 
 void Connection::handle(event::Established& event) {
     if (event.alpn == alpn) {
-        start();
+        end_early(event.early);
+        if (!native_) start();
         event.fields = true;
         event.alone = true;  // as HTTP Datagrams (RFC 9297), or not: begin_datagram
     }
@@ -52,7 +53,9 @@ void Connection::handle(event::Opened& event) {
 }
 
 void Connection::handle(event::Arrived& event) {
+    reading_early_ = event.piece.marks.early;
     read(event.piece.carrier, event.piece.bytes, false);
+    reading_early_ = false;
 }
 
 void Connection::handle(event::ArrivedRun&) {}
@@ -174,7 +177,9 @@ void Connection::handle(event::Ended& event) {
     if (code != 0 && code != NGHTTP3_ERR_STREAM_NOT_FOUND) fail(code);
 }
 
-void Connection::handle(event::Lost& event) { lose(of_connection(std::move(event.error))); }
+void Connection::handle(event::Lost& event) {
+    lose(early_ ? event.error : of_connection(std::move(event.error)));
+}
 
 // Of nghttp3.
 
@@ -274,6 +279,7 @@ Piece Connection::part(const Request& request, Bytes bytes) const {
     piece.offset = request.received;
     piece.total = request.total;
     piece.bytes = std::move(bytes);
+    piece.marks.early = reading_early_;
     return piece;
 }
 

@@ -156,6 +156,7 @@ void Connection::begin_piece(Piece& piece, Supply& supply) {
     if (!request) return;
     if (!piece.marks.reliable && request->flows_out && request->out == Request::Out::body)
         return begin_datagram(*request, piece, supply);
+    if (hold_early(*request, piece)) return;
     if (piece.first()) {
         if (Error error = wrong(*request, piece))
             return supply.refused(piece.carrier, piece.niceness, piece.sequence, error);
@@ -213,13 +214,17 @@ void Connection::begin_finish(CarrierId carrier) {
 void Connection::serve_resumed(Supply& supply) {
     for (const CarrierId carrier : std::exchange(resumed_, {})) {
         Request* request = find(carrier);
-        if (!request || !request->pulled || request->waits) continue;
+        if (!request || !request->pulled || request->waits || (request->held && early_)) continue;
         if (request->id < 0 && request->opening) {
             request->id = stream_id(carrier);
             if (request->id < 0) continue;  // event::Unblocked will say when
             streams_[request->id] = carrier;
         }
-        const Piece piece = *std::exchange(request->pulled, std::nullopt);
+        Piece piece = *std::exchange(request->pulled, std::nullopt);
+        if (std::exchange(request->held, false)) {
+            begin_piece(piece, supply);
+            continue;
+        }
         if (request->out != Request::Out::nothing || may_ask(*request, piece, supply))
             write(*request, piece, supply);
         if (request->finish_pulled && !request->pulled) begin_finish(carrier);

@@ -32,6 +32,7 @@ struct Request {
     bool no_body = false;   // what is sent for it is dropped: the answer to HEAD
     bool last = false;      // the chunk is the last one
     bool waits = false;     // for the server's leave to send the body
+    bool held = false;      // it may not go early, and waits for the handshake
     bool unsure = false;    // it waits for SETTINGS: the server may not take such requests
     // Extended CONNECT (RFC 9220): asked for, and what flows in the tunnel has no more bounds than
     // bytes have. `within`: a message of ours is in it, and not to its end.

@@ -30,10 +30,10 @@ const Error& no_connect() {
 }  // namespace
 
 // What the peer takes. Requests may have waited to hear it (serve_resumed).
-void Connection::on_settings(bool connect, bool datagrams) {
-    settled_ = true;
-    takes_connect_ = connect;
-    takes_datagrams_ = datagrams;
+bool Connection::on_settings(const Remembered& settings) {
+    if (!keep_settings(settings)) return false;
+    const bool connect = takes_connect_ = settings.connect;
+    takes_datagrams_ = settings.datagrams;
     for (auto& [carrier, request] : requests_) {
         if (!std::exchange(request.unsure, false)) continue;
         if (connect)
@@ -42,6 +42,7 @@ void Connection::on_settings(bool connect, bool datagrams) {
             resumed_.push_back(carrier);
         events_.push_back(event::Unblocked{carrier});
     }
+    return true;
 }
 
 // False: it is refused, or waits for SETTINGS (RFC 9220, 3).

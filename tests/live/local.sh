@@ -139,3 +139,20 @@ echo "the free port of a range is taken"
 serve -s tls --local far-near0
 refused "a Listener on another interface" "refused" -s tls --local near1
 reaches "a Listener on this interface" " tls to 10.9.0.1:4433 over near0 " -s tls --local near0
+
+# The mark that all packets bear, counted where they arrive.
+refused "a DSCP that there is not" "a number from 0 to 63" --dscp 64
+PATH=$PATH:/usr/sbin:/sbin
+if there nft 'add table inet marks
+    add chain inet marks input { type filter hook input priority 0; }
+    add rule inet marks input ip dscp ef counter comment "ef"
+    add rule inet marks input meta l4proto { tcp, udp } ip dscp != ef counter comment "other"' \
+    2> "$work/nft.log"; then
+    for stack in quic tls; do
+        serve
+        reaches "$stack: a DSCP" " $stack to 10.9.0.1:4433" -s "$stack" --dscp 46
+    done
+    there nft list table inet marks > "$work/marks.log"
+    grep 'comment "ef"' "$work/marks.log" | grep -q 'packets [1-9]' || fail "no packet bears the DSCP"
+    grep 'comment "other"' "$work/marks.log" | grep -q 'packets 0 ' || fail "some bear another DSCP"
+fi

@@ -1,8 +1,7 @@
 // A server of HTTP/3 and a client that writes its bytes by hand: what breaks a rule of RFC 9114 or
 // RFC 9204 ends the stream or the connection with the right code; what floods is bounded (ATTACKS
 // A8, A9, A20, A32).
-#include "tests/scenario/http3_bytes.hpp"
-#include "tests/scenario/scene.hpp"
+#include "tests/scenario/http3_by_hand.hpp"
 
 namespace post::test {
 
@@ -10,51 +9,17 @@ namespace {
 
 using namespace http3_bytes;
 
-// The client's QUIC is in order.
-struct ByHand : Scene {
-    ByHand() : Scene(test::seed(), {.delay = 5ms}) {
-        ListenOptions options;
-        options.policy.stacks = {Stack::http3};
-        listener = far_context().listen({.port = server_port, .identity = identity}, options);
-        listener.accept([this](Carrier carrier) {
-            carrier.ready([this](Carrier& self, InMessage request) {
-                ++requests;
-                niceness.push_back(request.niceness().value());
-                self.send(request.content());
-                return true;
-            });
-            return true;
-        });
-        first = initiate({.policy = {.stacks = {Stack::quic}}, .alpn = "h3"});
-        gather_end(first, ends);
-        // Who stops them breaks a rule too.
-        first.accept([this](Carrier stream) {
-            theirs.push_back(std::move(stream));
-            return true;
-        });
-    }
-    Carrier one_way(const std::string& bytes, bool finish = false) {
-        Carrier::ForkOptions options;
-        options.one_way = true;
-        Carrier carrier = first.fork(options);
-        carrier.send(bytes, {.final = finish});
-        return carrier;
-    }
-    // What became of it: a request that is answered still comes through.
-    bool alive() {
-        Carrier carrier = first.fork();
-        carrier.send(frame(1, good), {.final = true});
-        auto received = carrier.receive();
-        until([&] { return received.ready(); });
-        return received.ready() && received.get().has_value();
-    }
+struct ByHand : ClientByHand {
+    ByHand()
+        : ClientByHand([this](Carrier& self, InMessage& request) {
+              ++requests;
+              niceness.push_back(request.niceness().value());
+              self.send(request.content());
+          }) {}
     int code(const Ends& of) {
         until([&] { return of.size() > 0; });
         return of.size() > 0 ? of[0].cause.value() : -1;
     }
-    Carrier first;  // opens nothing by itself
-    Ends ends;
-    std::vector<Carrier> theirs;
     int requests = 0;
     std::vector<std::uint32_t> niceness;  // of each
 };

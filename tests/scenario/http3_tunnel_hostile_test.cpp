@@ -1,8 +1,7 @@
 // Tunnels and datagrams of HTTP/3 with a peer that writes its bytes by hand, in both roles: what
 // breaks a rule of RFC 9220 or RFC 9297 ends the request or the connection with the right code, and
 // what comes at the wrong time is dropped.
-#include "tests/scenario/http3_bytes.hpp"
-#include "tests/scenario/scene.hpp"
+#include "tests/scenario/http3_by_hand.hpp"
 
 namespace post::test {
 
@@ -23,37 +22,21 @@ const SendOptions apart{.ordered = false, .reliable = false};
 // The quarter of a stream's id, of the second stream: forks open their parent's first.
 const std::string its = varint(1);
 
-// A client whose QUIC is in order, and our server, which takes "echo" and sends back what comes.
-struct ClientByHand : Scene {
-    ClientByHand() : Scene(test::seed(), {.delay = 5ms}) {
-        ListenOptions options;
-        options.policy.stacks = {Stack::http3};
-        options.http.connect = {"echo"};
-        listener = listen(std::move(options));
-        listener.accept([this](Carrier carrier) {
-            carrier.ready([this](Carrier& self, InMessage message) {
-                if (message.properties().size() > 0) {
-                    ++requests;
-                    self.send("");
-                } else if (!message.raw()) {
-                    datagrams.push_back(message.content().string());
-                    self.send(message.content(), apart);
-                }
-                return true;
-            });
-            return true;
-        });
-        first = initiate({.policy = {.stacks = {Stack::quic}}, .alpn = "h3"});
-        gather_end(first, ends);
-        first.accept([this](Carrier stream) {
-            theirs.push_back(std::move(stream));
-            return true;
-        });
-        Carrier::ForkOptions one_way;
-        one_way.one_way = true;
-        control = first.fork(one_way);
-        control.send(both_settings);
-    }
+// Our server takes "echo" and sends back what comes.
+struct TunnelByHand : ClientByHand {
+    TunnelByHand()
+        : ClientByHand(
+              [this](Carrier& self, InMessage& message) {
+                  if (message.properties().size() > 0) {
+                      ++requests;
+                      self.send("");
+                  } else if (!message.raw()) {
+                      datagrams.push_back(message.content().string());
+                      self.send(message.content(), apart);
+                  }
+              },
+              {.http = {.connect = {"echo"}}}),
+          control(one_way(both_settings)) {}
     // Stream 4, if it is the first.
     Carrier ask(const std::string& bytes) {
         Carrier request = first.fork();
@@ -66,21 +49,11 @@ struct ClientByHand : Scene {
         until([&] { return came.size() > 0 || ends.size() > 0; });
         return request;
     }
-    bool alive() {
-        Carrier carrier = first.fork();
-        carrier.send(frame(1, good), {.final = true});
-        auto received = carrier.receive();
-        until([&] { return received.ready(); });
-        return received.ready() && received.get().has_value();
-    }
 
-    Carrier first;  // opens nothing by itself
     Carrier control;
-    Ends ends;
     Ends request_ends;
     Texts came;
     Texts datagrams;
-    std::vector<Carrier> theirs;
     int requests = 0;
 };
 
@@ -148,7 +121,7 @@ TEST_SUITE("scenario") {
         };
         for (const Row& row : rows) {
             CAPTURE(std::string(row.name));
-            ClientByHand scene;
+            TunnelByHand scene;
             Carrier request = scene.ask(asks_for("echo"));
             CHECK(scene.requests == 1);
             request.send(row.datagram, apart);
@@ -159,7 +132,7 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("http3: a datagram of a request to which it means nothing ends that request alone") {
-        ClientByHand scene;
+        TunnelByHand scene;
         Carrier request = scene.first.fork();
         Ends ends;
         gather_end(request, ends);
@@ -172,7 +145,7 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("http3: datagrams before their request and behind its end are dropped") {
-        ClientByHand scene;
+        TunnelByHand scene;
         Carrier request = scene.ask(asks_for("echo"));
         request.send(its + "in time", apart);
         REQUIRE(scene.until([&] { return scene.datagrams.size() == 1; }));
@@ -189,7 +162,7 @@ TEST_SUITE("scenario") {
     }
 
     TEST_CASE("http3: datagrams that nobody takes end at the Carrier's window, the rest is lost") {
-        ClientByHand scene;
+        TunnelByHand scene;
         scene.listener.accept([&](Carrier carrier) {
             carrier.send("");
             scene.accepted.push_back(std::move(carrier));
@@ -233,7 +206,7 @@ TEST_SUITE("scenario") {
         };
         for (const Row& row : rows) {
             CAPTURE(std::string(row.name));
-            ClientByHand scene;
+            TunnelByHand scene;
             Carrier request = scene.first.fork();
             Ends ends;
             gather_end(request, ends);
