@@ -168,8 +168,8 @@ TEST_SUITE("scenario") {
             StandbyScene scene(seed);
             scene.load(1);
             REQUIRE(scene.until([&] { return scene.complete(1) && scene.ready(); }));
-            // The process dies before it is doubted, and its goodbye over quic with it. What TCP has
-            // of that comes later, on the standby.
+            // The process dies before it is doubted, and its goodbye over quic with it. What TCP
+            // has of that comes later, on the standby.
             scene.drop(everything);
             Carrier& carrier = scene.near_carriers.front();
             carrier.send("once", {}, scene.fates.watch());
