@@ -88,7 +88,6 @@ void Connection::count_sent(const Datagrams& run) {
     // Who had nothing on the way when the peer was heard last has now, perhaps.
     if (awaited_ == never) watch_silence(false);
     bytes_sent_ += run.bytes.size();
-    if (awaited_ == never) watch_silence(false);
     under_key_ += run.count();
     marked_ = run.ecn == Ecn::ect0;
     if (marked_) marks_ += run.count();
