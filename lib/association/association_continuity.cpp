@@ -6,6 +6,7 @@
 // what the other one has already it drops.
 #include <algorithm>
 
+#include "lib/association/earlier_word.hpp"
 #include "lib/association/in_order.hpp"
 #include "lib/association/standby.hpp"
 
@@ -166,6 +167,8 @@ void Association::look_for_doubt(Instant now) {
         return;
     }
     if (mapping_->doubt() > now || !chosen_ || lanes_.empty()) return;
+    // A refusal would not tell whether the server knows us, and this connection may well go on.
+    if (!settings_) return;
     const Error silent(Errc::replaced, {}, Stage::established);
     if (standby_ && standby_->take_over(now, silent)) return;
     continuity_->doubting = true;
@@ -295,7 +298,7 @@ bool Association::reopen(Lane& lane, const Open& open) {
 // It is over at the peer, which says so once more.
 void Association::end_over(Lane& lane, const Refuse& refuse) {
     // As behind a reset, what it brought before stands.
-    if (refuse.error != Errc::carrier_closed) lane.fail(refuse.error);
+    if (refuse.error != Errc::carrier_closed && !settled_before(lane)) lane.fail(refuse.error);
     if (mapping_ && lane.opened && !lane.ended) {
         if (lane.sends()) mapping_->reset(lane.id(), refuse.error);
         if (lane.receives()) mapping_->stop(lane.id(), refuse.error);
@@ -380,7 +383,8 @@ Instant Association::continuity_deadline() const {
                              continuity_->reopen_by);
     if (racing() && !race_ && options_.remote) first = std::min(first, continuity_->retry);
     const bool watches = options_.role == Role::client && state_ == State::established &&
-                         mapping_ && !continuity_->doubting && chosen_ && !lanes_.empty();
+                         mapping_ && !continuity_->doubting && chosen_ && settings_ &&
+                         !lanes_.empty();
     return watches ? std::min(first, mapping_->doubt()) : first;
 }
 

@@ -3,11 +3,15 @@
 #include <string>
 
 #include "lib/association/association.hpp"
+#include "lib/association/earlier_word.hpp"
 #include "lib/association/in_order.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/standby.hpp"
 
 namespace post::core {
+
+// How long a client that is turned away may take to acknowledge our SETTINGS.
+constexpr Duration refusal_patience = std::chrono::seconds(3);
 
 void Association::drain_mapping(Instant now) {
     if (auto successor = mapping_->poll_successor()) {
@@ -250,15 +254,22 @@ void Association::handle(Instant, event::Finished& event) {
 void Association::handle(Instant, event::Reset& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
-    lane->fail(event.error);
+    if (!settled_before(*lane)) lane->fail(event.error);
     inbox_.end(now_, lane->in, event.error);
     relieve();
     forget_if_over(*lane);
 }
 
-void Association::handle(Instant, event::Stopped& event) {
+void Association::handle(Instant now, event::Stopped& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
+    if (settled_before(*lane)) event.error = Error(Errc::carrier_closed);
+    if (awaits_word(*lane, event.error)) {
+        outbox_.block(lane->out);
+        mapping_->reset(event.carrier, event.error);
+        unheard_.push({now + delivered_patience, lane->id()});
+        return;
+    }
     // A peer that closed in good order wants nothing more, which is no fault of the Carrier's.
     if (event.error != Errc::carrier_closed) lane->fail(event.error);
     if (!lane->out.finish_pulled || lane->out.unsettled() > 0)
@@ -320,8 +331,8 @@ void Association::handle(Instant now, event::Ended& event) {
     if (!lane) return;
     lane->ended = true;
     if (!lane->in.over) inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
-    if (!lane->out.finish_pulled)
-        outbox_.fail(lane->out, lane->error() ? *lane->error() : Error(Errc::carrier_closed));
+    const Error why = lane->error() ? *lane->error() : Error(Errc::carrier_closed);
+    if (!lane->out.finish_pulled && !awaits_word(*lane, why)) outbox_.fail(lane->out, why);
     // All was acknowledged, so DELIVERED is on its way; but not from a peer that aborted the
     // Carrier meanwhile: no STOP_SENDING tells of it then (RFC 9000, 3.5).
     if (lane->out.unsettled() > 0) {
@@ -410,9 +421,11 @@ void Association::forget_done() {
 
 void Association::shut(const Error& error) {
     if (state_ == State::gone || state_ == State::closing) return;
-    // Who is turned away hears our SETTINGS first (FORMAT.md, 7.2: remembrance).
-    if (error == Errc::not_attached && !control_.empty() && !end_) {
+    // Who is turned away hears our SETTINGS first, so that he can tell what it means (FORMAT.md, 7.2:
+    // remembrance): a close may come where they were lost.
+    if (error == Errc::not_attached && !end_ && !(control_.empty() && mapping_->quiet())) {
         end_ = error;
+        choice_due_ = now_ + refusal_patience;
         return;
     }
     forget_client();

@@ -45,7 +45,8 @@ Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<s
     traffic_ = false;
     chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
-    if (end_ && state_ == State::established && control_.empty()) shut(Error(end_));
+    if (end_ && state_ == State::established && control_.empty() && mapping_->quiet())
+        shut(Error(end_));
     for (CarrierId carrier : std::exchange(closed_early_, {})) {
         if (const Lane* lane = find(carrier))
             say_end_again(*lane);
@@ -223,7 +224,7 @@ void Association::handle_timeout(Instant now) {
     if (standby_) standby_->handle_timeout(now);
     if (choice_due_ <= now && !(standing_ && standing_->look(now))) {
         choice_due_ = never;
-        return shut(Error(Errc::never_chosen, {}, Stage::established));
+        return shut(end_ ? Error(end_) : Error(Errc::never_chosen, {}, Stage::established));
     }
     if (!mapping_) return;
     if (mapping_->deadline() <= now) mapping_->handle_timeout(now);

@@ -1,0 +1,21 @@
+// What a peer's last word about a Carrier means that an earlier connection had (FORMAT.md, 7.2).
+#pragma once
+
+#include "lib/association/lane.hpp"
+
+namespace post::core {
+
+// Over here but for the transport's last word, in good order: a peer that has it no more, and
+// remembers nothing of it, has settled it as well.
+inline bool settled_before(const Lane& lane) {
+    return lane.known && lane.out.finish_wanted && lane.out.unsettled() == 0 && lane.in.over &&
+           !lane.in.end();
+}
+
+// The peer has closed it in good order. What it has of our messages it says on the association's
+// stream, which may come later than the end of the Carrier's own.
+inline bool awaits_word(const Lane& lane, const Error& error) {
+    return lane.known && error == Errc::carrier_closed && lane.out.unsettled() > 0;
+}
+
+}  // namespace post::core
