@@ -163,7 +163,9 @@ bool Association::pause_race() {
 void Association::look_for_doubt(Instant now) {
     if (!continuity_ || options_.role == Role::server || state_ != State::established) return;
     if (continuity_->doubting) {
-        if (mapping_->heard() > continuity_->doubted) trust_again();
+        const bool heard = mapping_->heard() > continuity_->doubted;
+        if (heard) return trust_again();
+        if (standby_) standby_->take_over(now, Error(Errc::replaced, {}, Stage::established));
         return;
     }
     if (mapping_->doubt() > now || !chosen_ || lanes_.empty()) return;
@@ -204,6 +206,7 @@ void Association::unplug() {
         lane.known = lane.known || lane.opened;
         lane.opened = false;
         outbox_.unplug(lane.out);
+        if (ends_gently(lane)) lane.out.finish_pulled = false;
         if (!lane.known) continue;
         if (!lane.ours)
             outbox_.block(lane.out);  // until the peer opens it again
@@ -278,7 +281,11 @@ void Association::say_gaps(const Lane& lane) {
 // The mapping has the Carrier again: what ended in either direction ends once more.
 void Association::say_end_again(const Lane& lane) {
     const Error why = lane.error() ? *lane.error() : Error(Errc::carrier_closed);
-    if (lane.out.failed && lane.sends()) mapping_->reset(lane.id(), why);
+    if (lane.out.failed && lane.sends() && !ends_gently(lane)) {
+        mapping_->reset(lane.id(), why);
+        // Our OPEN may be lost with it.
+        if (lane.ours) control_.push_back(Refuse{lane.id(), Errc::carrier_closed, why});
+    }
     if ((lane.closing || lane.in.discarding) && lane.receives())
         mapping_->stop(lane.id(), lane.error() ? why : Error(Errc::carrier_closed));
 }

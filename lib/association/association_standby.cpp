@@ -208,6 +208,8 @@ bool Association::Standby::take_over(Instant now, const Error& cause) {
     const bool told = unsaid_.size() < 2;
     pause_ = first_pause;
     lose(now, {});
+    // One that looks for another connection has come too late.
+    if (self_.continuity_->doubting) self_.trust_again();
     // As when a race has found another one: none is to begin.
     self_.continuity_->doubting = true;
     self_.break_off(now, cause);

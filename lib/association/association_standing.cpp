@@ -1,5 +1,7 @@
 // A server's connection that stands by, and what an association takes of it before it is attached.
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "lib/association/standby.hpp"
 
@@ -58,7 +60,10 @@ void Association::Standing::take(Piece&& piece) {
     self_.mapping_->extend_budget(piece.bytes.size());
     const bool simple = piece.first() && piece.last() && piece.total <= Standby::largest_copy &&
                         !(piece.extras && !piece.extras->antecedents.empty());
-    if (!simple || copies_.size() >= most_copies) return;
+    // Of a client that does not read what is said of them none is taken.
+    if (self_.mapping_->quiet()) answers_ = 0;
+    const bool reads = answers_ < most_answers && self_.control_.size() < most_copies;
+    if (!simple || !reads || copies_.size() >= most_copies) return;
     piece.bytes = piece.bytes.held();
     copies_.push_back(std::move(piece));
 }
@@ -86,23 +91,22 @@ std::vector<Delivered> Association::take_copies(Instant now, std::vector<Piece>&
     now_ = now;
     std::vector<Delivered> known;
     if (!continuity_ || (state_ != State::established && !continuity_->lost)) return known;
+    std::map<CarrierId, std::set<NicenessClass>> touched;
     for (Piece& piece : copies) {
         Lane* const lane = find(piece.carrier);
         if (!lane || lane->ours) continue;
-        const CarrierId carrier = piece.carrier;
-        const NicenessClass niceness = piece.niceness;
+        touched[piece.carrier].insert(piece.niceness);
         inbox_.handle_copy(now, lane->in, std::move(piece));
-        std::erase_if(known, [&](const Delivered& one) {
-            return one.carrier == carrier && one.niceness == niceness;
-        });
-        for (Delivered& one : inbox_.summary(lane->in))
-            if (one.niceness == niceness) known.push_back(std::move(one));
     }
+    for (const auto& [carrier, classes] : touched)
+        for (Delivered& one : inbox_.summary(find(carrier)->in))
+            if (classes.contains(one.niceness)) known.push_back(std::move(one));
     relieve();
     return known;
 }
 
 void Association::answer_copies(std::vector<Delivered>&& known) {
+    if (standing_) standing_->answered(known.size());
     for (Delivered& one : known) control_.push_back(std::move(one));
 }
 

@@ -18,4 +18,10 @@ inline bool awaits_word(const Lane& lane, const Error& error) {
     return lane.known && error == Errc::carrier_closed && lane.out.unsettled() > 0;
 }
 
+// Ours, and the peer has stopped what we send there: a reset might overtake our OPEN, without which
+// nobody would know that the other direction goes on. Its end follows OPEN.
+inline bool ends_gently(const Lane& lane) {
+    return lane.ours && lane.out.failed && !lane.closing && !lane.in.over;
+}
+
 }  // namespace post::core

@@ -28,6 +28,7 @@ std::vector<Outbox::Early> Outbox::find_early(const OutLane& lane, std::size_t m
                                               std::uint64_t bytes) const {
     std::vector<Early> found;
     if (!lane.work || lane.blocked) return found;
+    const bool fields = peer_.plain && peer_.properties;
     std::vector<const OutClass*> classes;
     for (const auto& queue : lane.work->classes) classes.push_back(queue.get());
     std::sort(classes.begin(), classes.end(), [](const OutClass* left, const OutClass* right) {
@@ -42,14 +43,17 @@ std::vector<Outbox::Early> Outbox::find_early(const OutLane& lane, std::size_t m
                 in_order = false;  // its number has to be skipped, in its turn
                 continue;
             }
-            const bool fits = may_go_early(entry, peer_.plain && peer_.properties) &&
-                              entry.content.size() <= bytes && (in_order || !entry.ordered);
+            const bool fits = may_go_early(entry, fields) && entry.content.size() <= bytes &&
+                              (in_order || !entry.ordered);
+            // Of those the first is the request, and what follows belongs to it.
+            if (fields && !fits) return found;
             if (!fits) {
                 in_order = in_order && !entry.ordered;
                 continue;
             }
             bytes -= entry.content.size();
             found.push_back({queue->niceness, Sequence{queue->first + i}, entry.content.size()});
+            if (fields) return found;
         }
     }
     return found;

@@ -106,7 +106,8 @@ class Association::Standing final {
 public:
     // How often it looks whether it still is wanted.
     static constexpr Duration look_every = std::chrono::seconds(10);
-    static constexpr std::size_t most_copies = 256;  // in one turn
+    static constexpr std::size_t most_copies = 256;     // in one turn
+    static constexpr std::size_t most_answers = 16384;  // that the client has not taken
 
     explicit Standing(Association& fresh) : self_(fresh) {}
     ~Standing() { self_.shared_.standbys.forget(owner_, self_.id()); }
@@ -120,6 +121,7 @@ public:
     void handle(Event&& event);
     AssociationId owner() const { return owner_; }
     std::vector<Piece> take_copies() { return std::exchange(copies_, {}); }
+    void answered(std::size_t count) { answers_ += count; }
     // What the association has to hear of when it is attached.
     std::vector<Event> opened() const;
 
@@ -129,6 +131,7 @@ private:
     Association& self_;
     AssociationId owner_{};  // none: its proof was not looked at yet
     bool believed_ = false;
+    std::size_t answers_ = 0;  // since all that was said had arrived
     std::vector<Piece> copies_;
     std::vector<Open> opened_;
 };

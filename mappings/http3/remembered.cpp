@@ -23,8 +23,9 @@ Remembered Remembered::of(const nghttp3_settings& settings) {
 }
 
 bool Remembered::holds(const Remembered& now) const {
-    return now.field_section >= field_section && now.table >= table && now.blocked >= blocked &&
-           now.connect >= connect && now.datagrams >= datagrams;
+    // RFC 9204, 3.2.3: a table that was there is the same.
+    return now.field_section >= field_section && (table == 0 || now.table == table) &&
+           now.blocked >= blocked && now.connect >= connect && now.datagrams >= datagrams;
 }
 
 Bytes Kept::write() const {

@@ -27,9 +27,11 @@ TEST_SUITE("unit") {
     TEST_CASE("a server keeps its promise with as much as before, and more") {
         const Remembered before{16384, 4096, 16, true, false};
         CHECK(before.holds(before));
-        CHECK(before.holds({16385, 4097, 17, true, true}));
+        CHECK(before.holds({16385, 4096, 17, true, true}));
+        CHECK(Remembered{16384, 0, 0, true, false}.holds({16384, 4096, 16, true, false}));
         const std::vector<Remembered> less = {{16383, 4096, 16, true, false},
                                               {16384, 4095, 16, true, false},
+                                              {16384, 4097, 16, true, false},
                                               {16384, 4096, 15, true, false},
                                               {16384, 4096, 16, false, false}};
         for (const Remembered& now : less) CHECK_FALSE(before.holds(now));
