@@ -421,8 +421,8 @@ void Association::forget_done() {
 
 void Association::shut(const Error& error) {
     if (state_ == State::gone || state_ == State::closing) return;
-    // Who is turned away hears our SETTINGS first, so that he can tell what it means (FORMAT.md, 7.2:
-    // remembrance): a close may come where they were lost.
+    // Who is turned away hears our SETTINGS first, so that he can tell what it means (FORMAT.md,
+    // 7.2: remembrance): a close may come where they were lost.
     if (error == Errc::not_attached && !end_ && !(control_.empty() && mapping_->quiet())) {
         end_ = error;
         choice_due_ = now_ + refusal_patience;
