@@ -46,6 +46,7 @@ struct EarlyWeb : Scene {
         listener.accept([this](Carrier carrier) {
             carrier.ready([this](Carrier& self, InMessage request) {
                 const auto& fields = request.properties();
+                if (http::field(fields, ":method").empty()) return true;  // a trailer
                 const std::string what = std::string(http::field(fields, ":method")) + " " +
                                          std::string(http::field(fields, ":path"));
                 asked.push_back({what, request.early(), world.now()});
@@ -170,6 +171,31 @@ TEST_SUITE("scenario") {
                                [](const auto& one) { return one.ready(); });
         }));
         for (auto& reply : replies) CHECK(http::status(*reply.get()) == 200);
+    }
+
+    TEST_CASE("http3: a request that waits for the handshake keeps its place before its trailer") {
+        EarlyWeb web;
+        web.visit();
+        for (const bool refused : {false, true}) {
+            CAPTURE(refused);
+            if (refused) web.fleet->key = 'b';
+            const std::size_t before = web.asked.size();
+            Carrier carrier = web.ask("/put");
+            Fates fates;
+            carrier.send(
+                "content",
+                {.idempotent = true, .properties = {{":method", "PUT"}, {"trailer", "x-sum"}}},
+                fates.watch());
+            carrier.send("", {.idempotent = true, .properties = {{"x-sum", "7"}}}, fates.watch());
+            auto received = carrier.receive();
+            REQUIRE(web.until([&] { return received.ready() && fates.all(); }, 20s));
+            fates.check();
+            CHECK(fates.acked() == 2);
+            REQUIRE(web.asked.size() == before + 1);
+            CHECK(web.asked.back().what == "PUT /put");
+            CHECK_FALSE(web.asked.back().early);
+            web.leave(carrier);
+        }
     }
 
     TEST_CASE("http3: early requests that a server refuses are asked again, and once") {

@@ -265,6 +265,21 @@ TEST_SUITE("scenario") {
         weather_a_storm(41745);
     }
 
+    // Another connection was looked for while the first one went on.
+    TEST_CASE("what was settled on an earlier connection is not failed by the end of its stream") {
+        if (stack_of_stories() != Stack::quic) return;
+        weather_a_storm(968);
+        weather_a_storm(3314);
+    }
+
+    TEST_CASE("a client that is turned away hears whether it was ever known") {
+        if (stack_of_stories() == Stack::quic) weather_a_storm(597);
+    }
+
+    TEST_CASE("a Carrier of which the peer has stopped one direction goes on in the other") {
+        if (stack_of_stories() == Stack::quic) weather_a_storm(2630);
+    }
+
     TEST_CASE("tells the digest of a storm" * doctest::skip()) {
         sim::say(std::to_string(weather_a_storm(seed())));
     }
