@@ -264,7 +264,7 @@ void Association::handle(Instant now, event::Stopped& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
     if (settled_before(*lane)) event.error = Error(Errc::carrier_closed);
-    if (awaits_word(*lane, event.error)) {
+    if (awaits_word(*lane, event.error, continuity_.get())) {
         outbox_.block(lane->out);
         mapping_->reset(event.carrier, event.error);
         unheard_.push({now + delivered_patience, lane->id()});
@@ -332,7 +332,8 @@ void Association::handle(Instant now, event::Ended& event) {
     lane->ended = true;
     if (!lane->in.over) inbox_.end(now_, lane->in, Error(Errc::carrier_closed));
     const Error why = lane->error() ? *lane->error() : Error(Errc::carrier_closed);
-    if (!lane->out.finish_pulled && !awaits_word(*lane, why)) outbox_.fail(lane->out, why);
+    if (!lane->out.finish_pulled && !awaits_word(*lane, why, continuity_.get()))
+        outbox_.fail(lane->out, why);
     // All was acknowledged, so DELIVERED is on its way; but not from a peer that aborted the
     // Carrier meanwhile: no STOP_SENDING tells of it then (RFC 9000, 3.5).
     if (lane->out.unsettled() > 0) {

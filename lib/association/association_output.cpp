@@ -267,7 +267,9 @@ bool Association::give_up_unheard(Instant until) {
         Lane* lane = find(carrier);
         if (!lane || !lane->ended) continue;  // or it goes on over another connection
         any = true;
-        outbox_.fail(lane->out, Error(Errc::delivered_missing));
+        // One that the peer has closed was not to be finished by us.
+        outbox_.fail(lane->out, Error(lane->out.finish_pulled ? Errc::delivered_missing
+                                                              : Errc::carrier_closed));
         relieve();
         forget_if_over(*lane);
     }

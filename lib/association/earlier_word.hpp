@@ -1,6 +1,7 @@
 // What a peer's last word about a Carrier means that an earlier connection had (FORMAT.md, 7.2).
 #pragma once
 
+#include "lib/association/continuity.hpp"
 #include "lib/association/lane.hpp"
 
 namespace post::core {
@@ -12,10 +13,12 @@ inline bool settled_before(const Lane& lane) {
            !lane.in.end();
 }
 
-// The peer has closed it in good order. What it has of our messages it says on the association's
-// stream, which may come later than the end of the Carrier's own.
-inline bool awaits_word(const Lane& lane, const Error& error) {
-    return lane.known && error == Errc::carrier_closed && lane.out.unsettled() > 0;
+// The peer has closed it in good order, perhaps on that earlier connection. What it has of our
+// messages it says on the association's stream, behind ATTACH or in answer to our OPEN, which may
+// come later than the end of the Carrier's own.
+inline bool awaits_word(const Lane& lane, const Error& error, const Continuity* continuity) {
+    return lane.known && continuity && continuity->reopen_by != never &&
+           error == Errc::carrier_closed && lane.out.unsettled() > 0;
 }
 
 // Ours, and the peer has stopped what we send there: a reset might overtake our OPEN, without which

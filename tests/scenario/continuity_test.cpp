@@ -172,6 +172,20 @@ TEST_SUITE("scenario") {
         }
     }
 
+    TEST_CASE("continuity: long after an outage a peer's close tells at once what it ends") {
+        Outage scene(test::seed(), 0, stacks({Stack::quic, Stack::tls}));
+        scene.load(20);
+        scene.world.after(60ms, [&] { scene.break_with(sim::udp); });
+        REQUIRE(scene.until([&] { return scene.complete(20) && scene.fates.all(); }, 60s));
+        scene.world.run_for(40s);
+        Fates late;
+        scene.near_carriers[1].send("too late", {}, late.watch());
+        scene.far_carriers[1].close();
+        REQUIRE(scene.until([&] { return late.all(); }, 1s));
+        CHECK(late.failed() == 1);
+        CHECK(late[0].error == Errc::carrier_closed);
+    }
+
     TEST_CASE("continuity: as long as nothing breaks it costs no packet") {
         for (const Stack stack : {Stack::quic, Stack::sctp_dtls, Stack::tls}) {
             CAPTURE(std::string(to_string(stack)));
