@@ -424,7 +424,8 @@ void Association::shut(const Error& error) {
     if (state_ == State::gone || state_ == State::closing) return;
     // Who is turned away hears our SETTINGS first, so that he can tell what it means (FORMAT.md,
     // 7.2: remembrance): a close may come where they were lost.
-    if (error == Errc::not_attached && !end_ && !(control_.empty() && mapping_->quiet())) {
+    const bool heard = !mapping_ || (control_.empty() && mapping_->quiet());
+    if (error == Errc::not_attached && !end_ && !heard) {
         end_ = error;
         choice_due_ = now_ + refusal_patience;
         return;
