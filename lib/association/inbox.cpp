@@ -66,8 +66,7 @@ bool Inbox::handle_run(Instant now, InLane& lane, const event::ArrivedRun& run) 
     const auto count = static_cast<std::uint32_t>(run.contents.size());
     if (!work.unfinished.empty() || work.successors > 0) return false;
     if (!work.receipts.front().next(run.first, count)) return false;
-    if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
-    lane.received += run.bytes;
+    count_come(now, lane, run.bytes);
     charge(run.bytes);
     hold(lane);
     std::uint64_t sequence = run.first.value();
@@ -87,9 +86,8 @@ bool Inbox::handle_run(Instant now, InLane& lane, const event::ArrivedRun& run) 
 
 Result<void> Inbox::handle_piece(Instant now, InLane& lane, Piece&& piece, After* after) {
     std::uint64_t size = piece.bytes.size();
-    if (lane.received == 0) lane.epoch_began = now;  // the first window is timed from here
     InWork& work = this->work(lane);
-    lane.received += size;
+    count_come(now, lane, size);
     charge(size);
     if (lane.discarding || lane.over) {
         release(lane, size);

@@ -74,10 +74,9 @@ struct InLane {
     CarrierId carrier;
     Tag tag = no_tag;
     std::unique_ptr<InWork> work;
-    // Content bytes since the Carrier began: what has come, what was taken, what was promised.
-    std::uint64_t received = 0;
-    std::uint64_t taken = 0;
-    std::uint64_t allowed = 0;
+    // Content bytes that were promised and have not come. Less than none: a transport lets the
+    // framing's part of its windows be used for content.
+    std::int64_t promised = 0;
     std::uint64_t watermark = 0;  // of class 0, while there is no work
     Instant epoch_began{};        // when the window was last looked at
     std::uint32_t since = 0;      // taken since then, or as many as fit
@@ -86,6 +85,7 @@ struct InLane {
     std::uint8_t silent = 0;      // how often nothing had come of what was begun
     // Bits, since a million Carriers rest.
     bool ask : 1 = false;         // the peer wants DELIVERED this turn
+    bool begun : 1 = false;       // something has come
     bool told : 1 = false;        // Readable was said and take() was not yet empty since
     bool touched : 1 = false;     // in the list of those whose windows want a look
     bool waiting : 1 = false;     // in the list of those that wait for a grant
@@ -104,7 +104,7 @@ struct InLane {
     bool has(const Antecedent& name) const;
     // Nothing is left, and nothing will come.
     bool done() const { return over && empty() && !waits(); }
-    // Bytes that it holds.
+    // Content bytes that it holds: what has come and was not taken.
     std::uint64_t held() const {
         return work ? work->untaken + work->assembling + work->waiting : 0;
     }
@@ -171,7 +171,7 @@ public:
     // A fresh lane has the initial window.
     void begin(InLane& lane) const {
         lane.window = static_cast<std::uint32_t>(std::min(limits_.window, largest_window));
-        lane.allowed = lane.window;
+        lane.promised = lane.window;
     }
     // Drops all that the lane holds; the transport may forget the Carrier afterwards.
     void remove(InLane& lane);
@@ -326,6 +326,8 @@ private:
     void touch(InLane& lane);
     void report_later(Instant now, InLane& lane);
     Receipts& receipts(InLane& lane, NicenessClass niceness);
+    static std::uint64_t to_come(const InLane& lane);
+    static void count_come(Instant now, InLane& lane, std::uint64_t bytes);
     static std::uint64_t unfinished(const InLane& lane);
     static bool is_full(const InLane& lane);
     static std::uint64_t spare_of(const InLane& lane);

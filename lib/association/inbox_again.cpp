@@ -34,7 +34,7 @@ void Inbox::unplug(InLane& lane) {
 void Inbox::plug(Instant now, InLane& lane) {
     if (!lane.dark) return;
     lane.dark = false;
-    lane.allowed = lane.received + std::min<std::uint64_t>(limits_.window, largest_window);
+    lane.promised = static_cast<std::int64_t>(std::min(limits_.window, largest_window));
     touch(lane);
     if (!lane.work) return;
     for (Assembly& one : lane.work->unfinished) one.reported = one.received;

@@ -31,10 +31,10 @@ void Inbox::handle_alone(Instant now, InLane& lane, Piece&& piece, After& after,
         return give_out_free(now);
     }
     work(lane);  // finish() counts on it
-    lane.received += size;
     // As if it had been promised; so nothing is given back for it when it is taken, but what the
     // Carrier holds untaken counts against its window.
-    lane.allowed += size;
+    lane.promised += static_cast<std::int64_t>(size);
+    count_come(now, lane, size);
     unpromised_ += size;
     charge(size);
     hold(lane);

@@ -71,6 +71,6 @@ struct Lane {
 private:
     std::unique_ptr<Rare> rare_;
 };
-static_assert(sizeof(Lane) <= 152, "there are a million of them");
+static_assert(sizeof(Lane) <= 136, "there are a million of them");
 
 }  // namespace post::core

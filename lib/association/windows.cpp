@@ -16,11 +16,21 @@ void Inbox::release(InLane& lane, std::uint64_t bytes) {
     charged_ -= bytes;
     context_.charged -= bytes;
     budget_due_ += bytes;
-    lane.taken += bytes;
     lane.since = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(lane.since + bytes, std::numeric_limits<std::uint32_t>::max()));
     touch(lane);
     if (lane.held() == 0 && lane.weight() == 0) unhold(lane);
+}
+
+// The first window is timed from its first bytes.
+void Inbox::count_come(Instant now, InLane& lane, std::uint64_t bytes) {
+    if (!lane.begun) lane.epoch_began = now;
+    lane.begun = true;
+    lane.promised -= static_cast<std::int64_t>(bytes);
+}
+
+std::uint64_t Inbox::to_come(const InLane& lane) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(lane.promised, 0));
 }
 
 void Inbox::hold(InLane& lane) {
@@ -55,7 +65,7 @@ constexpr std::uint64_t longer_than_that = 16 * 1024;
 // peer may never use it.
 std::uint64_t Inbox::unfinished(const InLane& lane) {
     if (!lane.work) return 0;
-    const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
+    const std::uint64_t promised = to_come(lane);
     const std::uint64_t window = std::uint64_t{lane.window} + (lane.spared ? kept_for_urgent : 0);
     std::uint64_t rest = 0;
     for (const Assembly& one : lane.work->unfinished)
@@ -93,7 +103,7 @@ std::uint64_t Inbox::wanted(const InLane& lane) const {
             rest += left;
     }
     const std::uint64_t margin = limits_.window / 2 + spare_of(lane);
-    const std::uint64_t promised = lane.allowed - std::min(lane.allowed, lane.received);
+    const std::uint64_t promised = to_come(lane);
     if (rest == 0 || rest + margin <= promised) return 0;
     return rest + margin + limits_.window / 2 - promised;
 }
@@ -114,7 +124,7 @@ bool Inbox::may_grant(const InLane& lane, std::uint64_t bytes) const {
 
 void Inbox::grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping) {
     lane.work->progressed = now;
-    lane.allowed += bytes;
+    lane.promised += static_cast<std::int64_t>(bytes);
     if (spare_of(lane) > 0) lane.spared = true;
     lane.work->granted += bytes;
     granted_ += bytes;
@@ -145,19 +155,21 @@ void Inbox::flush(Instant now, Mapping& mapping) {
         tune(now, *lane, path);
         // What was granted beyond the window is not promised a second time. It has done its work
         // when its message is whole: one that nobody takes keeps no other from its grant.
-        const std::uint64_t target = lane->taken + lane->window;
-        const std::uint64_t beyond = lane->allowed > target ? lane->allowed - target : 0;
-        if (beyond == 0) lane->spared = false;
+        const std::int64_t beyond = lane->promised + static_cast<std::int64_t>(lane->held()) -
+                                    lane->window;
+        if (beyond <= 0) lane->spared = false;
         // Nor does one that its sender gave up: what is left of that promise counts again when a
         // message uses it.
-        const std::uint64_t due = std::min(beyond, unfinished(*lane));
+        const std::uint64_t due = beyond > 0 ? std::min(static_cast<std::uint64_t>(beyond),
+                                                        unfinished(*lane))
+                                             : 0;
         if (due != lane->granted()) {
             granted_ += due - lane->granted();
             lane->work->granted = due;
         }
-        if (target > lane->allowed && target - lane->allowed >= lane->window / 4) {
-            mapping.extend_window(lane->carrier, target - lane->allowed);
-            lane->allowed = target;
+        if (beyond < 0 && -beyond >= lane->window / 4) {
+            mapping.extend_window(lane->carrier, static_cast<std::uint64_t>(-beyond));
+            lane->promised -= beyond;
         }
         if (wanted(*lane) > 0 && !lane->waiting) {
             lane->waiting = true;
