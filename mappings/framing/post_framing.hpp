@@ -120,6 +120,8 @@ public:
     std::optional<CarrierId> carrier() const {
         return carrier_ == nobody ? std::nullopt : std::optional(CarrierId{carrier_});
     }
+    // It is this Carrier's, on a stream that has no frames to say so.
+    void name(CarrierId carrier) { carrier_ = carrier.value(); }
     bool association() const { return association_; }
     // The number of the next message of a stream that has no frames: they count as class 0 does.
     std::uint64_t count() { return next_++; }

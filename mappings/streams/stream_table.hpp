@@ -57,7 +57,7 @@ public:
     Stream* find(CarrierId carrier) const {
         if (buckets_.empty()) return nullptr;
         Stream* stream = buckets_[bucket(carrier.value())];
-        while (stream && !(stream->named && stream->carrier == carrier))
+        while (stream && !(stream->named && stream->carrier() == carrier))
             stream = stream->next_in_table;
         return stream;
     }
@@ -79,7 +79,7 @@ private:
     }
     // Those that are nobody's stand where their address says, so that they are not all in one.
     Stream*& first(const Stream& stream) {
-        return buckets_[bucket(stream.named ? stream.carrier.value()
+        return buckets_[bucket(stream.named ? stream.carrier().value()
                                             : reinterpret_cast<std::uintptr_t>(&stream))];
     }
     void push(Stream& stream) { stream.next_in_table = std::exchange(first(stream), &stream); }

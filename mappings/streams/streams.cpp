@@ -52,7 +52,7 @@ void Streams::stop(CarrierId carrier, const Error& reason, Instant now) {
     if (stream->opened())
         transport_->stop_sending(stream->id, wire_code(reason));
     else
-        stream->stop_code = wire_code(reason), stream->stop_read_pending = true;
+        stream->stop_read_pending = true, stop_codes_[stream] = wire_code(reason);
 }
 
 void Streams::extend_window(CarrierId carrier, std::uint64_t bytes) {
@@ -72,10 +72,10 @@ bool Streams::on_opened(std::int64_t id) {
 
     stream.purpose = Stream::Purpose::carrier;
     // Of QUIC's id the last bit says who opened it too (RFC 9000, 2.1).
-    stream.carrier = CarrierId{static_cast<std::uint64_t>(id)};
+    stream.decoder.name(CarrierId{static_cast<std::uint64_t>(id)});
     name(stream);
     auto kind = one_way ? CarrierKind::one_way : CarrierKind::messages;
-    inbox_.add(event::Opened{{stream.carrier, std::nullopt, kind}});
+    inbox_.add(event::Opened{{stream.carrier(), std::nullopt, kind}});
     return true;
 }
 
@@ -94,7 +94,7 @@ bool Streams::on_reset(Stream& stream, std::uint64_t code, Instant now) {
     if (stream.peer_done || stream.purpose == Stream::Purpose::forgotten) return true;
     stream.peer_done = true;
     if (stream.purpose == Stream::Purpose::carrier) {
-        inbox_.add(event::Reset{stream.carrier, error_of(code)});
+        inbox_.add(event::Reset{stream.carrier(), error_of(code)});
         return true;
     }
     // It was never opened for anybody above, so nobody else ends our direction.
@@ -115,9 +115,9 @@ bool Streams::on_stopped(Stream& stream, std::uint64_t code) {
     stream.stopped = true;
     drop_sending(stream);
     if (stream.purpose == Stream::Purpose::carrier) {
-        inbox_.add(event::Stopped{stream.carrier, error_of(code)});
+        inbox_.add(event::Stopped{stream.carrier(), error_of(code)});
     } else {
-        stream.stop_code = code;
+        stop_codes_[&stream] = code;
         stream.stop_pending = true;
     }
     return true;
@@ -130,7 +130,7 @@ void Streams::on_closed(Stream& stream) {
         ++grant.closed;
         transport_->extend_streams(stream.one_way, 1);
     }
-    if (stream.purpose == Stream::Purpose::carrier) inbox_.add(event::Ended{stream.carrier});
+    if (stream.purpose == Stream::Purpose::carrier) inbox_.add(event::Ended{stream.carrier()});
     erase(stream);
 }
 
@@ -138,18 +138,19 @@ void Streams::on_acked(Stream& stream, std::uint64_t offset, std::uint64_t bytes
     change_send(stream, [&](SendStream& send) { send.acked(pool_, offset + bytes, bytes); });
     if (post_) return;
     if (auto pieces = stream.send.take_acked(); pieces > 0)
-        inbox_.add(event::Acked{stream.carrier, pieces});
+        inbox_.add(event::Acked{stream.carrier(), pieces});
 }
 
 void Streams::on_window(Stream& stream) {
     const bool hears = stream.watched && stream.purpose == Stream::Purpose::carrier;
     stream.watched = false;
-    if (hears && !(stream.blocked && stream.reported)) inbox_.add(event::Unblocked{stream.carrier});
+    if (hears && !(stream.blocked && stream.reported))
+        inbox_.add(event::Unblocked{stream.carrier()});
     if (!stream.blocked) return;
     stream.blocked = false;
     if (stream.send.pending()) ready_.add(stream);
     if (stream.reported && stream.purpose == Stream::Purpose::carrier)
-        inbox_.add(event::Unblocked{stream.carrier});
+        inbox_.add(event::Unblocked{stream.carrier()});
     stream.reported = false;
 }
 
@@ -161,7 +162,7 @@ void Streams::on_stream_limit(bool one_way) {
         waiting.pop_front();
         make_ready(stream);
         if (stream.purpose == Stream::Purpose::carrier)
-            inbox_.add(event::Unblocked{stream.carrier});
+            inbox_.add(event::Unblocked{stream.carrier()});
     }
 }
 
@@ -219,19 +220,25 @@ std::uint64_t Streams::window_beyond(CarrierId carrier, std::uint64_t reserve) {
 
 void Streams::name(Stream& stream) {
     table_.name(stream);
-    if (alone_ && alone_->carriers) alone_->carriers->insert(stream.carrier);
+    if (alone_ && alone_->carriers) alone_->carriers->insert(stream.carrier());
 }
 
 void Streams::erase(Stream& stream) {
     drop_sending(stream);
     if (stream.credited) std::erase(credited_, &stream);
+    if (stream.stop_pending || stream.stop_read_pending) take_stop_code(stream);
     if (&stream == association_) association_ = nullptr;
     table_.remove(stream);
 }
 
+std::uint64_t Streams::take_stop_code(Stream& stream) {
+    stream.stop_pending = stream.stop_read_pending = false;
+    return stop_codes_.extract(&stream).mapped();
+}
+
 void Streams::drop_sending(Stream& stream) {
     ready_.remove(stream);
-    if (alone_) alone_->forget(stream.carrier);
+    if (alone_) alone_->forget(stream.carrier());
     change_send(stream, [&](SendStream& send) { send.drop(pool_); });
 }
 

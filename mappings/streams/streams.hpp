@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -151,6 +152,7 @@ private:
     bool violate(const Error& error);
     std::uint64_t wire_code(const Error& reason) const;
     Error error_of(std::uint64_t code) const;
+    std::uint64_t take_stop_code(Stream& stream);
     void drop_sending(Stream& stream);
     // Keeps the counts of what is not settled right around a change of stream.send.
     template <class Change> void change_send(Stream& stream, Change change);
@@ -202,6 +204,8 @@ private:
     std::list<Stream*> waiting_;          // for a bidirectional stream
     std::list<Stream*> waiting_one_way_;  // for a unidirectional one
     std::vector<Stream*> credited_;
+    // Of streams with stop_pending, the peer's, or stop_read_pending, ours.
+    std::map<const Stream*, std::uint64_t> stop_codes_;
     std::vector<CarrierId> begun_;  // each once, and some are it no more
     wire::Ring<Stopped> stopped_;   // the first to be due first
     std::uint64_t budget_credit_ = 0;

@@ -85,14 +85,14 @@ void Streams::on_alone_raw(std::span<const std::byte> bytes) {
     auto& carriers = alone().carriers;
     if (!carriers) {
         carriers.emplace();
-        table_.each([&](const Stream& stream) { carriers->insert(stream.carrier); });
+        table_.each([&](const Stream& stream) { carriers->insert(stream.carrier()); });
     }
     // Those that ended meanwhile leave here, so that nobody else has to look after them.
     while (!carriers->empty()) {
         auto* stream = find(*carriers->begin());
         if (stream != nullptr && stream->may_receive() && !stream->peer_done) {
             Piece piece;
-            piece.carrier = stream->carrier;
+            piece.carrier = stream->carrier();
             piece.sequence = Sequence{stream->decoder.count()};
             piece.total = bytes.size();
             piece.bytes = inbox_.keep(bytes);

@@ -58,7 +58,7 @@ bool Streams::on_frames(Stream& stream, std::span<const std::byte> bytes) {
     stream.grew = true;
     if (!stream.begun && decoder.begun() && stream.purpose == Stream::Purpose::carrier) {
         stream.begun = true;
-        begun_.push_back(stream.carrier);
+        begun_.push_back(stream.carrier());
     }
     return true;
 }
@@ -80,9 +80,9 @@ std::vector<Mapping::Begun> Streams::poll_begun() {
 bool Streams::on_raw(Stream& stream, std::span<const std::byte> bytes) {
     auto kept = inbox_.keep(bytes);
     stream.brought_message = true;
-    if (inbox_.extend_whole(stream.carrier, kept)) return true;
+    if (inbox_.extend_whole(stream.carrier(), kept)) return true;
     Piece piece;
-    piece.carrier = stream.carrier;
+    piece.carrier = stream.carrier();
     piece.sequence = Sequence{stream.decoder.count()};
     piece.total = kept.size();
     piece.bytes = std::move(kept);
@@ -144,11 +144,10 @@ bool Streams::on_open_frame(Stream& stream, const Open& open) {
         return violate(broken_rule("OPEN of " + named(open.carrier) +
                                    ": its kind does not fit the direction of its stream"));
     stream.purpose = Stream::Purpose::carrier;
-    stream.carrier = open.carrier;
     table_.name(stream);
     inbox_.add(event::Opened{open});
-    if (stream.stop_pending) inbox_.add(event::Stopped{stream.carrier, error_of(stream.stop_code)});
-    stream.stop_pending = false;
+    if (stream.stop_pending)
+        inbox_.add(event::Stopped{stream.carrier(), error_of(take_stop_code(stream))});
     return true;
 }
 
@@ -173,12 +172,12 @@ bool Streams::on_finish(Stream& stream) {
         return violate(broken_rule("a stream ended before OPEN"));
     stream.peer_done = true;
     if (!post_ || stream.decoder.finished()) {
-        inbox_.add(event::Finished{stream.carrier});
+        inbox_.add(event::Finished{stream.carrier()});
         return true;
     }
     const char* where = stream.decoder.between_frames() ? "without a FIN frame" : "inside a frame";
-    inbox_.add(event::Reset{stream.carrier,
-                            broken_rule(named(stream.carrier) + ": its stream ended " + where)});
+    inbox_.add(event::Reset{stream.carrier(),
+                            broken_rule(named(stream.carrier()) + ": its stream ended " + where)});
     return true;
 }
 

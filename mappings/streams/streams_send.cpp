@@ -149,8 +149,7 @@ template <class Value> void Streams::write_association(const Value& value) {
 bool Streams::open_native(Stream& stream) {
     stream.id = transport_->open_stream(stream.one_way, stream);
     if (!stream.opened()) return false;
-    if (stream.stop_read_pending) transport_->stop_sending(stream.id, stream.stop_code);
-    stream.stop_read_pending = false;
+    if (stream.stop_read_pending) transport_->stop_sending(stream.id, take_stop_code(stream));
     if (stream.credit > 0) add_credit(stream, 0);
     return true;
 }
@@ -164,7 +163,7 @@ void Streams::wrote(Stream& stream, std::uint64_t bytes, bool finish, Supply& su
     if (!stream.send.pending()) ready_.remove(stream);
     if (stream.purpose != Stream::Purpose::carrier) return;
     if (auto count = stream.send.take_packed(!post_); count > 0)
-        supply.packed(stream.carrier, count);
+        supply.packed(stream.carrier(), count);
 }
 
 void Streams::write_blocked(Stream& stream, Supply& supply) {
@@ -172,7 +171,7 @@ void Streams::write_blocked(Stream& stream, Supply& supply) {
     stream.blocked = true;
     if (stream.purpose != Stream::Purpose::carrier || stream.reported) return;
     stream.reported = true;
-    supply.blocked(stream.carrier);
+    supply.blocked(stream.carrier());
 }
 
 // With ngtcp2 before 1.24 this is how a STOP_SENDING becomes known; its code does not.
@@ -181,7 +180,8 @@ void Streams::write_closed(Stream& stream) {
     drop_sending(stream);
     if (!news || stream.purpose != Stream::Purpose::carrier) return;
     stream.stopped = true;
-    inbox_.add(event::Stopped{stream.carrier, Error(Errc::carrier_reset, {}, Stage::established)});
+    inbox_.add(
+        event::Stopped{stream.carrier(), Error(Errc::carrier_reset, {}, Stage::established)});
 }
 
 }  // namespace post::streams
