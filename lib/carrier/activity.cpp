@@ -8,7 +8,7 @@ Operation<void> Carriers::deactivate(CarrierKey key) {
     const Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
     if (!association || row->over) {
-        Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
+        Error error = row ? row->ended() : Error(Errc::carrier_closed);
         return {Answer(std::move(error)), anchor()};
     }
     if (Error error = association->deactivate()) return {Answer(std::move(error)), anchor()};

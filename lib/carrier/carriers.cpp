@@ -76,7 +76,7 @@ Sending Carriers::send(CarrierKey key, Content&& content) {
 // False: nothing has happened.
 bool Carriers::send_at_once(const Row& row, Content& content, const SendOptions& options,
                             FateToken token, MessageId& id) {
-    if (row.end || queues(row, options)) return false;
+    if (row.over || queues(row, options)) return false;
     const bool simple = options.lifetime >= Duration::zero() && options.antecedents.empty() &&
                         options.properties.empty() && !options.datagram;
     Association* association = this->association(row);
@@ -108,7 +108,7 @@ Sending Carriers::send_later(CarrierKey key, Content&& content, std::uint64_t fe
                              const SendOptions& options, FateToken token) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
-    Error error = row && row->end    ? *row->end
+    Error error = row && row->over   ? row->ended()
                   : !association     ? Error(Errc::carrier_closed)
                   : row->unclaimed() ? not_messages()
                                      : association->send_error(row->carrier, content.size() + fed);
@@ -244,7 +244,7 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
     };
     if (!association || !association->has(row->carrier)) {
         // When it is forgotten already, its Over is on the way with the reason.
-        if (row->end) return {Answer(*row->end), anchor()};
+        if (row->over) return {Answer(row->ended()), anchor()};
         return later();
     }
     // Those that were dropped take nothing any more.
@@ -255,7 +255,7 @@ Operation<InMessage> Carriers::receive(CarrierKey key, ReceiveParts parts) {
         if (auto message = take(*association, row->carrier, parts))
             return {Answer(std::move(*message)), anchor()};
         if (auto error = association->received_all(row->carrier))
-            return {Answer(row->end ? *row->end : *error), anchor()};
+            return {Answer(row->over ? row->ended() : *error), anchor()};
     }
     association->want(row->carrier);
     return later();
@@ -316,7 +316,7 @@ Operation<void> Carriers::activate(CarrierKey key) {
     Row* row = rows_.find(key);
     Association* association = row ? this->association(*row) : nullptr;
     if (!association || row->over) {
-        Error error = row && row->end ? *row->end : Error(Errc::carrier_closed);
+        Error error = row ? row->ended() : Error(Errc::carrier_closed);
         return {Answer(std::move(error)), anchor()};
     }
     association->want(row->carrier);
@@ -358,7 +358,7 @@ void Carriers::on_closed(CarrierKey key, Carrier::OnClosed on_closed) {
     Row* row = rows_.find(key);
     if (!row) return;
     if (row->over) {  // it is late, and hears all the same
-        functions_.push([on_closed = std::move(on_closed), error = *row->end]() mutable {
+        functions_.push([on_closed = std::move(on_closed), error = row->ended()]() mutable {
             if (on_closed) on_closed(error);
         });
         return;

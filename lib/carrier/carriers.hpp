@@ -74,6 +74,7 @@ public:
         std::vector<Carrier> backlog;  // accepted while nobody waited
         bool accept_lent = false;      // the accept callback runs, out of here
         bool queues = false;           // accept() was awaited once: queue instead of refusing
+        std::unique_ptr<Error> end;    // why it is over, where that was not good order
     };
     struct Row {
         AssociationId association;
@@ -94,7 +95,11 @@ public:
             return use == Use::unclaimed;
         }
         Reuse::How how = Reuse::How::accepted;
-        std::unique_ptr<Error> end;
+        // Why it is over.
+        Error ended() const {
+            const bool fault = callbacks && callbacks->end;
+            return fault ? *callbacks->end : Error(Errc::carrier_closed);
+        }
         Carrier::OnMessage ready;  // not here while it runs
         std::unique_ptr<Callbacks> callbacks;
     };

@@ -143,9 +143,9 @@ void Carriers::give_to_waiting(CarrierKey key) {
         }
         // One that is forgotten already has its Over, with the reason, on the way.
         const bool known = association && association->has(row->carrier);
-        const auto all = row->end ? std::optional<Error>(*row->end)
-                         : known  ? association->received_all(row->carrier)
-                                  : std::nullopt;
+        const auto all = row->over ? std::optional<Error>(row->ended())
+                         : known   ? association->received_all(row->carrier)
+                                   : std::nullopt;
         if (!all) break;
         answer<InMessage>(waiting, *all);
     }
@@ -360,7 +360,10 @@ void Carriers::make(happened::Over& event) {
     Row* row = rows_.find(key);
     if (!row || row->over) return;
     row->over = true;
-    row->end = std::make_unique<Error>(event.error);
+    const Error& error = event.error;
+    const bool fault = error != Errc::carrier_closed || error.cause || error.stage != Stage::none ||
+                       !error.detail.empty();
+    if (fault) callbacks(*row).end = std::make_unique<Error>(error);
     if (row->callbacks) {
         Callbacks& own = *row->callbacks;
         // A wait for messages takes note only of what ends a connection that there was: nobody's

@@ -28,7 +28,7 @@ namespace post::core {
 // Draft 2.1.5: a Carrier that was used as one is one.
 Error Carriers::morph(CarrierKey key) {
     Row* row = rows_.find(key);
-    if (!row || row->over) return row && row->end ? *row->end : Error(Errc::carrier_closed);
+    if (!row || row->over) return row ? row->ended() : Error(Errc::carrier_closed);
     const auto refused = [](Errc errc, Bytes why) {
         return Error(errc, {}, Stage::call, std::move(why));
     };
