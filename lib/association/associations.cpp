@@ -25,7 +25,7 @@ Association& Associations::create(Association::Options options, const Key& key, 
     options.id = id_of(at, made.generation);
     made.association = std::make_unique<Association>(options, shared_);
     if (!key.empty()) {
-        by_key_[key] = options.id;
+        by_key_[hash_of(key)] = options.id;
         by_remote_.insert({hash_of_remote(key), 0, options.id});
     }
     ++live_;
@@ -34,8 +34,9 @@ Association& Associations::create(Association::Options options, const Key& key, 
 
 Association* Associations::share(const Key& key) {
     unpark(key);
-    const auto at = by_key_.find(key);
-    if (at == by_key_.end()) return nullptr;
+    const auto at = by_key_.find(hash_of(key));
+    const Slot* const same = at == by_key_.end() ? nullptr : slot(at->second);
+    if (!same || same->key != key) return nullptr;
     Association* found = use(at->second);
     const bool ending = !found || found->state() == Association::State::closing ||
                         found->state() == Association::State::gone;
@@ -160,7 +161,7 @@ bool Associations::put_back(AssociationId id) {
 
 // Its association is gone.
 void Associations::forget(Slot& slot, const Place& place) {
-    const auto at = by_key_.find(slot.key);
+    const auto at = by_key_.find(hash_of(slot.key));
     if (at != by_key_.end() && at->second == place.id) by_key_.erase(at);
     by_remote_.erase(place);
     slot.reuse = {};

@@ -147,6 +147,7 @@ private:
     void forget_woken(AssociationId id);
     void forget(Slot& slot, const Place& place);
     const Slot* slot(AssociationId id) const;
+    static std::size_t hash_of(const Key& key) { return std::hash<Key>{}(key); }
     static std::size_t hash_of_remote(const Key& key) {
         return std::hash<std::string_view>{}(remote_of(key));
     }
@@ -157,7 +158,8 @@ private:
     std::vector<AssociationId> active_;
     std::set<Timer> timers_;
     std::set<Timer>::node_type spare_;  // for the next timer
-    std::unordered_map<Key, AssociationId> by_key_;
+    // By a hash of the key, which is long, and compared; of two with the same, the younger.
+    std::unordered_map<std::size_t, AssociationId> by_key_;
     // Clients' by their Remote, of which perhaps very many have the same: what is done for one of
     // them does not look at the others.
     std::set<Place> by_remote_;

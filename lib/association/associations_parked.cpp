@@ -14,9 +14,10 @@ void Associations::park(AssociationId id, const InitiateOptions& options) {
     found.association.reset();
     found.parked->terms = terms;
     found.parked->remote_hash = hash_of_remote(found.key);
-    found.parked->key_hash = std::hash<Key>{}(found.key);
+    found.parked->key_hash = hash_of(found.key);
     stand(id, *found.parked, true);
-    if (const auto at = by_key_.find(found.key); at != by_key_.end() && at->second == id)
+    if (const auto at = by_key_.find(found.parked->key_hash);
+        at != by_key_.end() && at->second == id)
         by_key_.erase(at);
     Key().swap(found.key);
     // It is said again from what is known; but for what it differed in.
@@ -45,7 +46,7 @@ Associations::Slot& Associations::unpark(Slot& slot, AssociationId id) {
     if (const auto& remote = slot.association->options().remote) {
         slot.key = sharing_key(*remote, terms_.options(terms));
         // Another one may have come in its place.
-        by_key_.emplace(slot.key, id);
+        by_key_.emplace(hash_of(slot.key), id);
     }
     woken_[id] = terms;
     looked_at_.push_back(id);
@@ -62,7 +63,7 @@ void Associations::stand(AssociationId id, const Parked& as, bool away) {
 
 // Those that may have this key, so that they are found by it.
 void Associations::unpark(const Key& key) {
-    const std::size_t hash = std::hash<Key>{}(key);
+    const std::size_t hash = hash_of(key);
     const Place first{hash_of_remote(key), hash};
     std::vector<AssociationId> found;
     for (auto at = by_remote_.lower_bound(first); at != by_remote_.end(); ++at) {
