@@ -45,7 +45,21 @@ public:
         lists.clear();
     }
 
+    // For the events of a connection that had none: it gives their room back with them.
+    std::vector<Event> take_events() {
+        if (events_.empty()) return {};
+        auto events = std::move(events_.back());
+        events_.pop_back();
+        return events;
+    }
+    void give(std::vector<Event> events) {
+        if (events_.size() < most_events && events.capacity() <= most_room)
+            events_.push_back(std::move(events));
+    }
+
 private:
+    static constexpr std::size_t most_events = 64;
+    static constexpr std::size_t most_room = 512;
     static constexpr std::size_t most_lists = 256;
     static constexpr std::uint32_t slices = 1024;
     static constexpr std::size_t block_size = 64 * 1024;
@@ -71,6 +85,7 @@ private:
     Block block_;
     Ring<Block> used_;
     std::vector<std::unique_ptr<RunList>> lists_;
+    std::vector<std::vector<Event>> events_;
 };
 
 class Inbox {
@@ -80,7 +95,7 @@ public:
     Bytes keep(std::span<const std::byte> bytes) { return blocks_.keep(bytes); }
     Bytes share(const Bytes& lent) { return blocks_.share(lent); }
 
-    void add(Event event) { events_.push_back(std::move(event)); }
+    void add(Event event) { events().push_back(std::move(event)); }
 
     // Places for the contents of a run.
     std::span<std::span<const std::byte>> list() {
@@ -92,7 +107,7 @@ public:
     }
     void arrived(const event::ArrivedRun& run) {
         listed_ += run.contents.size();
-        events_.emplace_back(run);
+        events().emplace_back(run);
     }
     // Holds the memory of lent bytes for as long as events may refer to it.
     void hold(Bytes bytes) { held_.push_back(std::move(bytes)); }
@@ -103,7 +118,7 @@ public:
             last->marks = piece.marks;
             return;
         }
-        events_.emplace_back(std::in_place_type<event::Arrived>, event::Arrived{std::move(piece)});
+        events().emplace_back(std::in_place_type<event::Arrived>, event::Arrived{std::move(piece)});
     }
     // Raw framing: what came in one go is one message. False: it must be a new one.
     bool extend_whole(CarrierId carrier, const Bytes& bytes) {
@@ -123,16 +138,22 @@ public:
         lent_.swap(held_);
         blocks_.give(lent_lists_);
         lent_lists_.swap(lists_);
+        if (events_.empty()) return;
         if (events.empty()) {
             events.swap(events_);
-            return;
+        } else {
+            events.insert(events.end(), std::move_iterator(events_.begin()),
+                          std::move_iterator(events_.end()));
+            events_.clear();
         }
-        events.insert(events.end(), std::move_iterator(events_.begin()),
-                      std::move_iterator(events_.end()));
-        events_.clear();
+        if (events_.capacity() > 0) blocks_.give(std::exchange(events_, {}));
     }
 
 private:
+    std::vector<Event>& events() {
+        if (events_.capacity() == 0) events_ = blocks_.take_events();
+        return events_;
+    }
     Piece* last_part(const Piece& piece) {
         if (events_.empty() || piece.offset == 0) return nullptr;
         auto* last = std::get_if<event::Arrived>(&events_.back());
