@@ -465,7 +465,6 @@ private:
     static constexpr std::uint8_t most_beginnings = 3;
     std::uint8_t beginnings_ = 0;
     bool wished_ = false;
-    std::vector<Event> arrived_;
     std::vector<Keepsake> keepsakes_;
     std::vector<Happened> events_;
     Outgoing out_;

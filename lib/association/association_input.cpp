@@ -19,18 +19,18 @@ void Association::drain_mapping(Instant now) {
         stack_ = mapping_->stack();
     }
     // Lost destroys the mapping, and is the last event.
-    mapping_->poll_events(arrived_);
+    mapping_->poll_events(shared_.arrived);
     handle_arrived(now);
 }
 
 void Association::handle_arrived(Instant now) {
-    for (Event& event : arrived_) {
+    for (Event& event : shared_.arrived) {
         if (holds(now, event))
             hold(std::move(event));
         else
             std::visit([&](auto& happened) { handle(now, happened); }, event);
     }
-    arrived_.clear();
+    shared_.arrived.clear();
     forget_done();
     if (continuity_ && continuity_->doubting && mapping_) look_for_doubt(now);
 }

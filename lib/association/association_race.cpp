@@ -192,12 +192,12 @@ void Association::drain(Instant now, AttemptId attempt) {
 void Association::drain_leaf(Instant now, Leaf& leaf) {
     if (leaf.leaving) return;
     if (standby_ && standby_->is(leaf.attempt)) return standby_->drain(now, leaf);
-    leaf.mapping->poll_events(arrived_);
-    if (arrived_.empty()) return;
-    if (auto* lost = std::get_if<event::Lost>(&arrived_.front())) {
+    leaf.mapping->poll_events(shared_.arrived);
+    if (shared_.arrived.empty()) return;
+    if (auto* lost = std::get_if<event::Lost>(&shared_.arrived.front())) {
         leaf.leaving = true;
         const Error error = std::move(lost->error);
-        arrived_.clear();
+        shared_.arrived.clear();
         trace_end(*leaf.mapping, leaf.attempt, error);
         return handle_failure(now, leaf.attempt, error);
     }

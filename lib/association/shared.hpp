@@ -39,6 +39,7 @@ struct Shared {
     // may still come back: who is refused, and finds the same one, was never known.
     AssociationName remembrance{};
     TraceLog trace;
+    std::vector<Event> arrived;  // what one of them got from its mapping, while it is handled
 
     // What is sent, as it is held until it is settled.
     Bytes keep(Content&& content) {
