@@ -40,17 +40,17 @@ inline std::vector<char> options_header(const Bytes& options) {
 // a segment size; and elsewhere, for the few that have any, for IP options.
 class SendControl {
 public:
-    // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that is
-    // connected, and has its own.
-    SendControl(const Datagrams& run, bool v6, bool ecn, bool connected = false) {
-        if (!connected && v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
+    // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that has
+    // its own, because it is bound to one address, or connected.
+    SendControl(const Datagrams& run, bool v6, bool ecn, bool has_source = false) {
+        if (!has_source && v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
             run.local.ip[0] != 0xff) {
             in6_pktinfo info{};
             info.ipi6_addr = v6_of(run.local);
             info.ipi6_ifindex = run.local.scope;
             append(IPPROTO_IPV6, IPV6_PKTINFO, info);
         }
-        if (!connected && !v6 && run.local.family == Address::Family::v4 && !run.local.is_any() &&
+        if (!has_source && !v6 && run.local.family == Address::Family::v4 && !run.local.is_any() &&
             run.local.ip[0] < 224) {
             in_pktinfo info{};
             info.ipi_spec_dst = v4_of(run.local);

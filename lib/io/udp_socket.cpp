@@ -96,6 +96,7 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
       dscp_(other.dscp_),
       headers_(other.headers_),
       connected_(other.connected_),
+      one_address_(other.one_address_),
       bound_(other.bound_),
       waiting_(other.waiting_),
       queue_(std::move(other.queue_)) {}
@@ -108,7 +109,9 @@ std::error_code UdpSocket::configure(const Options& options) {
     const int level = v6_ ? IPPROTO_IPV6 : IPPROTO_IP;
     // One family a socket: no mapped addresses anywhere.
     if (v6_ && !set_option(fd_, level, IPV6_V6ONLY, 1)) return last_error();
-    if (!set_option(fd_, level, v6_ ? IPV6_RECVPKTINFO : IP_PKTINFO, 1)) return last_error();
+    one_address_ = !headers_ && !options.local.is_any() && !options.local.is_multicast();
+    const int packet_info = v6_ ? IPV6_RECVPKTINFO : IP_PKTINFO;
+    if (!one_address_ && !set_option(fd_, level, packet_info, 1)) return last_error();
     if (!set_option(fd_, level, v6_ ? IPV6_RECVERR : IP_RECVERR, 1)) return last_error();
     if (headers_) {
         if (const auto error = prepare(fd_, v6_, *options.datagrams)) return error;
@@ -251,7 +254,7 @@ std::size_t UdpSocket::transmit(Datagrams run, std::vector<Io::Trouble>& trouble
 std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
                                                    std::vector<Io::Trouble>& troubles) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_, connected_);
+    SendControl control(run, v6_, ecn_, connected_ || one_address_);
     control.append_segment(run.segment);
     iovec vector = vector_of(run.bytes);
     msghdr message{};
@@ -275,7 +278,7 @@ std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
 std::size_t UdpSocket::transmit_each(const Datagrams& run, std::vector<Io::Trouble>& troubles,
                                      std::size_t& refused) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_, connected_);
+    SendControl control(run, v6_, ecn_, connected_ || one_address_);
     std::array<iovec, most_messages> vectors;
     std::array<mmsghdr, most_messages> messages;
     const std::size_t count = run.count();

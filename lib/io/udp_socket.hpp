@@ -92,6 +92,7 @@ private:
     std::uint8_t dscp_;                       // of runs that have none of their own
     std::optional<DatagramHeaders> headers_;  // of applications' datagrams
     bool connected_ = false;
+    bool one_address_ = false;  // it is bound to one, so that no packet says which
     bool bound_ = true;
     Waiting waiting_ = Waiting::no;
     SendQueue queue_;
