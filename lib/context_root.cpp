@@ -91,6 +91,7 @@ void Root::stop() noexcept {
 }
 
 void Root::take_submitted() {
+    if (!submitted_.load(std::memory_order_relaxed)) return;  // the common case, and cheaper
     Submitted* stack = submitted_.exchange(nullptr, std::memory_order_acquire);
     Submitted* in_order = nullptr;
     while (stack) {

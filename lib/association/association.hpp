@@ -477,7 +477,8 @@ private:
     Instant idle_since_ = never;
     Instant heard_{};  // when the peer last said DELIVERED, or had nothing to say
     Instant stall_check_ = never;
-    std::uint64_t chunk_ = 0;
+    std::uint64_t chunk_ = 0;  // of a long message goes at a time, as it was found lately
+    Instant chunk_until_{};
     std::uint64_t peer_largest_ = std::numeric_limits<std::uint64_t>::max();  // message, bytes
     std::uint64_t peer_features_ = 0;
     Stack stack_ = Stack::quic;

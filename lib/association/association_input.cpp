@@ -50,6 +50,7 @@ void Association::handle(Instant now, event::Established& event) {
     if (!again) begin_use(now, event.alpn, event.post);
     alone_ = event.alone;
     messages_ = event.messages;
+    chunk_until_ = {};
     connections_ = event.connections;
     datagrams_ = event.datagrams;
     resumed_ = event.resumed;

@@ -43,7 +43,6 @@ Datagrams Association::poll_transmit(Instant now, AttemptId attempt, std::span<s
     now_ = now;
     if (!is_active(attempt)) return transmit_leaf(now, attempt, space);
     traffic_ = false;
-    chunk_ = 0;
     Datagrams datagrams = mapping_->poll_transmit(now, *this, space);
     if (end_ && state_ == State::established && control_.empty() && mapping_->quiet())
         shut(Error(end_));
@@ -89,12 +88,14 @@ Outgoing* Association::next() {
     if (!lane->opened) return open_for(*find(lane->carrier));
     // At most 2 ms of what the path takes, at least a packet, so that what is urgent waits for no
     // more than that. Of what the transport has as one message it gets all.
-    if (chunk_ == 0 && messages_) chunk_ = unlimited;
-    if (chunk_ == 0) {
+    if (messages_) {
+        chunk_ = unlimited;
+    } else if (now_ >= chunk_until_) {
         const Path path = mapping_->path();
         const std::uint64_t rate = path.rate / 500;
         chunk_ = std::clamp<std::uint64_t>(rate, std::max<std::size_t>(path.mtu, 1200),
                                            Outbox::largest_chunk);
+        chunk_until_ = now_ + std::chrono::milliseconds(1);
     }
     if (messages_ && lane->stream) return next_of_stream();
     outbox_.next(now_, std::min(chunk_, most), out_);

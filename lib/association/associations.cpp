@@ -114,7 +114,8 @@ void Associations::forget_move(const Route& route) {
 }
 
 void Associations::take_active(std::vector<AssociationId>& taken) {
-    for (const AssociationId id : std::exchange(looked_at_, {})) use(id);
+    if (!looked_at_.empty())
+        for (const AssociationId id : std::exchange(looked_at_, {})) use(id);
     taken.clear();
     taken.swap(active_);
     for (AssociationId id : taken)

@@ -334,7 +334,7 @@ private:
     std::uint64_t wanted(const InLane& lane) const;
     bool may_grant(const InLane& lane, std::uint64_t bytes) const;
     void grant(Instant now, InLane& lane, std::uint64_t bytes, Mapping& mapping);
-    void tune(Instant now, InLane& lane, const Path& path) const;
+    void tune(Instant now, InLane& lane, const Mapping& mapping) const;
     void readable(InLane& lane);
     void hold(InLane& lane);
     void unhold(InLane& lane);

@@ -138,7 +138,6 @@ void Inbox::flush(Instant now, Mapping& mapping) {
     budget_due_ = 0;
     if (context_.charged == 0) small_.rest();
     if (touched_.empty() && waiting_.empty()) return;
-    const Path path = mapping.path();
     looking_.swap(touched_);
     for (InLane* lane : looking_) {
         lane->touched = false;
@@ -152,7 +151,7 @@ void Inbox::flush(Instant now, Mapping& mapping) {
             release_if_idle(*lane);
             continue;
         }
-        tune(now, *lane, path);
+        tune(now, *lane, mapping);
         // What was granted beyond the window is not promised a second time. It has done its work
         // when its message is whole: one that nobody takes keeps no other from its grant.
         const std::int64_t beyond = lane->promised + static_cast<std::int64_t>(lane->held()) -
@@ -198,9 +197,9 @@ void Inbox::flush(Instant now, Mapping& mapping) {
 }
 
 // A window that was used up within two round trips was too small, as long as memory is free.
-void Inbox::tune(Instant now, InLane& lane, const Path& path) const {
+void Inbox::tune(Instant now, InLane& lane, const Mapping& mapping) const {
     if (lane.since < lane.window) return;
-    const bool fast = now - lane.epoch_began < 2 * path.smoothed_rtt;
+    const bool fast = now - lane.epoch_began < 2 * mapping.path().smoothed_rtt;
     const bool free = charged_ < limits_.budget / 2 && context_.charged < context_.limit / 2;
     if (fast && free)
         lane.window = static_cast<std::uint32_t>(

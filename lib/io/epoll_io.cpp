@@ -208,9 +208,11 @@ std::span<const Io::Received> EpollIo::receive() {
         if (entry->ready) turn_[unfinished++] = id;
     }
     // Those that had no chance come first in the next turn, then those that have more.
-    ready_.insert(ready_.end(), turn_.begin() + static_cast<std::ptrdiff_t>(done), turn_.end());
-    ready_.insert(ready_.end(), turn_.begin(),
-                  turn_.begin() + static_cast<std::ptrdiff_t>(unfinished));
+    if (done < turn_.size())
+        ready_.insert(ready_.end(), turn_.begin() + static_cast<std::ptrdiff_t>(done), turn_.end());
+    if (unfinished > 0)
+        ready_.insert(ready_.end(), turn_.begin(),
+                      turn_.begin() + static_cast<std::ptrdiff_t>(unfinished));
     turn_.clear();
     tcp_.receive(now_, received_);
     writable_.swap(turned_);

@@ -251,6 +251,7 @@ void Resolver::handle_timeout(Instant now) {
 }
 
 std::vector<Io::Resolved> Resolver::poll_resolved() {
+    if (resolved_.empty()) return {};
     auto resolved = std::exchange(resolved_, {});
     tidy();
     return resolved;

@@ -325,11 +325,13 @@ void TcpSockets::pause(Listener& listener, std::error_code error, Instant now) {
 }
 
 void TcpSockets::poll_troubles(std::vector<Io::Trouble>& troubles) {
+    if (troubles_.empty()) return;
     troubles.insert(troubles.end(), troubles_.begin(), troubles_.end());
     troubles_.clear();
 }
 
 void TcpSockets::poll_writable(std::vector<SocketId>& turned) {
+    if (turned_.empty()) return;
     turned.insert(turned.end(), turned_.begin(), turned_.end());
     turned_.clear();
 }
