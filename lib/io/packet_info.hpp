@@ -40,9 +40,10 @@ inline std::vector<char> options_header(const Bytes& options) {
 // a segment size; and elsewhere, for the few that have any, for IP options.
 class SendControl {
 public:
-    // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that has
-    // its own, because it is bound to one address, or connected.
-    SendControl(const Datagrams& run, bool v6, bool ecn, bool has_source = false) {
+    // `run.local` is used where it can be a source: not any, not multicast; nor of a socket that
+    // has its own, because it is bound to one address, or connected. Nor is a mark said (DSCP and
+    // ECN) that the socket has by itself.
+    SendControl(const Datagrams& run, bool v6, bool ecn, bool has_source, int own_mark) {
         if (!has_source && v6 && run.local.family == Address::Family::v6 && !run.local.is_any() &&
             run.local.ip[0] != 0xff) {
             in6_pktinfo info{};
@@ -58,14 +59,10 @@ public:
         }
         const DatagramOptions& header = run.options;
         if (!header.ip_options.empty() || !header.hop_options.empty()) append_options(header, v6);
-        if ((ecn && run.ecn != Ecn::not_ect) || header.dscp || header.ecn) {
-            const Ecn seen = ecn || header.ecn ? run.ecn : Ecn::not_ect;
-            const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(seen);
-            if (v6)
-                append(IPPROTO_IPV6, IPV6_TCLASS, mark);
-            else
-                append(IPPROTO_IP, IP_TOS, mark);
-        }
+        const Ecn seen = ecn || header.ecn ? run.ecn : Ecn::not_ect;
+        const int mark = header.dscp.value_or(0) << 2 | static_cast<int>(seen);
+        if (mark != own_mark && v6) append(IPPROTO_IPV6, IPV6_TCLASS, mark);
+        if (mark != own_mark && !v6) append(IPPROTO_IP, IP_TOS, mark);
         if (header.hop_limit) {
             const int hops = *header.hop_limit;
             if (v6)

@@ -93,6 +93,7 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
       v6_(other.v6_),
       gso_(other.gso_),
       ecn_(other.ecn_),
+      mark_(other.mark_),
       dscp_(other.dscp_),
       headers_(other.headers_),
       connected_(other.connected_),
@@ -123,6 +124,11 @@ std::error_code UdpSocket::configure(const Options& options) {
 
     // These may be missing or come to less: everything works without them, slower.
     if (ecn_) ecn_ = set_option(fd_, level, v6_ ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+    // Nearly all that a transport sends is marked; what is not says so.
+    mark_ = dscp_ << 2;
+    const int marked = mark_ | static_cast<int>(Ecn::ect0);
+    if (ecn_ && !headers_ && set_option(fd_, level, v6_ ? IPV6_TCLASS : IP_TOS, marked))
+        mark_ = marked;
     if (options.gro && !(headers_ && options.datagrams->lite))
         set_option(fd_, IPPROTO_UDP, UDP_GRO, 1);
     set_buffer(fd_, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
@@ -254,7 +260,7 @@ std::size_t UdpSocket::transmit(Datagrams run, std::vector<Io::Trouble>& trouble
 std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
                                                    std::vector<Io::Trouble>& troubles) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_, connected_ || one_address_);
+    SendControl control(run, v6_, ecn_, connected_ || one_address_, mark_);
     control.append_segment(run.segment);
     iovec vector = vector_of(run.bytes);
     msghdr message{};
@@ -278,7 +284,7 @@ std::optional<std::size_t> UdpSocket::transmit_run(const Datagrams& run,
 std::size_t UdpSocket::transmit_each(const Datagrams& run, std::vector<Io::Trouble>& troubles,
                                      std::size_t& refused) {
     SocketAddress remote(run.remote);
-    SendControl control(run, v6_, ecn_, connected_ || one_address_);
+    SendControl control(run, v6_, ecn_, connected_ || one_address_, mark_);
     std::array<iovec, most_messages> vectors;
     std::array<mmsghdr, most_messages> messages;
     const std::size_t count = run.count();

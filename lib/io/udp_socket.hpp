@@ -89,7 +89,8 @@ private:
     bool v6_;
     bool gso_;
     bool ecn_;
-    std::uint8_t dscp_;                       // of runs that have none of their own
+    int mark_ = 0;       // what the kernel puts on packets of which we say nothing: DSCP and ECN
+    std::uint8_t dscp_;  // of runs that have none of their own
     std::optional<DatagramHeaders> headers_;  // of applications' datagrams
     bool connected_ = false;
     bool one_address_ = false;  // it is bound to one, so that no packet says which
