@@ -28,6 +28,7 @@ void Root::serve_continuity(Association& association) {
 // Whoever names an association that there is not hears the same as who cannot prove that it is his.
 void Root::attach(Association& fresh, const Attach& attach) {
     if (attaches_.empty() && attach_rate_.take(now_)) return attach_now(fresh, attach);
+    if (attach.early) return;  // it comes again, and then counts
     // Not the same as one that is not known: the client asks again.
     if (attaches_.size() >= most_attaches_)
         return fresh.shut(Error(Errc::excessive_load, {}, Stage::established));
@@ -52,7 +53,8 @@ void Root::attach_now(Association& fresh, const Attach& attach) {
     Association* const known = associations_.peek(id);
     const bool proved = Association::proves(known, fresh, attach) &&
                         associations_.origin(id) == associations_.origin(fresh.id());
-    if (proved && attach.standby) return fresh.stand_by(id);
+    if (proved && (attach.standby || attach.early)) return fresh.stand_by(id);
+    if (attach.early) return;  // nobody hears whether that was wrong
     auto husk = proved ? fresh.give_up_connection() : std::nullopt;
     if (!husk) return fresh.shut(Error(Errc::not_attached, {}, Stage::established));
     husk->attach = attach;

@@ -196,6 +196,13 @@ public:
         static_cast<void>(key), static_cast<void>(role), static_cast<void>(epoch);
         return std::nullopt;
     }
+    // The same of a client, for its early data: of one that sends_early(), and at a server that
+    // takes some. Neither kind of proof is one of the other.
+    virtual std::optional<ContinuityProof> prove_early(const ContinuityKey& key,
+                                                       std::uint64_t epoch) const {
+        static_cast<void>(key), static_cast<void>(epoch);
+        return std::nullopt;
+    }
     // When it will be likely that the path is broken, if nothing is heard until then: something
     // is on its way, and three probe timeouts have passed. `never`: nothing is awaited.
     virtual Instant doubt() const { return never; }

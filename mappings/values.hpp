@@ -139,6 +139,8 @@ struct Open {
     core::Boxed<std::string> target{};   // the same: the path and query of its URL
     // Of ours, when it goes as early data: what race it is of (FORMAT.md, 5.2).
     std::optional<std::uint64_t> race{};
+    // The same, where the Carrier goes on: of which association it is.
+    core::Boxed<AssociationName> association{};
     // Known from an earlier connection, to a peer that has forgotten that.
     bool resumed = false;
 };
@@ -148,6 +150,7 @@ struct Open {
 struct EarlyKey {
     CarrierId carrier;
     std::uint64_t race = 0;
+    std::optional<AssociationName> association{};  // instead of the race
 };
 
 // Our direction ends here, in good order.

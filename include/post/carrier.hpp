@@ -186,12 +186,14 @@ public:
     // where there is no connection.
     //
     // At the end that initiated, the next send, finish, close or activate() wakes it: it races
-    // again, resumes the session where it can, and shows that it is who it was. Nothing is lost,
-    // nothing comes twice. Where the peer does not answer it is tried for Bounds::continuity, and
-    // then everything ends with what the race found; a peer that has forgotten (it was started
-    // anew, or waited for longer than its Bounds::dormant_for) gets new Carriers in the place of
-    // ours, and its own end with connection_lost. At the listener's end nothing can wake it: what
-    // is sent there waits, within Bounds::send_budget, until its lifetime ends or the client comes.
+    // again, resumes the session where it can, and shows that it is who it was. Idempotent messages
+    // go with its first flight where the peer takes them so (ListenOptions::early_data), and
+    // Association::establishment() says how many. Nothing is lost, nothing comes twice. Where the
+    // peer does not answer it is tried for Bounds::continuity, and then everything ends with what
+    // the race found; a peer that has forgotten (it was started anew, or waited for longer than its
+    // Bounds::dormant_for) gets new Carriers in the place of ours, and its own end with
+    // connection_lost. At the listener's end nothing can wake it: what is sent there waits, within
+    // Bounds::send_budget, until its lifetime ends or the client comes.
     //
     // Without being asked it is dormant after silence for Bounds::idle_timeout, where both ends
     // have Bounds::keep_alive zero. Both have to have Bounds::continuity; else, and to plain peers,

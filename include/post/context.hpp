@@ -143,10 +143,12 @@ struct ListenOptions {
     // Context takes each flight, and each message of a race, once, for as long as a ticket may be
     // good, which is two hours at most; its memory of them ends at 65536 names, and what comes
     // beyond is taken behind the handshake. Contexts with the same ContextOptions::ticket_keys
-    // need TicketKeySource::first_use for that, and take none without it. Until the handshake is
-    // complete Association::peer_identity() and resumed() know nothing. Not with
-    // client_certificate; on tls only where no `alpn` is taken beside Post. On http3 each flight is
-    // taken once, and what requests in it ask for is the application's to look at (RFC 8470).
+    // need TicketKeySource::first_use for that, and take none without it. What wakes a dormant
+    // Association, or goes on where a connection broke (Bounds::continuity), is known by its
+    // numbers for as long as that lives. Until the handshake is complete
+    // Association::peer_identity() and resumed() know nothing. Not with client_certificate; on tls
+    // only where no `alpn` is taken beside Post. On http3 each flight is taken once, and what
+    // requests in it ask for is the application's to look at (RFC 8470).
     bool early_data = false;
     Bounds bounds{};
     QuicOptions quic{};

@@ -3,6 +3,7 @@
 
 #include <cassert>
 
+#include "lib/association/early_attach.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/standby.hpp"
 

@@ -36,6 +36,7 @@
 namespace post::core {
 
 struct Parked;
+class EarlyAttach;
 
 class Association final : private Supply {
 public:
@@ -61,8 +62,7 @@ public:
     // The connection is let go as soon as nothing is on its way; happened::Dormant says so. Or why
     // it never will be.
     Error deactivate();
-    // It is not, if it was to be.
-    void stay();
+    void stay();  // it is not, if it was to be
     // One that rests can be put away in little memory (association_parking.cpp), when all that it
     // had to tell was heard. It is good for nothing afterwards.
     bool may_park();
@@ -194,8 +194,7 @@ public:
     // Whether there is a connection that began as this attempt; and whether it is only waiting to
     // say its last word.
     bool has(AttemptId attempt) const;
-    // That the one in use began as.
-    AttemptId attempt() const { return attempt_; }
+    AttemptId attempt() const { return attempt_; }  // that the one in use began as
     bool leaving(AttemptId attempt) const;
     // What the peer gave for later connections since the last call, 16 of it at most.
     using Keepsake = std::variant<event::Ticket, event::Token>;
@@ -336,6 +335,7 @@ private:
     void handle(Instant now, Refuse& refuse);
     void handle(Instant now, Delivered& delivered);
     void handle(Instant now, Attach& attach);
+    void handle_early(const Attach& attach);
     // association_continuity.cpp
     bool holds(Instant now, const Event& event);
     void hold(Event&& event);
@@ -456,13 +456,13 @@ private:
     std::unique_ptr<Joining> joining_;        // a listener's that heard early data
     std::unique_ptr<Standby> standby_;        // a client's that keeps one
     std::unique_ptr<Standing> standing_;      // a fresh client's that is one
+    std::unique_ptr<EarlyAttach> brought_;    // of one that brings early data for another
     std::optional<Attach> wish_;              // of a fresh client's connection
     std::optional<event::Established> met_;   // as what it was established, until it is chosen
     std::vector<Event> unchosen_;             // what came before it was chosen
     std::uint64_t unchosen_bytes_ = 0;
-    bool named_ = false;  // poll_name has an answer
-    // How often its connection broke before the peer said anything: so often it tries.
-    static constexpr std::uint8_t most_beginnings = 3;
+    bool named_ = false;                                // poll_name has an answer
+    static constexpr std::uint8_t most_beginnings = 3;  // that broke before the peer said anything
     std::uint8_t beginnings_ = 0;
     bool wished_ = false;
     std::vector<Keepsake> keepsakes_;

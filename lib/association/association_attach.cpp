@@ -1,6 +1,7 @@
 // A connection that says by ATTACH which association it belongs to (FORMAT.md, 7.2): how a listener
 // holds what comes on it until it is known whose it is, how that is proved, and how it is put under
 // the association.
+#include "lib/association/early_attach.hpp"
 #include "lib/association/standby.hpp"
 
 namespace post::core {
@@ -42,6 +43,10 @@ void Association::hold(Event&& event) {
         unchosen_bytes_ += piece.bytes.size();
         shared_.charge.charged += piece.bytes.size();
         piece.bytes = piece.bytes.held();
+        if (early_ && brought_) {
+            if (!brought_->take(piece)) violation("more early messages than there may be");
+            piece.marks.early = false;  // it counts only when the handshake is complete
+        }
         unchosen_.emplace_back(event::Arrived{std::move(piece)});
     };
     if (auto* run = std::get_if<event::ArrivedRun>(&event)) {
@@ -66,6 +71,7 @@ void Association::handle(Instant, Attach& attach) {
         // Only a connection that waits to be chosen, and brought nothing yet, may say so, and once.
         if (chosen_ || !peers_race_ || wished_ || !lanes_.empty())
             return violation("ATTACH comes too late, or twice");
+        if (attach.early) return handle_early(attach);
         if (attach.standby && standing_) return violation("ATTACH as a standby comes twice");
         if (attach.standby) standing_ = std::make_unique<Standing>(*this);
         wish_ = attach;
@@ -81,11 +87,20 @@ void Association::handle(Instant, Attach& attach) {
     if (continuity_->says) continuity_->remembrance = *continuity_->says;
 }
 
+// As what was lost on the way and comes again it says nothing: the one that counts is behind it.
+void Association::handle_early(const Attach& attach) {
+    if (!brought_) brought_ = std::make_unique<EarlyAttach>();
+    if (attach.standby || standing_ || !brought_->attach(attach.association))
+        return violation("ATTACH as early data comes twice, or not alone");
+    if (early_) wish_ = attach;
+}
+
 bool Association::proves(const Association* known, const Association& fresh, const Attach& attach) {
     if (!fresh.mapping_) return false;
     const Continuity* const kept = known ? known->continuity_.get() : nullptr;
-    const auto proof = fresh.mapping_->prove(kept ? kept->key : ContinuityKey{}, Role::client,
-                                             attach.epoch);
+    const ContinuityKey key = kept ? kept->key : ContinuityKey{};
+    const auto proof = attach.early ? fresh.mapping_->prove_early(key, attach.epoch)
+                                    : fresh.mapping_->prove(key, Role::client, attach.epoch);
     const bool right = proof && same(*proof, attach.proof);
     return right && kept && attach.epoch > kept->epoch && known->state_ < State::closing &&
            known->options_.role == Role::server;

@@ -133,6 +133,7 @@ void Association::leave_connection(const Error& reason) {
 void Association::race_again(Instant now) {
     race_.reset();
     resolution_.reset();
+    if (!copied_.empty()) settle_early(event::Established::Early::none);
     if (continuity_) {
         continuity_->retry = now;
         // Over a stack without security nobody could tell that it is us.

@@ -4,15 +4,18 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/in_order.hpp"
 
 namespace post::core {
 
 // What a leaf pulls before it is established.
 struct Association::EarlySupply final : Supply {
-    EarlySupply(Association& owner, EarlyFlight& to)
-        : self(owner), flight(to), waiting(owner.find_early()) {}
+    EarlySupply(Association& owner, Leaf& leaf)
+        : self(owner), mapping(*leaf.mapping), flight(*leaf.early), waiting(owner.find_early()) {}
 
     Outgoing* next() override {
+        if (self.continuity_ && !flight.attached)
+            return at < waiting.size() ? introduce() : nullptr;
         for (; at < waiting.size(); ++at) {
             const EarlyFlight::Message& message = waiting[at];
             const auto& sent = flight.messages;
@@ -30,14 +33,29 @@ struct Association::EarlySupply final : Supply {
         }
         return nullptr;
     }
-    // A fork opens its parent first, so that the peer knows whom to ask.
+    // Of an association that goes on it comes first which one that is (FORMAT.md, 7.4).
+    Outgoing* introduce() {
+        const Continuity& kept = *self.continuity_;
+        const auto proof = mapping.prove_early(kept.key, kept.epoch + 1);
+        if (!proof) return nullptr;
+        if (!std::exchange(flight.settings, true)) {
+            out = self.our_settings(mapping);
+            return &out;
+        }
+        flight.attached = true;
+        out = Attach{
+            .association = kept.name, .epoch = kept.epoch + 1, .proof = *proof, .early = true};
+        return &out;
+    }
+    // A fork opens its parent first, so that the peer knows whom to ask; but not one that the peer
+    // knows already.
     Outgoing* open_first(Lane& lane) {
         const auto is_open = [&](CarrierId carrier) {
             return std::find(flight.opened.begin(), flight.opened.end(), carrier) !=
                    flight.opened.end();
         };
         Lane* first = &lane;
-        while (first->parent && !is_open(*first->parent)) {
+        while (!self.continuity_ && first->parent && !is_open(*first->parent)) {
             Lane* const parent = self.find(*first->parent);
             if (!parent || !parent->ours) break;
             first = parent;
@@ -47,7 +65,10 @@ struct Association::EarlySupply final : Supply {
         first->keyed = true;
         Open open{first->id(),         first->parent,         first->kind,
                   first->out.priority, first->rare().channel, first->rare().target};
-        open.race = self.options_.race_id;
+        if (self.continuity_)
+            open.association = self.continuity_->name;
+        else
+            open.race = self.options_.race_id;
         out = std::move(open);
         return &out;
     }
@@ -58,6 +79,7 @@ struct Association::EarlySupply final : Supply {
     void blocked(CarrierId carrier) override { flight.blocked.push_back(carrier); }
 
     Association& self;
+    Mapping& mapping;
     EarlyFlight& flight;
     const std::vector<EarlyFlight::Message> waiting;
     std::size_t at = 0;
@@ -66,19 +88,26 @@ struct Association::EarlySupply final : Supply {
 
 Datagrams Association::transmit_early(Instant now, Leaf& leaf, std::span<std::byte> space) {
     if (!leaf.early) leaf.early = std::make_unique<EarlyFlight>();
-    EarlySupply supply(*this, *leaf.early);
+    EarlySupply supply(*this, leaf);
     return leaf.mapping->poll_transmit(now, supply, space);
 }
 
-// In the order of sending, as far as that is told by priority and niceness.
+// In the order of sending, as far as that is told by priority and niceness. Of an association that
+// goes on only what is for Carriers that its peer has.
 std::vector<EarlyFlight::Message> Association::find_early() const {
+    std::vector<CarrierId> ids;
+    if (lanes_.size() <= EarlyFlight::most_carriers)
+        ids = in_order(lanes_);
+    else
+        for (std::uint64_t i = 0; i < EarlyFlight::most_carriers; ++i) ids.emplace_back(2 * i);
     std::vector<const Lane*> lanes;
-    const std::uint64_t end = std::min(next_carrier_, 2 * EarlyFlight::most_carriers);
-    for (std::uint64_t id = 0; id < end; id += 2)
-        if (const Lane* const lane = find(CarrierId{id}); lane && lane->ours && lane->out.work &&
-                                                          !lane->out.stream &&
-                                                          lane->kind != CarrierKind::stream)
+    for (const CarrierId id : ids) {
+        const Lane* const lane = find(id);
+        const bool messages = lane && lane->ours && lane->out.work && !lane->out.stream &&
+                              lane->kind != CarrierKind::stream;
+        if (messages && (!continuity_ || (lane->known && !lane->ended && !lane->out.failed)))
             lanes.push_back(lane);
+    }
     std::stable_sort(lanes.begin(), lanes.end(), [](const Lane* left, const Lane* right) {
         return left->out.priority.value() < right->out.priority.value();
     });
@@ -95,7 +124,8 @@ std::vector<EarlyFlight::Message> Association::find_early() const {
 }
 
 bool Association::has_early(bool every_leaf) const {
-    if (continuity_ || heard_ != Instant{}) return false;  // it had a connection before
+    // It had a connection before: it goes on where that was, or all of it is to be said anew.
+    if (continuity_ ? !continuity_->lost : heard_ != Instant{}) return false;
     const bool had = !copied_.empty() ||
                      std::any_of(leaves_.begin(), leaves_.end(),
                                  [](const Leaf& leaf) { return leaf.mapping->sends_early(); });
@@ -119,6 +149,9 @@ void Association::settle_early(event::Established::Early outcome) {
     for (auto& [id, lane] : lanes_)
         if (lane.ours) lane.keyed = false;
     if (flight && accepted) adopt_early(*flight);
+    if (flight && accepted && flight->settings)
+        std::erase_if(control_,
+                      [](const Outgoing& out) { return std::holds_alternative<Settings>(out); });
     const auto drop = [&](const std::vector<EarlyFlight::Message>& messages, bool elsewhere) {
         for (const EarlyFlight::Message& message : messages)
             if (Lane* const lane = find(message.carrier))
@@ -132,14 +165,17 @@ void Association::settle_early(event::Established::Early outcome) {
 void Association::adopt_early(EarlyFlight& flight) {
     for (const CarrierId carrier : flight.opened) {
         Lane* const lane = find(carrier);
-        if (!lane) {
+        if (!lane || lane->ended) {
             mapping_->reset(carrier, Error(Errc::cancelled));
             mapping_->stop(carrier, Error(Errc::cancelled));
             continue;
         }
         lane->opened = true;
         outbox_.opened(lane->out);
-        if (lane->closing && lane->receives()) closed_early_.push_back(carrier);
+        inbox_.plug(now_, lane->in);
+        const bool ended = lane->known && lane->out.failed;
+        if ((lane->closing && lane->receives()) || ended) closed_early_.push_back(carrier);
+        if (lane->known) say_gaps(*lane);
     }
     for (const EarlyFlight::Message& message : flight.messages)
         if (Lane* const lane = find(message.carrier))
@@ -175,7 +211,7 @@ Settings Association::our_settings(const Mapping& mapping) {
                         feature::early | feature::dropped | feature::datagrams;
     // Where there is early data there will be a key, when the handshake is complete.
     if (options_.bounds.continuity > Duration::zero() &&
-        (early_ || mapping.continuity_key(options_.name))) {
+        (early_ || continuity_ || mapping.continuity_key(options_.name))) {
         settings.features |= feature::attach | rest_feature();
         if (options_.role == Role::server) settings.features |= feature::standby;
     }
@@ -191,6 +227,10 @@ void Association::handle(Instant now, event::Early& event) {
 
 // Its first messages are the application's at once, whatever becomes of the race.
 void Association::handle(Instant, EarlyKey& key) {
+    if (key.association) {
+        if (early_) violation("EARLY of a race and of an association");
+        return;
+    }
     Lane* const lane = find(key.carrier);
     if (!lane) return;
     lane->keyed = true;

@@ -390,7 +390,8 @@ void Association::handle(Instant now, event::Lost& event) {
     if (!mapping_->over()) leaves_.push_back({attempt_, std::move(mapping_), true});
     mapping_.reset();
     // A client that went before it was there, or before it said who it is, is nobody's loss.
-    const bool nobody = state_ == State::connecting && !continuity_ &&
+    const bool begun = state_ == State::connecting || (early_ && lanes_.empty());
+    const bool nobody = begun && !continuity_ &&
                         (event.error == Errc::connection_closed ||
                          event.error == Errc::handshake_timeout);
     const bool unnamed = state_ == State::established && !chosen_ && lanes_.empty() &&

@@ -4,12 +4,19 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/early_attach.hpp"
 
 namespace post::core {
 
 // Until the first key says of which race it is, nothing of an early flight is anybody's.
 bool Association::holds_early(Instant now, const Event& event) {
-    if (const auto* key = std::get_if<EarlyKey>(&event); key && !joining_) {
+    const auto* const key = std::get_if<EarlyKey>(&event);
+    if (key && key->association && !joining_) {
+        if (!brought_) brought_ = std::make_unique<EarlyAttach>();
+        if (!brought_->is_of(*key->association)) violation("EARLY of two associations");
+        return true;
+    }
+    if (key && !joining_) {
         joining_ = std::make_unique<Joining>();
         joining_->race = key->race;
         joining_->to = shared_.early_races.claim(now, key->race, id());

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "lib/association/early_attach.hpp"
 #include "lib/association/standby.hpp"
 
 namespace post::core {
@@ -77,11 +78,14 @@ std::vector<Event> Association::Standing::opened() const {
 // For the root.
 
 void Association::stand_by(AssociationId owner) {
-    if (standing_) standing_->believe(owner);
+    if (standing_)
+        standing_->believe(owner);
+    else if (brought_)
+        brought_->believe(owner);
 }
 
 std::optional<AssociationId> Association::poll_copies(std::vector<Piece>& copies) {
-    if (!standing_) return std::nullopt;
+    if (!standing_) return brought_ ? brought_->poll(copies) : std::nullopt;
     copies = standing_->take_copies();
     return copies.empty() ? std::nullopt : std::optional(standing_->owner());
 }
@@ -90,7 +94,8 @@ std::optional<AssociationId> Association::poll_copies(std::vector<Piece>& copies
 std::vector<Delivered> Association::take_copies(Instant now, std::vector<Piece>&& copies) {
     now_ = now;
     std::vector<Delivered> known;
-    if (!continuity_ || (state_ != State::established && !continuity_->lost)) return known;
+    const bool waits = state_ == State::dormant || (continuity_ && continuity_->lost);
+    if (!continuity_ || (state_ != State::established && !waits)) return known;
     std::map<CarrierId, std::set<NicenessClass>> touched;
     for (Piece& piece : copies) {
         Lane* const lane = find(piece.carrier);
@@ -101,6 +106,7 @@ std::vector<Delivered> Association::take_copies(Instant now, std::vector<Piece>&
     for (const auto& [carrier, classes] : touched)
         for (Delivered& one : inbox_.summary(find(carrier)->in))
             if (classes.contains(one.niceness)) known.push_back(std::move(one));
+    if (state_ == State::dormant) inbox_.rest();
     relieve();
     return known;
 }

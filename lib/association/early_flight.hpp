@@ -26,6 +26,8 @@ struct EarlyFlight {
         std::uint64_t size = 0;
         bool operator==(const Message&) const = default;
     };
+    bool settings = false;  // was said, and ATTACH: of an association that goes on
+    bool attached = false;
     std::vector<CarrierId> opened;
     std::vector<Message> messages;              // as they were pulled
     std::map<CarrierId, std::uint64_t> packed;  // pieces

@@ -48,10 +48,13 @@ void Inbox::handle_copy(Instant now, InLane& lane, Piece&& piece) {
     if (lane.discarding || lane.over || !has_room(lane, piece.bytes.size())) return;
     // What has an order comes in it: behind all that was sent before.
     std::uint64_t next = piece.niceness == NicenessClass{} ? lane.watermark : 0;
+    bool full = false;
     if (lane.work)
         for (const Receipts& known : lane.work->receipts)
-            if (known.niceness() == piece.niceness) next = known.watermark();
-    if (piece.marks.ordered && piece.sequence.value() != next) return;
+            if (known.niceness() == piece.niceness) next = known.watermark(), full = known.full();
+    const bool is_next = piece.sequence.value() == next;
+    // And what would be forgotten could be taken twice.
+    if (!is_next && (piece.marks.ordered || full)) return;
     After after;
     handle_alone(now, lane, std::move(piece), after);
 }

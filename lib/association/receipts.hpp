@@ -33,6 +33,8 @@ public:
     // nothing has happened, when more have been dropped than can be remembered until they are
     // reported.
     bool drop(Sequence sequence);
+    // Another one behind a gap would not be remembered.
+    bool full() const { return ranges_.size() >= most_kept; }
     // Of an unfinished message so much is here. A report says it of one; those of which nothing was
     // said yet come first, each in a report of its own.
     void progress(Sequence sequence, std::uint64_t bytes);

@@ -26,4 +26,15 @@ std::optional<ContinuityProof> continuity_proof(const ContinuityKey& key,
                                                 std::span<const std::byte> secret, Role role,
                                                 std::uint64_t epoch);
 
+// The same of a client's early data, whose exporter has a secret of its own (RFC 8446, 7.5), so
+// that whoever plays it again proves nothing by it on any other connection.
+//
+// GnuTLS 3.7.9 keeps that secret where it puts the other one when the server has spoken: it answers
+// only from the keys of early data on until then, which at a server is inside of one call. So it is
+// asked when those keys come.
+std::vector<std::byte> early_continuity_secret(gnutls_session_int* session);
+std::optional<ContinuityProof> early_continuity_proof(const ContinuityKey& key,
+                                                      std::span<const std::byte> secret,
+                                                      std::uint64_t epoch);
+
 }  // namespace post::crypto

@@ -3,6 +3,7 @@
 
 #include <gnutls/gnutls.h>
 
+#include "mappings/crypto/continuity.hpp"
 #include "mappings/crypto/handles.hpp"
 
 namespace post::crypto {
@@ -51,6 +52,8 @@ void TlsSession::start(CredentialStore& store, unsigned flags, Cipher cipher,
 bool TlsSession::early_accepted() const {
     return (gnutls_session_get_flags(native_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
 }
+
+void TlsSession::keep_early_secret() { early_secret_ = early_continuity_secret(native_); }
 
 TlsSession::~TlsSession() { gnutls_deinit(native_); }
 

@@ -46,6 +46,10 @@ public:
     bool early_accepted() const;
     // A server's: the client has sent some, whatever becomes of it.
     bool early_announced() const { return verification_.tickets().early_announced(); }
+    // For continuity's proof in early data (continuity.hpp): to be called where the keys of early
+    // data come, and what there is then; empty: nothing.
+    void keep_early_secret();
+    std::span<const std::byte> early_secret() const { return early_secret_; }
     // Without certificates: it goes on where an earlier one was (ClientSecurity::session).
     bool resumed() const { return verification_.tickets().resumed(); }
     // A client's: what the server gave since the last call.
@@ -62,6 +66,7 @@ private:
 
     Verification verification_;
     gnutls_session_int* native_ = nullptr;
+    std::vector<std::byte> early_secret_;
     bool complete_ = false;
 };
 

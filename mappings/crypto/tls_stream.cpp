@@ -299,6 +299,7 @@ void TlsStream::on_secrets(int level, const void* receive, const void* send, std
     const auto view = [&](const void* secret) {
         return std::span(static_cast<const std::byte*>(secret), size);
     };
+    if (early) session_.keep_early_secret();
     // It has one direction, and both ends are told its secret.
     if (early && !server_ && send != nullptr) write_early_.emplace(protection_, *suite, view(send));
     if (early && !server_) return;

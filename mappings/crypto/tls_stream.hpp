@@ -86,6 +86,7 @@ public:
     bool resumed() const { return session_.resumed(); }
     // For what else is derived from the handshake (continuity.hpp).
     gnutls_session_int* native() const { return session_.native(); }
+    std::span<const std::byte> early_secret() const { return session_.early_secret(); }
     std::vector<SessionTicket> take_tickets() { return session_.take_tickets(); }
     bool shows_identity() const { return session_.shows_identity(); }
     // New keys for what we send from here on, and where `both` for what the peer sends, too.

@@ -394,10 +394,8 @@ std::size_t Decoder::dispatch(Type type, std::span<const std::byte> bytes,
                          [&] { frame = unwanted; });
         }
         case Type::early: {
-            std::optional<std::uint64_t> race;
-            return whole(parser.early(race), [&] {
-                if (race) frame = EarlyKey{CarrierId{carrier_}, *race};
-            });
+            EarlyKey key{CarrierId{carrier_}};
+            return whole(parser.early(key), [&] { frame = key; });
         }
         case Type::attach: {
             Attach attach;

@@ -180,6 +180,8 @@ std::size_t Encoder::write(std::span<std::byte> out, const Open& open) {
     type(writer, Type::open).varint(open.carrier.value()).varint(flags);
     if (open.parent) writer.varint(open.parent->value());
     if (open.race) type(writer, Type::early).u8(0).u64(*open.race);
+    if (open.association)
+        type(writer, Type::early).u8(1).bytes(std::as_bytes(std::span(*open.association)));
     return done(writer);
 }
 

@@ -116,12 +116,13 @@ bool Parser::open(Open& open) {
 }
 
 // EARLY { type = 0x36, scope (8), key (64 for a race, 128 for an association) }
-bool Parser::early(std::optional<std::uint64_t>& race) {
+bool Parser::early(EarlyKey& key) {
     const auto scope = reader_.u8();
     if (!scope) return false;
     if (*scope > 1) return fail("scope", *scope, "is above 1");
-    if (*scope == 1) return fixed(16);
-    race = reader_.u64();
+    if (*scope == 1) return copy(key.association.emplace());
+    const auto race = reader_.u64();
+    key.race = race.value_or(0);
     return race.has_value();
 }
 

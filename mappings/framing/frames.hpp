@@ -152,7 +152,7 @@ public:
     bool skip(Skip& skip);
     bool open(Open& open);
     // Of a race; an association's is none of ours, today.
-    bool early(std::optional<std::uint64_t>& race);
+    bool early(EarlyKey& key);
     bool settings(Settings& settings);
     bool refuse(Refuse& refuse);
     bool delivered(Delivered& delivered);

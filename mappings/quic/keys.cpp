@@ -179,6 +179,7 @@ struct Keys {
                         std::span<const std::byte> secret, bool sending) {
         auto* conn = self.native_.get();
         bool early = level == NGTCP2_ENCRYPTION_LEVEL_0RTT;
+        if (early) self.tls_->keep_early_secret();
         // 0-RTT has one direction, and both ends are told its secret.
         if (early && sending != (self.role_ == Role::client)) return true;
         const auto* suite = crypto::suite_of(self.tls_->native(), early);

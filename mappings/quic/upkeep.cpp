@@ -58,6 +58,12 @@ std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role 
                                     epoch);
 }
 
+std::optional<ContinuityProof> Connection::prove_early(const ContinuityKey& key,
+                                                       std::uint64_t epoch) const {
+    if (!tls_) return std::nullopt;
+    return crypto::early_continuity_proof(key, tls_->early_secret(), epoch);
+}
+
 // What is on its way has to bring something back. ngtcp2 keeps its count of probes to itself, so
 // that time is what is counted: one probe timeout, and twice as much for the next.
 void Connection::watch_silence(bool heard) {

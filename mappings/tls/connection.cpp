@@ -425,6 +425,12 @@ std::optional<ContinuityProof> Connection::prove(const ContinuityKey& key, Role 
                                     epoch);
 }
 
+std::optional<ContinuityProof> Connection::prove_early(const ContinuityKey& key,
+                                                       std::uint64_t epoch) const {
+    if (!tls_) return std::nullopt;
+    return crypto::early_continuity_proof(key, tls_->early_secret(), epoch);
+}
+
 // Endings.
 
 void Connection::end(Error error) {

@@ -70,6 +70,8 @@ public:
     std::optional<ContinuityKey> continuity_key(const AssociationName& association) const override;
     std::optional<ContinuityProof> prove(const ContinuityKey& key, Role role,
                                          std::uint64_t epoch) const override;
+    std::optional<ContinuityProof> prove_early(const ContinuityKey& key,
+                                               std::uint64_t epoch) const override;
     bool over() const override { return state_ == State::over; }
 
 private:

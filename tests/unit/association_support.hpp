@@ -34,7 +34,7 @@ inline std::string word(const Outgoing& out) {
         std::string operator()(const Settings&) const { return "settings"; }
         std::string operator()(const Chosen&) const { return "chosen"; }
         std::string operator()(const Attach& attach) const {
-            return "attach " + std::to_string(attach.epoch);
+            return (attach.early ? "attach early " : "attach ") + std::to_string(attach.epoch);
         }
         std::string operator()(const Refuse& refuse) const {
             return "refuse " + std::to_string(refuse.carrier.value());
@@ -121,6 +121,13 @@ public:
         proof[2] = script_.secret;
         proof[3] = static_cast<std::uint8_t>(role);
         proof[4] = static_cast<std::uint8_t>(epoch);
+        return proof;
+    }
+
+    std::optional<ContinuityProof> prove_early(const ContinuityKey& key,
+                                               std::uint64_t epoch) const override {
+        auto proof = script_.early ? prove(key, Role::client, epoch) : std::nullopt;
+        if (proof) (*proof)[5] = 1;
         return proof;
     }
 
@@ -255,6 +262,7 @@ private:
                    number(progress->fate.message.sequence.value());
         }
         if (std::holds_alternative<Active>(event)) return "active";
+        if (std::holds_alternative<Changed>(event)) return "changed";
         if (const auto* over = std::get_if<Over>(&event)) {
             errors.push_back(over->error);
             return "over " + number(over->carrier);

@@ -78,6 +78,9 @@ inline std::string describe(const Open& open) {
            (open.parent ? " parent " + std::to_string(open.parent->value()) : "");
 }
 inline std::string describe(const EarlyKey& key) {
+    if (key.association)
+        return "early " + std::to_string(key.carrier.value()) + " of the association " +
+               std::to_string(key.association->back());
     return "early " + std::to_string(key.carrier.value()) + " of " + std::to_string(key.race);
 }
 inline std::string describe(const Finish& finish) {
