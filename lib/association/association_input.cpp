@@ -48,6 +48,7 @@ void Association::handle(Instant now, event::Established& event) {
     if (options_.role == Role::server) met_ = event;
     const bool again = std::exchange(early_, false);
     if (!again) begin_use(now, event.alpn, event.post);
+    if (again && peers_race_) choice_due_ = now + choice_patience;
     alone_ = event.alone;
     messages_ = event.messages;
     chunk_until_ = {};
@@ -121,7 +122,7 @@ void Association::handle(Instant now, Settings& settings) {
         return note_remembrance(settings.association);
     }
     peers_race_ = settings.race;
-    choice_due_ = now + choice_patience;
+    if (!early_) choice_due_ = now + choice_patience;
 }
 
 void Association::handle(Instant now, Chosen& chosen) {

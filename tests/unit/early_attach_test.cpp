@@ -339,10 +339,20 @@ TEST_SUITE("unit") {
         fresh.sends(1, "two");
         CHECK(fresh.copies(false).empty());
         CHECK_FALSE(fresh.closed());
-        // Nobody hears of it, and after a while it is closed like any that was not chosen.
+        CHECK(fresh.association.carriers() == 0);
+        // Nobody hears of it; and when the handshake is complete, as of any that was not chosen.
+        fresh.run_until(fresh.now + std::chrono::seconds(20));
+        CHECK_FALSE(fresh.closed());
+        fresh.complete();
         fresh.run_until(fresh.now + std::chrono::seconds(10));
         CHECK(fresh.closed());
-        CHECK(fresh.association.carriers() == 0);
+        Fresh replayed;
+        replayed.opens();
+        replayed.sends(1, "two");
+        replayed.tell(event::Lost{Error(Errc::handshake_timeout, {}, Stage::handshake)});
+        replayed.turn();
+        CHECK(replayed.happened() == Words{"gone"});
+        CHECK(replayed.errors.back() == Errc::carrier_closed);
     }
 
     TEST_CASE("early attach: it may come behind what it is for") {
