@@ -27,8 +27,9 @@ void Root::serve_continuity(Association& association) {
 
 // Whoever names an association that there is not hears the same as who cannot prove that it is his.
 void Root::attach(Association& fresh, const Attach& attach) {
+    // What is early comes again, and then counts.
+    if (attach.early) return early_rate_.take(now_) ? attach_now(fresh, attach) : void();
     if (attaches_.empty() && attach_rate_.take(now_)) return attach_now(fresh, attach);
-    if (attach.early) return;  // it comes again, and then counts
     // Not the same as one that is not known: the client asks again.
     if (attaches_.size() >= most_attaches_)
         return fresh.shut(Error(Errc::excessive_load, {}, Stage::established));

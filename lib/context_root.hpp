@@ -457,8 +457,8 @@ private:
     std::vector<std::unique_ptr<Port>> ports_;
     Associations associations_;
     RaceMemory memory_;
-    // Connections that name an association, a second; and those that wait for their turn.
-    wire::RateLimit attach_rate_{1024, 1024};
+    // Connections that name an association, a second, and early; and those that wait for a turn.
+    wire::RateLimit attach_rate_{1024, 1024}, early_rate_{512, 512};
     static constexpr std::size_t most_attaches_ = 4096;
     std::deque<std::pair<AssociationId, Attach>> attaches_;
     Instant attaches_due_ = never;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration one_way = 10ms;
 const SendOptions once{};
+using std::chrono_literals::operator""h;
 
 class Fleet final : public TicketKeySource {
 public:
@@ -35,9 +36,9 @@ struct Rest : Scene {
                   Duration delay = one_way, const ContextOptions& far_options = {},
                   ListenOptions options = early_listening())
         : Scene(of, {.delay = delay}, far_options) {
+        const Bounds bounds = options.bounds;
         serve(std::move(options));
-        carrier = initiate(
-            {.policy = {.stacks = std::move(stacks)}, .bounds = {.continuity = 30s}});
+        carrier = initiate({.policy = {.stacks = std::move(stacks)}, .bounds = bounds});
         gather(carrier, answers);
         say("hello", once);
     }
@@ -375,6 +376,33 @@ TEST_SUITE("scenario") {
             scene.settle();
             CHECK(scene.texts() == std::vector<std::string>{"wake"});
             scene.check_quiet();
+        }
+    }
+
+    TEST_CASE("early attach: behind a connection that broke it goes with the next first flight") {
+        for (const Stack stack : early_stacks) {
+            CAPTURE(std::string(to_string(stack)));
+            ListenOptions options = early_listening();
+            options.bounds = {
+                .handshake_timeout = 5s, .idle_timeout = 2s, .keep_alive = 1h, .continuity = 1min};
+            Rest scene({stack}, test::seed(), one_way, {}, options);
+            scene.world.run_for(200ms);
+            scene.link.set({.delay = one_way, .down = true});
+            REQUIRE(scene.until([&] { return scene.carrier.activity() == Activity::connecting; }));
+            scene.heard.clear();
+            for (const char* text : {"a", "b"}) {
+                scene.said.push_back(std::string("re: ") + text);
+                scene.carrier.send(text, *text == 'a' ? twice : once, scene.fates.watch());
+            }
+            // The first race began before there was anything to say.
+            REQUIRE(scene.until([&] { return !scene.carrier.association().establishment(); }));
+            REQUIRE(scene.accepted.front().activity() == Activity::connecting);
+            scene.link.set({.delay = one_way});
+            scene.settle();
+            CHECK(scene.heard.all() == std::vector<Heard>{{"a", true}, {"b", false}});
+            CHECK(scene.arrived() < (stack == Stack::tls ? 3 : 1) * one_way + 1ms);
+            CHECK(scene.report().early == 1);
+            CHECK(scene.accepted.size() == 1);
         }
     }
 

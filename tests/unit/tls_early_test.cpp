@@ -2,6 +2,7 @@
 // the other end: taken, rejected, and played again.
 #include <set>
 
+#include "mappings/crypto/continuity.hpp"
 #include "tests/unit/tls_support.hpp"
 
 using namespace post;
@@ -64,6 +65,45 @@ struct Database {
 }  // namespace
 
 TEST_SUITE("unit") {
+    TEST_CASE("tls_stream: both ends have a secret of early data, of one connection and one kind") {
+        const auto copy = [](std::span<const std::byte> bytes) {
+            return std::vector<std::byte>(bytes.begin(), bytes.end());
+        };
+        Keeper keeper;
+        TlsEndOptions options = first_session(keeper);
+        std::set<std::vector<std::byte>> secrets;
+        for (int i = 0; i < 2; ++i) {
+            TlsEnd client(Role::client, options);
+            TlsEnd server(Role::server, options);
+            REQUIRE(client.stream->can_seal_early());
+            const auto secret = copy(client.stream->early_secret());
+            CHECK(secret.size() == 32);
+            CHECK(secrets.insert(secret).second);
+            CHECK(server.stream->early_secret().empty());
+            server.feed(client.say_early("early"));
+            CHECK(copy(server.stream->early_secret()) == secret);
+            finish(client, server);
+            REQUIRE((client.complete() && server.complete()));
+            CHECK(copy(server.stream->early_secret()) == secret);
+            const auto later = crypto::continuity_secret(client.stream->native(), nullptr);
+            CHECK(later == crypto::continuity_secret(server.stream->native(), nullptr));
+            CHECK(secrets.insert(later).second);
+            // And be it the same secret, a proof of one kind is none of the other.
+            const ContinuityKey key{1, 2, 3};
+            const auto early = crypto::early_continuity_proof(key, secret, 1);
+            REQUIRE(early);
+            CHECK(early != crypto::continuity_proof(key, secret, Role::client, 1));
+            CHECK(early != crypto::continuity_proof(key, secret, Role::server, 1));
+            CHECK(early != crypto::early_continuity_proof(key, secret, 2));
+            client.feed(server.take());
+            options = resuming(client, keeper.options());
+        }
+        TlsTalk fresh(keeper.options());
+        REQUIRE(fresh.complete());
+        CHECK(fresh.client.stream->early_secret().empty());
+        CHECK_FALSE(crypto::early_continuity_proof({}, {}, 1));
+    }
+
     TEST_CASE("tls_stream: early data comes with the first flight, however it is cut") {
         for (const std::size_t part : {std::size_t{1}, std::size_t{100}, ~std::size_t{0}}) {
             CAPTURE(part);
