@@ -4,6 +4,7 @@
 
 #include "lib/association/association.hpp"
 #include "lib/association/earlier_word.hpp"
+#include "lib/association/early_attach.hpp"
 #include "lib/association/in_order.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/standby.hpp"
@@ -137,6 +138,7 @@ void Association::choose() {
     chosen_ = true;
     if (joining_ && joining_->reopen_by == never) joining_.reset();
     peers_race_.reset();
+    brought_.reset();
     choice_due_ = never;
     met_.reset();
     know_key();
@@ -483,8 +485,9 @@ void Association::after_failure() {
     if (mapping_) trace_end(*mapping_, attempt_, end_);
     fail_all(end_);
     if (traces()) trace(traced::AssociationClosed{end_});
-    // Whoever was turned away is nobody's loss.
-    if (end_ == Errc::not_attached || standing_) end_ = Error(Errc::carrier_closed);
+    // Whoever was turned away is nobody's loss, nor is who brought copies alone.
+    const bool copies = standing_ || (brought_ && end_ != Errc::protocol_violation);
+    if (end_ == Errc::not_attached || copies) end_ = Error(Errc::carrier_closed);
     events_.push_back(happened::Gone{id(), end_});
 }
 
