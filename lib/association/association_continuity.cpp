@@ -194,18 +194,24 @@ void Association::unplug() {
     if (standby_) standby_->forget_copies();
     last_ = nullptr;
     std::vector<OutLane*> lanes;
+    std::vector<CarrierId> over;
     for (CarrierId carrier : in_order(lanes_)) {
         Lane& lane = *find(carrier);
         inbox_.unplug(lane.in);
         lane.listed = false;
         lanes.push_back(&lane.out);
+        lane.known = lane.known || lane.opened;
+        lane.opened = false;
+        // The peer hears of its end behind ATTACH, and says nothing of it if it is over there.
+        if (continuity_ && lane.known && over_but_for_word(lane)) {
+            lane.ended = true;
+            over.push_back(carrier);
+        }
         // What has ended for that connection alone goes on while something of it is not settled:
         // on a byte stream the last of it may have been lost.
         const bool settled = lane.out.unsettled() == 0 && !lane.in.waits();
         if (lane.ended && (lane.out.failed || settled)) continue;
         lane.ended = false;
-        lane.known = lane.known || lane.opened;
-        lane.opened = false;
         outbox_.unplug(lane.out);
         if (ends_gently(lane)) lane.out.finish_pulled = false;
         if (!lane.known) continue;
@@ -218,6 +224,7 @@ void Association::unplug() {
     last_ = nullptr;
     outbox_.line_up_again(lanes);
     relieve();
+    for (CarrierId carrier : over) forget_if_over(*find(carrier));
 }
 
 // The peer learns what it may have missed.
@@ -329,6 +336,8 @@ void Association::end_unopened(CarrierId carrier) {
 
 // What is not remembered was not all delivered, for all that is known.
 Error Association::why_ended(CarrierId carrier) const {
+    if (const Lane* lane = find(carrier))
+        return lane->error() ? *lane->error() : Error(Errc::carrier_closed);
     for (std::size_t i = 0; i < continuity_->ended.size(); ++i) {
         const Continuity::Ended& one = continuity_->ended[i];
         if (one.carrier == carrier) return one.error ? *one.error : Error(Errc::carrier_closed);

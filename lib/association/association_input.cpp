@@ -79,10 +79,13 @@ void Association::handle(Instant now, event::Established& event) {
 
 void Association::handle(Instant now, event::Opened& event) {
     const Open& open = event.open;
-    if (Lane* known = find(open.carrier))
+    const bool again = continuity_ && continuity_->epoch > 0;
+    Lane* const known = find(open.carrier);
+    // Over but for what the application has not taken.
+    const bool left = known && again && known->ended && known->known && !known->opened;
+    if (known && !left)
         return reopen(*known, open) ? void() : violation("a Carrier is opened twice");
     if (state_ == State::closing) return;
-    const bool again = continuity_ && continuity_->epoch > 0;
     const bool joined = joining_ && joining_->reopen_by != never;
     if ((again || joined) && inbox_.outcomes().was_opened(open.carrier)) {
         // The peer may not have heard of it.

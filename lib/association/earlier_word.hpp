@@ -6,11 +6,19 @@
 
 namespace post::core {
 
-// Over here but for the transport's last word, in good order: a peer that has it no more, and
-// remembers nothing of it, has settled it as well.
+// Over here but for the transport's last word: a peer that got the last of it may have it no more,
+// and remember nothing of it. That it never got OPEN is out of the question.
+inline bool over_but_for_word(const Lane& lane) {
+    const bool there = !lane.ours || lane.heard || (lane.receives() && !lane.closing);
+    const bool out = !lane.sends() || lane.out.finish_wanted || lane.out.failed;
+    return there && out && lane.out.unsettled() == 0 && lane.in.over && !lane.in.waits();
+}
+
+// The same, in good order, on an earlier connection: a peer that has it no more has settled it.
 inline bool settled_before(const Lane& lane) {
-    return lane.known && lane.out.finish_wanted && lane.out.unsettled() == 0 && lane.in.over &&
-           !lane.in.end();
+    const bool out = !lane.sends() || lane.out.finish_wanted;
+    return lane.known && out && lane.out.unsettled() == 0 && lane.in.over &&
+           (!lane.receives() || !lane.in.end());
 }
 
 // The peer has closed it in good order, perhaps on that earlier connection. What it has of our

@@ -1,0 +1,132 @@
+// Continuity of Carriers that are over at one end, of which the other end may not have heard when
+// the connection broke.
+#include "tests/scenario/scene.hpp"
+
+namespace post::test {
+
+namespace {
+
+constexpr Duration one_way = 10ms;
+
+ListenOptions lasting() { return {.bounds = {.continuity = 60s}}; }
+InitiateOptions lasting(std::vector<Stack> all) {
+    return {.policy = {.stacks = std::move(all)}, .bounds = {.continuity = 60s}};
+}
+
+// A client with a Carrier that stays, and both ends of one that ends.
+struct Ending : Scene {
+    Ending() : Scene(test::seed(), {.delay = one_way}) {
+        listener = listen(lasting());
+        listener.accept([this](Carrier carrier) {
+            accepted.push_back(std::move(carrier));
+            return true;
+        });
+        stays = initiate(lasting({Stack::quic, Stack::tls}));
+        stays.accept([this](Carrier carrier) {
+            theirs.push_back(std::move(carrier));
+            return true;
+        });
+        stays.send("begin", {}, fates.watch());
+        REQUIRE(until([&] { return fates.all() && !accepted.empty(); }));
+        world.run_for(1s);
+    }
+    // What the client sends from now on arrives, and what comes back does not, over UDP.
+    void deafen() { link.back.options.drop = sim::udp; }
+    void go_over() {
+        world.run_for(100ms);
+        link.there.options.drop = sim::udp;
+        stays.send("on we go", {}, fates.watch());
+        REQUIRE(until([&] { return fates.all(); }, 20s));
+        CHECK(stays.association().stack() == Stack::tls);
+        fates.check();
+        CHECK(static_cast<std::size_t>(fates.acked()) == fates.size());
+    }
+    // Another connection over QUIC, of which nothing but the handshake comes through at first.
+    void renew() {
+        bool shaken = false;
+        const auto of_connection = [&](const sim::Packet& packet) {
+            const bool handshake = (packet.bytes.view().front() & 0x80) != 0;  // RFC 9000, 17.2
+            shaken = shaken || handshake;
+            return !handshake;
+        };
+        world.run_for(50ms);
+        link.change([&](sim::LinkOptions& each) { each.drop = of_connection; });
+        REQUIRE(until([&] { return shaken; }));
+        world.run_for(4 * one_way);
+        link.change([](sim::LinkOptions& each) { each.drop = nullptr; });
+    }
+    // Each ended in good order, and soon after what else there was.
+    void check(const Ends& ends, std::size_t count) {
+        REQUIRE(until([&] { return ends.size() == count; }, 1s));
+        for (const Error& error : ends.all()) CHECK(error == Errc::carrier_closed);
+        for (const Error& error : unhandled) FAIL_CHECK(error.message());
+        for (const Error& error : server_unhandled) FAIL_CHECK(error.message());
+    }
+
+    Carrier stays;
+    std::vector<Carrier> theirs;
+    Fates fates;
+};
+
+}  // namespace
+
+TEST_SUITE("scenario") {
+    TEST_CASE("continuity: one end heard all of the peer's Carrier, whose word of it was lost") {
+        Ending scene;
+        Ends ends;
+        Carrier far = scene.accepted.front().fork({.announce = true});
+        gather_end(far, ends);
+        far.finish();
+        REQUIRE(scene.until([&] { return !scene.theirs.empty(); }));
+        scene.world.run_for(1s);
+        gather_end(scene.theirs.front(), ends);
+        scene.theirs.front().receive();
+        scene.deafen();
+        scene.theirs.front().finish();
+        scene.go_over();
+        scene.check(ends, 2);
+    }
+
+    TEST_CASE("continuity: the peer had all of a one-way Carrier, and its word of that was lost") {
+        for (const bool says : {false, true}) {
+            CAPTURE(says);
+            Ending scene;
+            Ends ends;
+            Carrier near = scene.stays.fork({.announce = true, .one_way = true});
+            gather_end(near, ends);
+            if (says) near.send("said", {}, scene.fates.watch());
+            REQUIRE(scene.until([&] { return scene.accepted.size() == 2 && scene.fates.all(); }));
+            scene.world.run_for(1s);
+            Texts got;
+            gather_end(scene.accepted.back(), ends);
+            gather(scene.accepted.back(), got);
+            scene.deafen();
+            near.finish();
+            scene.renew();
+            scene.check(ends, 2);
+            CHECK(got.size() == (says ? 1 : 0));
+        }
+    }
+
+    // The client cannot know that it was all there.
+    TEST_CASE("continuity: a Carrier that is over and not taken from yet may be opened again") {
+        Ending scene;
+        Ends ends;
+        Carrier near = scene.stays.fork({.announce = true, .one_way = true});
+        gather_end(near, ends);
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        scene.world.run_for(1s);
+        scene.deafen();
+        near.send("kept", {.final = true}, scene.fates.watch());
+        scene.go_over();
+        scene.check(ends, 1);
+        Texts got;
+        gather_end(scene.accepted.back(), ends);
+        gather(scene.accepted.back(), got);
+        scene.check(ends, 2);
+        REQUIRE(got.size() == 1);
+        CHECK(got[0] == "kept");
+    }
+}
+
+}  // namespace post::test
