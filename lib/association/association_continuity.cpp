@@ -169,9 +169,10 @@ void Association::look_for_doubt(Instant now) {
         if (standby_) standby_->take_over(now, Error(Errc::replaced, {}, Stage::established));
         return;
     }
-    if (mapping_->doubt() > now || !chosen_ || lanes_.empty()) return;
-    // A refusal would not tell whether the server knows us, and this connection may well go on.
-    if (!settings_) return;
+    if (mapping_->doubt() > now || lanes_.empty()) return;
+    // On a first connection of which the server has not spoken yet: a refusal would not tell whether
+    // it knows us, and that one may well go on. One that attaches is as good as the next.
+    if (!settings_ && !continuity_->attaching) return;
     const Error silent(Errc::replaced, {}, Stage::established);
     if (standby_ && standby_->take_over(now, silent)) return;
     continuity_->doubting = true;
@@ -400,8 +401,8 @@ Instant Association::continuity_deadline() const {
                              continuity_->reopen_by);
     if (racing() && !race_ && options_.remote) first = std::min(first, continuity_->retry);
     const bool watches = options_.role == Role::client && state_ == State::established &&
-                         mapping_ && !continuity_->doubting && chosen_ && settings_ &&
-                         !lanes_.empty();
+                         mapping_ && !continuity_->doubting && !lanes_.empty() &&
+                         (settings_ || continuity_->attaching);
     return watches ? std::min(first, mapping_->doubt()) : first;
 }
 
@@ -414,7 +415,11 @@ bool Association::time_continuity(Instant now) {
         after_failure();
         return false;
     }
-    if (continuity_->reopen_by <= now) {
+    // Over a connection that has gone silent nothing can be opened.
+    if (continuity_->reopen_by <= now && mapping_ &&
+        mapping_->heard() + Continuity::reopen_patience / 2 < now) {
+        continuity_->reopen_by = now + Continuity::reopen_patience;
+    } else if (continuity_->reopen_by <= now) {
         continuity_->reopen_by = never;
         for (CarrierId carrier : in_order(lanes_)) {
             Lane* lane = find(carrier);

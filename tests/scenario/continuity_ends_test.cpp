@@ -1,5 +1,5 @@
 // Continuity of Carriers that are over at one end, of which the other end may not have heard when
-// the connection broke.
+// the connection broke; and of connections that go silent as soon as they are attached.
 #include "tests/scenario/scene.hpp"
 
 namespace post::test {
@@ -126,6 +126,63 @@ TEST_SUITE("scenario") {
         scene.check(ends, 2);
         REQUIRE(got.size() == 1);
         CHECK(got[0] == "kept");
+    }
+
+    // The server has heard ATTACH, and nobody hears its answer.
+    TEST_CASE("continuity: a connection that falls silent while it attaches is doubted as any is") {
+        Scene scene(seed(), {.delay = one_way});
+        scene.collect(lasting());
+        Carrier carrier = scene.initiate(lasting({Stack::quic, Stack::tls}));
+        Fates fates;
+        carrier.send("one", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        scene.link.change([](sim::LinkOptions& each) { each.drop = sim::udp; });
+        carrier.send("two", {}, fates.watch());
+        const Association association = carrier.association();
+        REQUIRE(
+            scene.until([&] { return association.active() && association.stack() == Stack::tls; }));
+        scene.world.run_for(one_way / 2);
+        scene.link.change([](sim::LinkOptions& each) { each.drop = sim::tcp; });
+        REQUIRE(scene.until([&] { return fates.all(); }, 8s));
+        CHECK(fates.acked() == 2);
+        CHECK(association.stack() == Stack::quic);
+        fates.check();
+    }
+
+    // One Carrier is opened again behind a long message of another, and so after the darkness.
+    TEST_CASE("continuity: over a connection that is silent nobody has to open anything") {
+        Scene scene(seed(), {.delay = one_way, .rate = 20'000'000, .queue = 1000});
+        Ends ends;
+        Texts got;
+        scene.listener = scene.listen(lasting());
+        scene.listener.accept([&](Carrier carrier) {
+            gather(carrier, got);
+            gather_end(carrier, ends);
+            scene.accepted.push_back(std::move(carrier));
+            return true;
+        });
+        Carrier carrier = scene.initiate(lasting({Stack::quic, Stack::tls}));
+        Carrier other = carrier.fork();
+        Fates fates;
+        carrier.send("one", {}, fates.watch());
+        other.send("one", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        const Association association = carrier.association();
+        scene.link.change([](sim::LinkOptions& each) { each.drop = sim::udp; });
+        carrier.send(std::string(500'000, 'x'), {}, fates.watch());
+        other.send("two", {.niceness = 1}, fates.watch());
+        REQUIRE(
+            scene.until([&] { return association.active() && association.stack() == Stack::tls; }));
+        scene.world.run_for(3 * one_way);
+        scene.link.change([](sim::LinkOptions& each) { each.down = true; });
+        scene.world.run_for(45s);
+        CHECK(ends.empty());
+        scene.link.change([](sim::LinkOptions& each) { each.down = false; });
+        REQUIRE(scene.until([&] { return fates.all(); }, 20s));
+        fates.check();
+        CHECK(fates.acked() == 4);
+        CHECK(got.size() == 4);
+        CHECK(ends.empty());
     }
 }
 
