@@ -95,6 +95,7 @@ private:
         if (carrier.can_receive()) read(carrier, id, side);
         ends_.push_back({std::move(carrier), side});
         ends_.back().spared = id == ends_.front().carrier.id();
+        if (ending_) ends_.back().carrier.close();
         return true;
     }
 
@@ -196,7 +197,9 @@ private:
         const Association association = ends_.front().carrier.association();
         CHECK(association.active());
         ending_ = true;
-        for (End& end : ends_) end.carrier.close();
+        for (std::size_t i = 0; i < ends_.size(); ++i) ends_[i].carrier.close();
+        // A client whose connection breaks now comes back to a Listener that is open.
+        scene_.until([&] { return association.carriers() == 0; }, aftermath);
         scene_.listener.close();
         // Neither side has anything left to do, nor anything that would turn it for ever.
         CHECK(scene_.world.run_until_quiet(aftermath));
