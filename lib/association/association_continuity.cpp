@@ -44,7 +44,10 @@ bool Association::mends(const Error& error) const {
     // Who keeps nothing alive means silence to be the end (RFC 9622, 8.1.4).
     const bool meant = options_.bounds.keep_alive == Duration::zero() &&
                        outbox_.unsettled_messages() == 0 && error == Errc::connection_lost;
-    return !meant && is_outage(error);
+    // Of a DTLS session the end may be heard, and not the word of SCTP that said why.
+    const bool wordless = stack_ == Stack::sctp_dtls && error == Errc::connection_closed &&
+                          !error.cause && !lanes_.empty();
+    return !meant && (wordless || is_outage(error));
 }
 
 bool Association::is_outage(const Error& error) {

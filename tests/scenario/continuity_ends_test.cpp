@@ -184,6 +184,32 @@ TEST_SUITE("scenario") {
         CHECK(got.size() == 4);
         CHECK(ends.empty());
     }
+
+    // SCTP's word goes as data of DTLS (RFC 8261), whose own end is an alert (RFC 6347).
+    TEST_CASE(
+        "continuity: where the end of DTLS is heard, and not why, the client may come again") {
+        Scene scene(seed(), {.delay = one_way});
+        scene.collect(lasting());
+        Carrier carrier = scene.initiate(lasting({Stack::sctp_dtls, Stack::tls}));
+        Fates fates;
+        carrier.send("one", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }));
+        REQUIRE(carrier.association().stack() == Stack::sctp_dtls);
+        bool ended = false;
+        scene.link.back.options.drop = sim::udp;
+        scene.link.there.options.drop = [&](const sim::Packet& packet) {
+            constexpr char alert = 21;
+            const bool ends = sim::udp(packet) && packet.bytes.view().front() == alert;
+            ended = ended || ends;
+            return sim::udp(packet) && !ends;
+        };
+        carrier.send("two", {}, fates.watch());
+        REQUIRE(scene.until([&] { return fates.all(); }, 20s));
+        CHECK(ended);
+        CHECK(carrier.association().stack() == Stack::tls);
+        CHECK(fates.acked() == 2);
+        fates.check();
+    }
 }
 
 }  // namespace post::test
