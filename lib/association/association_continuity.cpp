@@ -298,7 +298,8 @@ void Association::say_end_again(const Lane& lane) {
         // Our OPEN may be lost with it.
         if (lane.ours) control_.push_back(Refuse{lane.id(), Errc::carrier_closed, why});
     }
-    if ((lane.closing || lane.in.discarding) && lane.receives())
+    // What an earlier connection brought to its end takes no copies, and gives no window for more.
+    if ((lane.closing || lane.in.discarding || lane.in.over) && lane.receives())
         mapping_->stop(lane.id(), lane.error() ? why : Error(Errc::carrier_closed));
 }
 
@@ -338,7 +339,8 @@ void Association::end_unopened(CarrierId carrier) {
     forget_done();
 }
 
-// What is not remembered was not all delivered, for all that is known.
+// What is not remembered ended in good order, or the peer has acknowledged how. Unless there were
+// too many.
 Error Association::why_ended(CarrierId carrier) const {
     if (const Lane* lane = find(carrier))
         return lane->error() ? *lane->error() : Error(Errc::carrier_closed);
@@ -346,7 +348,8 @@ Error Association::why_ended(CarrierId carrier) const {
         const Continuity::Ended& one = continuity_->ended[i];
         if (one.carrier == carrier) return one.error ? *one.error : Error(Errc::carrier_closed);
     }
-    return Error(Errc::cancelled);
+    const bool forgotten = continuity_->ended.size() >= Continuity::most_ended;
+    return Error(forgotten ? Errc::cancelled : Errc::carrier_closed);
 }
 
 void Association::remember_end(const Lane& lane) {

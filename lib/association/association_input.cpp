@@ -261,7 +261,9 @@ void Association::handle(Instant, event::Finished& event) {
 void Association::handle(Instant, event::Reset& event) {
     Lane* lane = find(event.carrier);
     if (!lane) return;
-    if (!settled_before(*lane)) lane->fail(event.error);
+    // Whose end we had, and stopped for that, has nothing more to say.
+    const bool answer = lane->in.over && event.error == Errc::carrier_closed;
+    if (!answer && !settled_before(*lane)) lane->fail(event.error);
     inbox_.end(now_, lane->in, event.error);
     relieve();
     forget_if_over(*lane);
@@ -272,6 +274,7 @@ void Association::handle(Instant now, event::Stopped& event) {
     if (!lane) return;
     if (settled_before(*lane)) event.error = Error(Errc::carrier_closed);
     if (awaits_word(*lane, event.error, continuity_.get())) {
+        outbox_.finish(lane->out);
         outbox_.block(lane->out);
         mapping_->reset(event.carrier, event.error);
         unheard_.push({now + delivered_patience, lane->id()});
@@ -308,7 +311,13 @@ void Association::handle(Instant, event::Acked& event) {
 void Association::handle(Instant now, Delivered& delivered) {
     heard_ = now;
     Lane* lane = find(delivered.carrier);
-    if (!lane) return;
+    if (!lane) {
+        if (asks_of(delivered.carrier, next_carrier_, continuity_.get()) &&
+            control_.size() < Continuity::most_ended)
+            control_.push_back(
+                Refuse{delivered.carrier, Errc::carrier_closed, why_ended(delivered.carrier)});
+        return;
+    }
     lane->heard = true;
     if (!outbox_.handle_delivered(lane->out, delivered))
         return violation("DELIVERED speaks of a message that was not sent");

@@ -143,7 +143,7 @@ Outgoing* Association::open_for(Lane& lane) {
     first->opened = true;
     outbox_.opened(first->out);
     inbox_.plug(now_, first->in);
-    const bool ended = first->known && first->out.failed;
+    const bool ended = first->known && (first->out.failed || first->in.over);
     if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
     if (first->known || first->out.again) say_gaps(*first);
     Open open{first->id(),         first->parent,         first->kind,

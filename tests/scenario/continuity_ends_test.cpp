@@ -128,6 +128,54 @@ TEST_SUITE("scenario") {
         CHECK(got[0] == "kept");
     }
 
+    TEST_CASE("continuity: a peer has closed, discarded what came, and said so in vain") {
+        Ending scene;
+        Ends ends;
+        Carrier near = scene.stays.fork({.announce = true, .one_way = true});
+        gather_end(near, ends);
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        scene.world.run_for(1s);
+        gather_end(scene.accepted.back(), ends);
+        scene.deafen();
+        scene.accepted.back().close();
+        scene.world.run_for(5ms);
+        Fates late;
+        near.send("late", {.final = true}, late.watch());
+        scene.renew();
+        scene.check(ends, 2);
+        late.check();
+        CHECK(late[0].error == Errc::carrier_closed);
+    }
+
+    // What the server had sent was discarded, of which it heard nothing; and the client has forgotten
+    // the Carrier when the second connection breaks as well.
+    TEST_CASE("continuity: who waits for a Carrier that the peer has forgotten is told so") {
+        Ending scene;
+        Ends ends;
+        Carrier near = scene.stays.fork({.announce = true});
+        gather_end(near, ends);
+        REQUIRE(scene.until([&] { return scene.accepted.size() == 2; }));
+        scene.world.run_for(1s);
+        Carrier& far = scene.accepted.back();
+        gather_end(far, ends);
+        Fates late;
+        scene.deafen();
+        far.send("discarded", {}, late.watch());
+        scene.world.run_for(100ms);
+        near.close();
+        scene.go_over();
+        scene.world.run_for(1s);
+        far.send("too late", {}, late.watch());
+        scene.world.run_for(1s);
+        scene.link.change([](sim::LinkOptions& each) { each.drop = sim::tcp; });
+        scene.stays.send("and on", {}, scene.fates.watch());
+        REQUIRE(scene.until([&] { return scene.fates.all(); }, 20s));
+        CHECK(scene.stays.association().stack() == Stack::quic);
+        scene.check(ends, 2);
+        late.check();
+        for (std::size_t i = 0; i < late.size(); ++i) CHECK(late[i].error == Errc::carrier_closed);
+    }
+
     // The server has heard ATTACH, and nobody hears its answer.
     TEST_CASE("continuity: a connection that falls silent while it attaches is doubted as any is") {
         Scene scene(seed(), {.delay = one_way});

@@ -276,6 +276,13 @@ TEST_SUITE("scenario") {
         weather_a_storm(3314);
     }
 
+    // A copy had been begun, and its window was full, when the peer said that it has it all.
+    TEST_CASE("what came to its end on an earlier connection waits for no window on this one") {
+        if (stack_of_stories() != Stack::quic) return;
+        weather_a_storm(60707);
+        weather_a_storm(67056);
+    }
+
     TEST_CASE("a client that is turned away hears whether it was ever known") {
         if (stack_of_stories() == Stack::quic) weather_a_storm(597);
     }
