@@ -12,6 +12,17 @@
 
 namespace post::core {
 
+namespace {
+
+// What had come of it.
+std::vector<Delivered> last_words(const Continuity::Ended& one) {
+    std::vector<Delivered> known;
+    for (const Receipts& receipts : one.known) known.push_back(receipts.summary(one.carrier));
+    return known;
+}
+
+}  // namespace
+
 // Both ends derive it from the first connection: the server when it knows by the client's SETTINGS
 // which association that is, the client as soon as there is one. That may break when the server has
 // taken and sent much and its own SETTINGS were lost; they only say whether it would not.
@@ -255,9 +266,7 @@ void Association::plug(Instant now) {
     control_.insert(chosen, attach);
     for (std::size_t i = 0; i < kept.ended.size(); ++i) {
         const Continuity::Ended& one = kept.ended[i];
-        std::vector<Delivered> known;
-        for (const Receipts& receipts : one.known) known.push_back(receipts.summary(one.carrier));
-        say_ended(one.carrier, std::move(known), one.error.get());
+        say_ended(one.carrier, last_words(one), one.error.get());
     }
     for (CarrierId carrier : in_order(lanes_)) {
         Lane& lane = *find(carrier);
@@ -337,6 +346,26 @@ void Association::end_unopened(CarrierId carrier) {
     if (ours || inbox_.outcomes().was_opened(carrier) || carrier.value() >= grant()) return;
     inbox_.end_unopened(now_, carrier);
     forget_done();
+}
+
+void Association::handle(Instant now, Delivered& delivered) {
+    heard_ = now;
+    Lane* lane = find(delivered.carrier);
+    if (!lane) {
+        const bool asks = may_wait_for(delivered.carrier, next_carrier_, continuity_.get());
+        if (!asks || control_.size() >= Continuity::most_ended) return;
+        std::vector<Delivered> known;
+        for (std::size_t i = 0; i < continuity_->ended.size(); ++i)
+            if (continuity_->ended[i].carrier == delivered.carrier)
+                known = last_words(continuity_->ended[i]);
+        const Error why = why_ended(delivered.carrier);
+        return say_ended(delivered.carrier, std::move(known), &why);
+    }
+    lane->heard = true;
+    if (!outbox_.handle_delivered(lane->out, delivered))
+        return violation("DELIVERED speaks of a message that was not sent");
+    relieve();
+    forget_if_over(*lane);
 }
 
 // What is not remembered ended in good order, or the peer has acknowledged how. Unless there were

@@ -308,23 +308,6 @@ void Association::handle(Instant, event::Acked& event) {
     forget_if_over(*lane);
 }
 
-void Association::handle(Instant now, Delivered& delivered) {
-    heard_ = now;
-    Lane* lane = find(delivered.carrier);
-    if (!lane) {
-        if (asks_of(delivered.carrier, next_carrier_, continuity_.get()) &&
-            control_.size() < Continuity::most_ended)
-            control_.push_back(
-                Refuse{delivered.carrier, Errc::carrier_closed, why_ended(delivered.carrier)});
-        return;
-    }
-    lane->heard = true;
-    if (!outbox_.handle_delivered(lane->out, delivered))
-        return violation("DELIVERED speaks of a message that was not sent");
-    relieve();
-    forget_if_over(*lane);
-}
-
 void Association::handle(Instant, event::Unblocked& event) {
     if (event.carrier) {
         Lane* lane = find(*event.carrier);

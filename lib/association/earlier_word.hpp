@@ -29,13 +29,11 @@ inline bool awaits_word(const Lane& lane, const Error& error, const Continuity* 
            error == Errc::carrier_closed && lane.out.unsettled() > 0;
 }
 
-// A new connection's peer speaks of a Carrier of ours that it has, and that is over here. It would
-// wait for OPEN in vain: we have forgotten, when it had acknowledged all that we said.
-inline bool asks_of(CarrierId carrier, std::uint64_t next_of_ours, const Continuity* continuity) {
-    if (!continuity || continuity->epoch == 0 || continuity->reopen_by == never) return false;
-    for (std::size_t i = 0; i < continuity->ended.size(); ++i)
-        if (continuity->ended[i].carrier == carrier) return false;  // it hears of that anyway
-    return carrier.value() % 2 == next_of_ours % 2 && carrier.value() < next_of_ours;
+// Soon after ATTACH the peer speaks of a Carrier of ours, which is over here: it may wait for OPEN.
+inline bool may_wait_for(CarrierId carrier, std::uint64_t next_of_ours,
+                         const Continuity* continuity) {
+    const bool again = continuity && continuity->epoch > 0 && continuity->reopen_by != never;
+    return again && carrier.value() % 2 == next_of_ours % 2 && carrier.value() < next_of_ours;
 }
 
 // Ours, and the peer has stopped what we send there: a reset might overtake our OPEN, without which
