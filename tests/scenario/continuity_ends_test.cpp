@@ -253,6 +253,8 @@ TEST_SUITE("scenario") {
         carrier.send("one", {}, fates.watch());
         REQUIRE(scene.until([&] { return fates.all(); }));
         REQUIRE(carrier.association().stack() == Stack::sctp_dtls);
+        Ends ends;
+        gather_end(scene.accepted.front(), ends);
         bool ended = false;
         int segments = 0;
         scene.link.back.options.drop = sim::udp;
@@ -260,9 +262,9 @@ TEST_SUITE("scenario") {
             // Behind the ClientHello comes ATTACH, and that later than the alert.
             if (sim::tcp(packet)) return !packet.bytes.empty() && ++segments == 2;
             constexpr char alert = 21;
-            const bool ends = packet.bytes.view().front() == alert;
-            ended = ended || ends;
-            return !ends;
+            const bool last = packet.bytes.view().front() == alert;
+            ended = ended || last;
+            return !last;
         };
         carrier.send("two", {}, fates.watch());
         REQUIRE(scene.until([&] { return fates.all(); }, 20s));
@@ -270,6 +272,8 @@ TEST_SUITE("scenario") {
         CHECK(carrier.association().stack() == Stack::tls);
         CHECK(fates.acked() == 2);
         fates.check();
+        CHECK(scene.accepted.size() == 1);
+        CHECK(ends.empty());
     }
 }
 
