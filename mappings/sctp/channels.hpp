@@ -208,6 +208,7 @@ private:
     std::vector<Channel*> nameless_;  // wait for a stream id
     std::vector<Channel*> waiting_;   // have something begun that could go
     std::vector<Channel*> credited_;  // were given window that the peer does not know of
+    bool attached_ = false;           // the peer said ATTACH
     std::vector<StreamId> resets_;    // wanted, and not asked for yet
     std::unordered_map<CarrierId, std::uint64_t> given_up_early_;
     std::map<StreamId, core::Boxed<ChannelInfo>> announced_;  // by DCEP, and OPEN still to come

@@ -234,10 +234,14 @@ bool Channels::on_wide(std::span<const std::byte> bytes) {
             [&](Chosen& value) { return pass_on(std::move(value)); },
             [&](Refuse& value) { return pass_on(std::move(value)); },
             [&](Delivered& value) {
-                known(value.carrier);
+                // Behind ATTACH it may be of what an earlier connection brought.
+                if (!attached_) known(value.carrier);
                 return pass_on(std::move(value));
             },
-            [&](Attach& value) { return pass_on(std::move(value)); },
+            [&](Attach& value) {
+                attached_ = true;
+                return pass_on(std::move(value));
+            },
             [&](auto&) { return violate("a Carrier's frame on the association's stream"); },
         },
         **frame);

@@ -106,7 +106,8 @@ void Channels::say_credit() {
     }
     std::size_t kept = 0;
     for (Channel* channel : credited_) {
-        if (!due(channel->allowed, channel->told, channel->received)) {
+        // One that overtook OPEN would be of no Carrier.
+        if (!channel->acknowledged || !due(channel->allowed, channel->told, channel->received)) {
             credited_[kept++] = channel;
             continue;
         }

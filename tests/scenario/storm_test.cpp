@@ -276,6 +276,11 @@ TEST_SUITE("scenario") {
         weather_a_storm(3314);
     }
 
+    // More was granted to a message that an earlier connection had begun.
+    TEST_CASE("a window that is told before its Carrier is known is not lost") {
+        if (stack_of_stories() == Stack::sctp_dtls) weather_a_storm(1015);
+    }
+
     // A copy had been begun, and its window was full, when the peer said that it has it all.
     TEST_CASE("what came to its end on an earlier connection waits for no window on this one") {
         if (stack_of_stories() != Stack::quic) return;
