@@ -28,9 +28,9 @@ public:
     // The next one; not_listening when it is closed. From the first call on up to 1024 wait for the
     // following calls; further ones are refused.
     Operation<Carrier> accept();
-    // Takes no new peers. Carriers that were accepted live on. The TCP port is free for another
-    // Listener then; a UDP port is the socket of those who were accepted, too, and stays taken
-    // (address_in_use) until the last of them has ended.
+    // Takes no new peers, nor one back whose connection broke (Bounds::continuity). Carriers that
+    // were accepted live on. The TCP port is free for another Listener then; a UDP port is the
+    // socket of those who were accepted, too: address_in_use until the last of them has ended.
     void close();
     // Where it listens: one address a family, with the port that the system chose.
     std::vector<Address> addresses() const;

@@ -184,8 +184,8 @@ void Association::look_for_doubt(Instant now) {
         return;
     }
     if (mapping_->doubt() > now || lanes_.empty()) return;
-    // On a first connection of which the server has not spoken yet: a refusal would not tell whether
-    // it knows us, and that one may well go on. One that attaches is as good as the next.
+    // On a first connection, on which the server has not spoken yet: a refusal would not tell
+    // whether it knows us, and that one may well go on. One that attaches is as good as the next.
     if (!settings_ && !continuity_->attaching) return;
     const Error silent(Errc::replaced, {}, Stage::established);
     if (standby_ && standby_->take_over(now, silent)) return;

@@ -147,8 +147,8 @@ TEST_SUITE("scenario") {
         CHECK(late[0].error == Errc::carrier_closed);
     }
 
-    // What the server had sent is discarded, and nothing says so. It hears that when it speaks of the
-    // Carrier behind ATTACH.
+    // What the server had sent is discarded, and nothing says so. It hears that when it speaks of
+    // the Carrier behind ATTACH.
     TEST_CASE("continuity: who waits for a Carrier that is over at the peer is told so") {
         for (const bool later : {false, true}) {
             CAPTURE(later);

@@ -1,5 +1,5 @@
-// What stories of broken connections begin with: a load in both directions, on several Carriers, and
-// the books of what came of it.
+// What stories of broken connections begin with: a load in both directions, on several Carriers,
+// and the books of what came of it.
 #pragma once
 
 #include <algorithm>
