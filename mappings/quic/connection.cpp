@@ -340,6 +340,9 @@ bool Connection::quiet() const {
 
 void Connection::fail(int code) {
     if (!alive()) return;
+    // The client may have it complete, and be cut off: a word about it would end what goes on when
+    // it comes back.
+    if (code == NGTCP2_ERR_HANDSHAKE_TIMEOUT && role_ == Role::server) code = NGTCP2_ERR_IDLE_CLOSE;
     switch (code) {
         case NGTCP2_ERR_DRAINING: peer_closed(); return;
         case NGTCP2_ERR_RETRY:

@@ -94,8 +94,11 @@ ngtcp2_ccerr close_of(const Error& reason, std::optional<std::uint8_t> alert,
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
     const auto& category = reason.cause.category();
     auto cause = reason.cause.value();
-    // What the transport found out is told as the transport's matter.
-    if (alert)
+    // What the transport found out is told as the transport's matter. That a client waits no longer
+    // is no fault of anybody's.
+    if (category == ngtcp2_category() && cause == NGTCP2_ERR_HANDSHAKE_TIMEOUT)
+        ngtcp2_ccerr_set_transport_error(&close, NGTCP2_NO_ERROR, bytes, text.size());
+    else if (alert)
         ngtcp2_ccerr_set_tls_alert(&close, *alert, bytes, text.size());
     else if (category == ngtcp2_category())
         ngtcp2_ccerr_set_liberr(&close, cause, bytes, text.size());

@@ -43,6 +43,35 @@ TEST_SUITE("scenario") {
                 fates.check();
             }
     }
+
+    // The client's Finished is lost, and all else that it says: to the server there is no
+    // connection yet, and it forgets the client after its handshake timeout.
+    TEST_CASE(
+        "continuity: a server that gives a handshake up has no word for who has it complete") {
+        Scene scene(seed());
+        scene.collect({.bounds = {.handshake_timeout = 5s, .continuity = 30s}});
+        Carrier carrier = scene.initiate(
+            {.policy = {.stacks = {Stack::quic}}, .bounds = {.continuity = 30s}});
+        Fates fates;
+        for (int i = 0; i < 20; ++i) carrier.send(std::to_string(i), {}, fates.watch());
+        REQUIRE(scene.until([&] { return scene.link.there.counters().sent > 0; }));
+        scene.link.there.options.loss = 1;
+        REQUIRE(scene.until([&] { return bool{carrier.association().establishment()}; }));
+        scene.world.run_for(12s);
+        CHECK(fates.acked() == 0);
+        scene.link.there.options.loss = 0;
+        REQUIRE(scene.until([&] { return fates.all(); }, 40s));
+        CHECK(fates.acked() == 20);
+        fates.check();
+        REQUIRE(scene.accepted.size() == 1);
+        for (int i = 0; i < 20; ++i) {
+            auto message = scene.accepted[0].receive().get();
+            REQUIRE(message);
+            CHECK(message->view() == std::to_string(i));
+        }
+        CHECK(scene.server_unhandled.empty());
+        CHECK(scene.unhandled.empty());
+    }
 }
 
 }  // namespace post::test
