@@ -8,6 +8,11 @@ namespace post::core {
 
 namespace {
 
+// Of a connection that waits to be chosen: messages and what else came, which may be of one byte
+// each; and bytes up to which messages are kept that no window holds back.
+constexpr std::size_t most_unchosen = 65536;
+constexpr std::uint64_t most_unchosen_alone = 256 * 1024;
+
 // In a time that does not depend on where they differ.
 bool same(const ContinuityProof& one, const ContinuityProof& other) {
     unsigned differs = 0;
@@ -36,9 +41,12 @@ bool Association::holds(Instant now, const Event& event) {
            !unchosen_.empty();
 }
 
-// No more than the windows that the client was given.
+// No more content than the windows that the client was given, and no more of all else.
 void Association::hold(Event&& event) {
     if (standing_ && !wished_) return standing_->handle(std::move(event));
+    if (unchosen_.size() >= most_unchosen)
+        return shut(Error(Errc::excessive_load, {}, Stage::established,
+                          "it said very much, and not CHOSEN"));
     const auto keep = [&](Piece&& piece) {
         unchosen_bytes_ += piece.bytes.size();
         shared_.charge.charged += piece.bytes.size();
@@ -54,8 +62,14 @@ void Association::hold(Event&& event) {
     } else if (auto* arrived = std::get_if<event::Arrived>(&event)) {
         keep(std::move(arrived->piece));
     } else {
-        if (auto* alone = std::get_if<event::ArrivedAlone>(&event))
+        if (auto* alone = std::get_if<event::ArrivedAlone>(&event)) {
+            // No window holds these back.
+            const std::size_t size = alone->piece.bytes.size();
+            if (unchosen_bytes_ + size > most_unchosen_alone) return;
+            unchosen_bytes_ += size;
+            shared_.charge.charged += size;
             alone->piece.bytes = alone->piece.bytes.held();
+        }
         unchosen_.push_back(std::move(event));
     }
 }

@@ -14,6 +14,9 @@ namespace post::core {
 // How long a client that is turned away may take to acknowledge our SETTINGS.
 constexpr Duration refusal_patience = std::chrono::seconds(3);
 
+// For SETTINGS, and CHOSEN right behind it, which may be lost in an outage.
+constexpr Duration settings_patience = std::chrono::seconds(30);
+
 void Association::drain_mapping(Instant now) {
     if (auto successor = mapping_->poll_successor()) {
         mapping_ = std::move(successor);
@@ -25,13 +28,15 @@ void Association::drain_mapping(Instant now) {
 }
 
 void Association::handle_arrived(Instant now) {
-    for (Event& event : shared_.arrived) {
+    std::vector<Event> arrived = std::exchange(shared_.arrived, {});
+    for (Event& event : arrived) {
         if (holds(now, event))
             hold(std::move(event));
         else
             std::visit([&](auto& happened) { handle(now, happened); }, event);
     }
-    shared_.arrived.clear();
+    arrived.clear();
+    shared_.arrived = std::move(arrived);
     forget_done();
     if (continuity_ && continuity_->doubting && mapping_) look_for_doubt(now);
 }
@@ -49,7 +54,8 @@ void Association::handle(Instant now, event::Established& event) {
     if (options_.role == Role::server) met_ = event;
     const bool again = std::exchange(early_, false);
     if (!again) begin_use(now, event.alpn, event.post);
-    if (again && peers_race_) choice_due_ = now + choice_patience;
+    const bool unknown = options_.role == Role::server && !chosen_;
+    if (unknown) choice_due_ = now + (peers_race_ ? choice_patience : settings_patience);
     alone_ = event.alone;
     messages_ = event.messages;
     chunk_until_ = {};
@@ -474,7 +480,11 @@ void Association::fail_all(const Error& error) {
 
 void Association::after_failure() {
     if (state_ == State::gone) return;
-    if (end_ != Errc::connection_closed) forget_client();
+    // Who says that it goes is not one that comes back; but what is said when another connection
+    // shall take the place of this one, or when only the end of DTLS was heard, says no such thing.
+    const bool wordless = stack_ == Stack::sctp_dtls && !end_.cause;
+    const bool leaves = end_ == Errc::connection_closed && !wordless && !is_outage(end_);
+    if (!leaves) forget_client();
     if (continuity_) shared_.standbys.forget(id());
     state_ = State::gone;
     if (mapping_) trace_end(*mapping_, attempt_, end_);

@@ -26,7 +26,7 @@ bool EarlyAttach::take(const Piece& piece) {
     const std::uint64_t before = known ? at->bytes.size() : 0;
     const bool simple = !(piece.extras && !piece.extras->antecedents.empty());
     const bool fits = simple && piece.offset == before && piece.bytes.size() <= room_ &&
-                      (known || begun_.size() < EarlyFlight::most_messages);
+                      (known ? joins_ > 0 : begun_.size() < EarlyFlight::most_messages);
     if (!fits) {
         if (known) begun_.erase(at);
         return true;
@@ -35,6 +35,7 @@ bool EarlyAttach::take(const Piece& piece) {
     Piece copy = known ? std::move(*at) : piece;
     if (known) {
         begun_.erase(at);
+        --joins_;
         copy.bytes = Bytes(copy.bytes.string() + piece.bytes.string());
     }
     (copy.last() ? whole_ : begun_).push_back(std::move(copy));

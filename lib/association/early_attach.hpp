@@ -36,8 +36,9 @@ private:
     bool attached_ = false;
     std::optional<AssociationId> owner_;  // none: nothing is proved
     std::size_t messages_ = 0;
-    std::uint64_t room_ = EarlyFlight::most_bytes;  // for further copies
-    std::vector<Piece> begun_;                      // what of a message has come, without a gap
+    std::uint64_t room_ = EarlyFlight::most_bytes;        // for further copies
+    std::size_t joins_ = 4 * EarlyFlight::most_messages;  // of parts, for each of which bytes move
+    std::vector<Piece> begun_;  // what of a message has come, without a gap
     std::vector<Piece> whole_;
 };
 
