@@ -57,7 +57,7 @@ bool Association::mends(const Error& error) const {
                        outbox_.unsettled_messages() == 0 && error == Errc::connection_lost;
     // Of a DTLS session the end may be heard, and not the word of SCTP that said why.
     const bool wordless = stack_ == Stack::sctp_dtls && error == Errc::connection_closed &&
-                          !error.cause && !lanes_.empty();
+                          !error.cause && error.detail.empty() && !lanes_.empty();
     return !meant && (wordless || is_outage(error));
 }
 
@@ -412,6 +412,10 @@ void Association::start_anew(Instant now, const Error& error) {
     for (CarrierId carrier : in_order(lanes_)) {
         Lane* lane = find(carrier);
         if (!lane) continue;
+        // Over, and all of it is here for who takes it.
+        const bool whole = lane->ours && lane->ended && !lane->error() && lane->in.over &&
+                           !lane->in.end() && !lane->in.waits() && lane->out.unsettled() == 0;
+        if (whole) continue;
         if (!lane->ours || lane->ended) {
             cut(*lane, error);
             continue;

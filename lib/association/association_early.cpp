@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/earlier_word.hpp"
 #include "lib/association/in_order.hpp"
 
 namespace post::core {
@@ -20,6 +21,7 @@ struct Association::EarlySupply final : Supply {
             const EarlyFlight::Message& message = waiting[at];
             const auto& sent = flight.messages;
             if (std::find(sent.begin(), sent.end(), message) != sent.end()) continue;
+            if (!flight.has_room(message)) return nullptr;
             Lane& lane = *self.find(message.carrier);
             if (Outgoing* const open = open_first(lane)) return open;
             Piece piece;
@@ -158,7 +160,8 @@ void Association::settle_early(event::Established::Early outcome) {
                 outbox_.not_early(now_, lane->out, message.niceness, message.sequence, elsewhere);
     };
     drop(std::exchange(copied_, {}), true);
-    if (flight && !accepted) drop(flight->messages, false);
+    // Whoever played the flight before us may have had it taken.
+    if (flight && !accepted) drop(flight->messages, flight->attached);
     relieve();
 }
 
@@ -166,15 +169,15 @@ void Association::adopt_early(EarlyFlight& flight) {
     for (const CarrierId carrier : flight.opened) {
         Lane* const lane = find(carrier);
         if (!lane || lane->ended) {
-            mapping_->reset(carrier, Error(Errc::cancelled));
-            mapping_->stop(carrier, Error(Errc::cancelled));
+            const Error why = continuity_ ? why_ended(carrier) : Error(Errc::cancelled);
+            mapping_->reset(carrier, why);
+            mapping_->stop(carrier, why);
             continue;
         }
         lane->opened = true;
         outbox_.opened(lane->out);
         inbox_.plug(now_, lane->in);
-        const bool ended = lane->known && lane->out.failed;
-        if ((lane->closing && lane->receives()) || ended) closed_early_.push_back(carrier);
+        if (says_end_behind_open(*lane)) closed_early_.push_back(carrier);
         if (lane->known) say_gaps(*lane);
     }
     for (const EarlyFlight::Message& message : flight.messages)

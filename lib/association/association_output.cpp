@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lib/association/association.hpp"
+#include "lib/association/earlier_word.hpp"
 #include "lib/association/lane.hpp"
 #include "lib/association/standby.hpp"
 
@@ -143,8 +144,7 @@ Outgoing* Association::open_for(Lane& lane) {
     first->opened = true;
     outbox_.opened(first->out);
     inbox_.plug(now_, first->in);
-    const bool ended = first->known && (first->out.failed || first->in.over);
-    if ((first->closing && first->receives()) || ended) closed_early_.push_back(first->id());
+    if (says_end_behind_open(*first)) closed_early_.push_back(first->id());
     if (first->known || first->out.again) say_gaps(*first);
     Open open{first->id(),         first->parent,         first->kind,
               first->out.priority, first->rare().channel, first->rare().target};

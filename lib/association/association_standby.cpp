@@ -2,6 +2,7 @@
 // use.
 #include <algorithm>
 
+#include "lib/association/earlier_word.hpp"
 #include "lib/association/in_order.hpp"
 #include "lib/association/standby.hpp"
 
@@ -247,8 +248,7 @@ void Association::Standby::reopen(const std::vector<CarrierId>& carriers) {
         lane->opened = true;
         self_.outbox_.opened(lane->out);
         self_.inbox_.plug(self_.now_, lane->in);
-        if ((lane->closing && lane->receives()) || lane->out.failed)
-            self_.closed_early_.push_back(carrier);
+        if (says_end_behind_open(*lane) || lane->out.failed) self_.closed_early_.push_back(carrier);
         self_.say_gaps(*lane);
     }
 }

@@ -36,6 +36,13 @@ inline bool may_wait_for(CarrierId carrier, std::uint64_t next_of_ours,
     return again && carrier.value() % 2 == next_of_ours % 2 && carrier.value() < next_of_ours;
 }
 
+// When it is opened once more: that one direction of it is over is said behind OPEN, so that the
+// peer stops sending what would find no window, and us waiting.
+inline bool says_end_behind_open(const Lane& lane) {
+    const bool over = lane.known && (lane.out.failed || lane.in.over);
+    return over || (lane.closing && lane.receives());
+}
+
 // Ours, and the peer has stopped what we send there: a reset might overtake our OPEN, without which
 // nobody would know that the other direction goes on. Its end follows OPEN.
 inline bool ends_gently(const Lane& lane) {

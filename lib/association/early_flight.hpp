@@ -26,6 +26,12 @@ struct EarlyFlight {
         std::uint64_t size = 0;
         bool operator==(const Message&) const = default;
     };
+    // For one more: what is found anew is not all that went before.
+    bool has_room(const Message& message) const {
+        std::uint64_t bytes = message.size;
+        for (const Message& one : messages) bytes += one.size;
+        return messages.size() < most_messages && bytes <= most_bytes;
+    }
     bool settings = false;  // was said, and ATTACH: of an association that goes on
     bool attached = false;
     std::vector<CarrierId> opened;

@@ -46,7 +46,7 @@ struct Lane {
     bool listed : 1 = false;    // in the list of those that wait for a stream
     bool draining : 1 = false;  // counted in Shared::draining
     bool heard : 1 = false;     // the peer has spoken of what we sent on it
-    bool keyed : 1 = false;     // its OPEN went, or came, as early data, with the id of a race
+    bool keyed : 1 = false;     // its OPEN went, or came, as early data
     InLane in;
     MaybeCarrier parent;
 

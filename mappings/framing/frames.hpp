@@ -151,7 +151,7 @@ public:
     bool slot(std::uint8_t& slot);
     bool skip(Skip& skip);
     bool open(Open& open);
-    // Of a race; an association's is none of ours, today.
+    // Of a race, or of an association.
     bool early(EarlyKey& key);
     bool settings(Settings& settings);
     bool refuse(Refuse& refuse);

@@ -164,6 +164,26 @@ TEST_SUITE("scenario") {
         }
     }
 
+    // What went stays in the outbox, behind what is more urgent when that is asked again.
+    TEST_CASE("early attach: what is said meanwhile makes a full first flight no longer") {
+        for (const Stack stack : early_stacks) {
+            CAPTURE(std::string(to_string(stack)));
+            Rest scene({stack});
+            scene.rest();
+            SendOptions later = twice;
+            later.niceness = 1;
+            for (int i = 0; i < 64; ++i)
+                scene.carrier.send(std::to_string(i), later, scene.fates.watch());
+            scene.world.run_for((stack == Stack::tls ? 2 : 0) * one_way + 1ms);
+            for (int i = 0; i < 3; ++i) scene.carrier.send("now", twice, scene.fates.watch());
+            REQUIRE(scene.until([&] { return scene.fates.all() && scene.heard.size() == 67; }));
+            scene.fates.check();
+            CHECK(scene.fates.acked() == static_cast<int>(scene.fates.size()));
+            CHECK(scene.report().early == 64);
+            scene.check_quiet();
+        }
+    }
+
     TEST_CASE("early attach: what is rejected is sent again, once and in its order") {
         for (const Stack stack : early_stacks) {
             CAPTURE(std::string(to_string(stack)));
