@@ -53,7 +53,8 @@ TEST_SUITE("scenario") {
         Carrier carrier = scene.initiate(
             {.policy = {.stacks = {Stack::quic}}, .bounds = {.continuity = 30s}});
         Fates fates;
-        for (int i = 0; i < 20; ++i) carrier.send(std::to_string(i), {}, fates.watch());
+        for (int i = 0; i < 20; ++i)
+            carrier.send(std::to_string(i), {.idempotent = true}, fates.watch());
         REQUIRE(scene.until([&] { return scene.link.there.counters().sent > 0; }));
         scene.link.there.options.loss = 1;
         REQUIRE(scene.until([&] { return bool{carrier.association().establishment()}; }));
