@@ -174,6 +174,8 @@ TEST_SUITE("scenario") {
             later.niceness = 1;
             for (int i = 0; i < 64; ++i)
                 scene.carrier.send(std::to_string(i), later, scene.fates.watch());
+            const auto sent = scene.link.there.counters().sent;
+            REQUIRE(scene.until([&] { return scene.link.there.counters().sent > sent; }));
             scene.world.run_for((stack == Stack::tls ? 2 : 0) * one_way + 1ms);
             for (int i = 0; i < 3; ++i) scene.carrier.send("now", twice, scene.fates.watch());
             REQUIRE(scene.until([&] { return scene.fates.all() && scene.heard.size() == 67; }));
