@@ -234,6 +234,32 @@ TEST_SUITE("unit") {
         CHECK(rig.script.commands.back() == "close " + Error(Errc::never_chosen).code.message());
     }
 
+    TEST_CASE("race: a client that says nothing at all is closed after 30 s") {
+        AssociationRig rig(Role::server);
+        const Instant since = rig.now;
+        rig.establish(true, false);
+        rig.turn();
+        CHECK(rig.association.deadline() == since + 30s);
+        rig.now = since + 30s;
+        rig.turn();
+        CHECK(rig.association.state() != State::established);
+        CHECK(rig.script.commands.back() == "close " + Error(Errc::never_chosen).code.message());
+    }
+
+    TEST_CASE("race: what is held until a leaf is chosen has a limit, also when it is empty") {
+        AssociationRig rig(Role::server);
+        rig.establish(true, false);
+        rig.tell(of_race(77));
+        rig.peer_opens(0);
+        for (std::uint64_t i = 0; i < 65530; ++i) rig.peer_sends(0, i, "");
+        rig.turn();
+        CHECK(rig.association.state() == State::established);
+        for (std::uint64_t i = 65530; i < 65540; ++i) rig.peer_sends(0, i, "");
+        rig.turn();
+        CHECK(rig.association.state() != State::established);
+        CHECK(rig.script.commands.back() == "close " + Error(Errc::excessive_load).code.message());
+    }
+
     TEST_CASE("race: CHOSEN from a server is a violation") {
         AssociationRig rig;
         rig.establish();
